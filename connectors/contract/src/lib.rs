@@ -1,0 +1,91 @@
+//! What a connector is: one trait, the values it takes and the values it answers.
+//!
+//! The laws (checked by `connectors/conformance` on every connector):
+//! 1. An outcome per target, for every target, in any order; never a roll-up.
+//! 2. Never success for something that did not change: `Removed(0)` does not exist, `Absent` says it.
+//! 3. Nothing is committed that the [`Gate`] did not let through right before the commit, or after the permit's
+//!    `not_after` by the target's own clock.
+//! 4. Only the target named is touched: its key *and* nothing else.
+//! 5. The same command again changes nothing more.
+//! 6. `verify` is another session and another code path than `erase`; it reads by primary key and by identity.
+//! 7. Every failure says whether a retry may help and whether the effect might have happened.
+//! 8. Secrets and identity values never show in Debug or in errors.
+//!
+//! Rejected: a connector that reports "done" for a batch, and one that decides what to erase.
+
+#![forbid(unsafe_code)]
+
+mod outcome;
+mod permit;
+mod target;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use outcome::{Failure, Finding, Outcome, ReadBack, TargetOutcome};
+pub use permit::{Gate, Permit, Verdict};
+pub use target::{Change, CommandId, Identity, Locator, Scalar, Secret, Target, Work};
+
+/// A registered system, as the dispatcher sees it.
+#[async_trait]
+pub trait Connector: Send + Sync + std::fmt::Debug {
+    /// What this connector can do; never touches the target.
+    fn describe(&self) -> Capabilities;
+
+    /// Reach, rights, schema, indexes, clock skew: everything that would make a command fail. Read only.
+    async fn check(&self) -> CheckReport;
+
+    /// Deletes or masks each target, set-wise, in short transactions. `gate.may_commit` is asked inside each
+    /// transaction right before its commit; what it does not let through is rolled back and answered `Blocked`.
+    async fn erase(&self, targets: &[Target], permit: &Permit, gate: Arc<dyn Gate>) -> Vec<TargetOutcome>;
+
+    /// Sets corrected values; never inserts.
+    async fn correct(&self, targets: &[Target], permit: &Permit, gate: Arc<dyn Gate>) -> Vec<TargetOutcome>;
+
+    /// The independent read-back: own session, own code path, by primary key and by identity fields.
+    async fn verify(&self, targets: &[Target]) -> Vec<ReadBack>;
+
+    /// Where commands stand that were answered `Accepted(ref)`.
+    async fn poll(&self, references: &[(CommandId, String)]) -> Vec<TargetOutcome>;
+
+    /// The target's own clock, milliseconds since the epoch; None when it has none.
+    async fn now(&self) -> Result<Option<i64>, Failure>;
+}
+
+/// What a connector can execute. What it cannot, `system check` says and dispatch refuses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    pub kind: &'static str,
+    pub erase: bool,
+    pub mask: bool,
+    pub anonymise: bool,
+    pub pseudonymise: bool,
+    pub restrict: bool,
+    pub correct: bool,
+    /// Reads back through a session of its own; without it nothing here is ever `verified`.
+    pub verify: bool,
+    /// Answers `Accepted` and wants polling.
+    pub poll: bool,
+    /// Checks the gate and `not_after` inside the transaction, so that a hold is effective at once.
+    pub gated: bool,
+}
+
+/// What `system check` found. Empty = ready for `enforce`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    pub problems: Vec<Problem>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Stops `enforce`; else a warning.
+    pub fatal: bool,
+    /// `unreachable`, `denied`, `missing_table`, `missing_column`, `not_null`, `missing_index`, `clock_skew`,
+    /// `cannot_execute`, `missing_key`.
+    pub code: &'static str,
+    /// `dataset.collection[.field]`, or the system.
+    pub place: String,
+    pub detail: String,
+    pub fix: String,
+}

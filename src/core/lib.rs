@@ -1,0 +1,20 @@
+//! The core decides, the shell acts.
+//!
+//! Everything here is a pure function of its arguments: no clock, no input or output, no randomness, no
+//! unordered iteration. What a step must know about stored items is handed to it as a value; what it wants
+//! done is returned as a value. So a replay of the ledger gives the same state and the same digest, byte for
+//! byte, on every machine.
+//!
+//! Read it in this order: who and what ([`identity`], [`item`]), when ([`time`]), under which rules
+//! ([`policy`], [`system`]), with which verdict ([`verdict`]), and what happens then ([`record`], [`hold`],
+//! [`request`], [`obligation`], [`engine`], [`effect`]).
+
+#![forbid(unsafe_code)]
+
+pub mod document;
+pub mod identity;
+pub mod item;
+pub mod policy;
+pub mod system;
+pub mod time;
+pub mod verdict;

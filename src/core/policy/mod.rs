@@ -1,0 +1,8 @@
+//! The retention policy: its language, its check, and what it says about an item.
+//!
+//! [`model`] is what a policy *is*; `parse` reads the file, `check` finds what is wrong in it, `period` turns a
+//! starting point into a date, `judge` gives the verdict on an item.
+
+pub mod model;
+
+pub use model::*;

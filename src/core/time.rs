@@ -1,0 +1,43 @@
+//! Instants are milliseconds since 1970-01-01T00:00:00Z, as a number: the core never asks what time it is.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An instant, in milliseconds since the epoch, UTC.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Millis(pub i64);
+
+impl Millis {
+    pub const SECOND: i64 = 1_000;
+    pub const MINUTE: i64 = 60_000;
+    pub const HOUR: i64 = 3_600_000;
+    pub const DAY: i64 = 86_400_000;
+
+    /// This instant moved by `ms`, clamped at the ends of the range.
+    pub fn plus(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// RFC 3339 in, with a zone or `Z`.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_millisecond()))
+    }
+}
+
+impl fmt::Display for Millis {
+    /// RFC 3339 UTC.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(t) => fmt::Display::fmt(&t, f),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,1 @@
+//! Sources → facts: map, hash, seal, route.

@@ -1,0 +1,1 @@
+//! Keys and sealed cells: no plaintext identity at rest.
