@@ -52,9 +52,14 @@ pub struct Copy {
 pub enum CopyState {
     Live,
     /// Erased by us; `verified` once an independent read-back saw it gone.
-    Erased { at: Millis, verified: Option<Millis> },
+    Erased {
+        at: Millis,
+        verified: Option<Millis>,
+    },
     /// Reported gone by its source (`item.gone`, a CDC delete that was not ours).
-    Gone { at: Millis },
+    Gone {
+        at: Millis,
+    },
 }
 
 /// Grants and withdrawals of consent, and other ends of a purpose, per purpose: last time of each.

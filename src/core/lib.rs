@@ -15,6 +15,7 @@ pub mod document;
 pub mod identity;
 pub mod item;
 pub mod policy;
+pub mod record;
 pub mod system;
 pub mod time;
 pub mod verdict;

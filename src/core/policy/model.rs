@@ -121,7 +121,9 @@ pub struct Selectors {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Keep {
     For(Period),
-    Indefinitely { why: String },
+    Indefinitely {
+        why: String,
+    },
     /// In order; the last is the maximum.
     Stages(Vec<Stage>),
 }
@@ -134,7 +136,11 @@ pub struct Stage {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Period {
-    Simple { span: Span, start: Start, edge: Option<Edge> },
+    Simple {
+        span: Span,
+        start: Start,
+        edge: Option<Edge>,
+    },
     /// Ignores what has not come.
     Earliest(Vec<Period>),
     /// Waits for it.
@@ -144,8 +150,13 @@ pub enum Period {
 /// A length: whole months and days counted locally, or an exact length in milliseconds; never both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {
-    Days { months: i32, days: i32 },
-    Exact { millis: i64 },
+    Days {
+        months: i32,
+        days: i32,
+    },
+    Exact {
+        millis: i64,
+    },
     /// Only in `clocks:`.
     WorkingDays(i32),
 }
