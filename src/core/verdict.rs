@@ -55,6 +55,8 @@ pub enum Open {
     Uncovered,
     /// A rule covers it, its starting point is not known.
     Undated,
+    /// The rule waits for an open-ended event or a withdrawal that has not come: nothing is wrong.
+    Waiting,
     /// `keep: indefinitely`.
     Indefinite,
 }

@@ -71,6 +71,8 @@ pub struct Purpose {
     pub ended_by: Option<String>,
     /// Subset of withdraw, object, erase; the default follows from the basis.
     pub ends_on: Vec<EndsOn>,
+    /// `ends_on` was written, so it stands as written; otherwise the basis decides case by case.
+    pub overrides: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
