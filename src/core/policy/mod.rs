@@ -4,9 +4,21 @@
 //! starting point into a date, `judge` gives the verdict on an item.
 
 pub mod calendar;
+pub mod effect;
+pub mod judge;
+pub mod keeping;
+pub mod minimum;
 pub mod model;
 pub mod period;
+pub mod purpose;
+pub mod scope;
 pub mod span;
+pub mod start;
+pub mod taxonomy;
 
 pub use calendar::Calendar;
+pub use effect::{Because, Grounds, Refusal, RequestEffect, ends_by_request};
+pub use judge::judge;
 pub use model::*;
+pub use start::Starts;
+pub use taxonomy::Taxonomy;
