@@ -12,10 +12,16 @@
 #![forbid(unsafe_code)]
 
 pub mod document;
+pub mod engine;
+pub mod hold;
 pub mod identity;
 pub mod item;
+pub mod life;
+pub mod merkle;
+pub mod obligation;
 pub mod policy;
 pub mod record;
+pub mod request;
 pub mod system;
 pub mod time;
 pub mod verdict;

@@ -1,0 +1,225 @@
+//! What connectors said, and what the read-back saw.
+//!
+//! Only the read-back verifies. An answer to an attempt that was given up changes nothing: the next attempt finds
+//! what is there.
+
+use crate::life::{ChangeRow, Parts, What};
+use crate::obligation::{Block, Duty, Event, Obligation, ObligationId, Stand};
+use crate::record::{Answer, AnswerKind, Confirmed, FindingKind, ReadBack, Seen};
+use crate::time::Millis;
+
+use super::decision::Row;
+use super::orders::back_off;
+use super::Turn;
+
+pub(super) fn confirmed(turn: &mut Turn<'_>, record: &Confirmed) {
+    for answer in &record.answers {
+        let duty = ObligationId::from_slice(&answer.obligation).and_then(|id| turn.state.duties.get(id));
+        match duty.cloned() {
+            Some(duty) if duty.stand.is_out() && i64::from(duty.attempt) == i64::from(answer.attempt) => {
+                said(turn, &duty, answer);
+            }
+            _ => turn.ignore("an answer to a command that is not out"),
+        }
+    }
+}
+
+fn said(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
+    let now = turn.state.now;
+    match answer.kind {
+        AnswerKind::Removed | AnswerKind::Changed => executed(turn, duty, answer),
+        // The second look after an attempt that might have happened: it had.
+        AnswerKind::Absent if duty.attempt > 1 => executed(turn, duty, answer),
+        // Nothing there at the first look, or nothing left to change: the read-back decides.
+        AnswerKind::Absent | AnswerKind::Unchanged => turn.note(duty.id, |d| {
+            d.absent = true;
+            d.not_after = None;
+            d.detail = answer.detail.clone();
+        }),
+        AnswerKind::Accepted => {
+            turn.advance(duty.id, Event::Accept, |d| {
+                d.reference = answer.reference.clone();
+                d.not_after = None;
+            });
+        }
+        AnswerKind::Blocked => blocked(turn, duty, answer),
+        AnswerKind::Refused => {
+            turn.advance(duty.id, Event::Refuse, |d| {
+                d.detail = answer.detail.clone();
+                d.not_after = None;
+            });
+        }
+        AnswerKind::Failed => {
+            let wait = back_off(duty.id, duty.tries);
+            turn.advance(duty.id, Event::Fail, |d| {
+                d.detail = answer.detail.clone();
+                d.may_retry = answer.may_retry;
+                d.not_before = answer.may_retry.then(|| now.plus(wait));
+                d.not_after = None;
+            });
+        }
+    }
+}
+
+fn executed(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
+    let now = turn.state.now;
+    let at = answer.at.map(Millis);
+    turn.advance(duty.id, Event::Execute, |d| {
+        d.executed = Some(now);
+        d.target_at = at;
+        d.target_position = answer.position.clone();
+        d.not_after = None;
+        d.unread = 0;
+    });
+    write_outcome(turn, duty, at.unwrap_or(now), None);
+}
+
+/// The gate stopped it before its commit, or the store has a lock of its own.
+fn blocked(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
+    let holds = holds_on(turn, duty);
+    let now = turn.state.now;
+    let block = match (holds.is_empty(), answer.detail.as_deref()) {
+        (false, _) => Block::Hold(holds),
+        (true, Some("hold" | "gate")) => {
+            // Stopped for something that has passed since: owed again.
+            let wait = back_off(duty.id, duty.tries);
+            turn.advance(duty.id, Event::Fail, |d| {
+                d.may_retry = true;
+                d.not_before = Some(now.plus(wait));
+                d.not_after = None;
+                d.detail = Some("stopped before its commit".to_owned());
+            });
+            return;
+        }
+        (true, _) => Block::Lock { until: answer.until.map(Millis) },
+    };
+    turn.advance(duty.id, Event::Block, |d| {
+        d.block = Some(block);
+        d.not_after = None;
+    });
+}
+
+fn holds_on(turn: &Turn<'_>, duty: &Obligation) -> Vec<String> {
+    let lives = turn.found.lives.get(&duty.item);
+    let life = lives.and_then(|l| l.lives.iter().find(|l| l.item.generation == duty.generation));
+    let Some(life) = life else { return Vec::new() };
+    let Some(copy) = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at)) else { return Vec::new() };
+    let mut holds: Vec<String> =
+        duty.parts.iter().flat_map(|p| turn.state.control.holds_on(&life.item, copy, p)).collect();
+    holds.sort();
+    holds.dedup();
+    holds
+}
+
+pub(super) fn read_back(turn: &mut Turn<'_>, record: &ReadBack) {
+    for seen in &record.seen {
+        let duty = ObligationId::from_slice(&seen.obligation).and_then(|id| turn.state.duties.get(id));
+        match duty.cloned() {
+            Some(duty) if awaits_read_back(&duty) && i64::from(duty.attempt) == i64::from(seen.attempt) => {
+                saw(turn, &duty, seen);
+            }
+            _ => turn.ignore("a read-back nobody waits for"),
+        }
+    }
+}
+
+/// Executed and not yet looked at, or absent at the first look.
+pub fn awaits_read_back(duty: &Obligation) -> bool {
+    match duty.stand {
+        Stand::Executed => true,
+        Stand::Ordered => duty.absent,
+        Stand::Owed | Stand::Accepted | Stand::Verified | Stand::Blocked | Stand::Residual => false,
+        Stand::Refused | Stand::OutOfReach | Stand::Failed | Stand::Observed | Stand::Withdrawn => false,
+    }
+}
+
+fn saw(turn: &mut Turn<'_>, duty: &Obligation, seen: &Seen) {
+    let now = turn.state.now;
+    match seen.finding {
+        FindingKind::Gone => match unexplained(turn, duty, seen) {
+            Some(why) => fail(turn, duty, why, false),
+            None => {
+                let executed = duty.executed.or(Some(now));
+                turn.advance(duty.id, Event::ReadGone, |d| {
+                    d.executed = executed;
+                    d.verified = Some(now);
+                    d.detail = d.absent.then(|| "already absent".to_owned());
+                });
+                write_outcome(turn, duty, duty.target_at.or(duty.executed).unwrap_or(now), Some(now));
+            }
+        },
+        FindingKind::Found => {
+            let was_executed = duty.stand == Stand::Executed;
+            fail(turn, duty, "said to be gone, and the read-back found it", true);
+            if was_executed {
+                write(turn, duty, |d| What::StillThere {
+                    id: d.item,
+                    generation: d.generation,
+                    place: d.place.clone(),
+                    parts: parts(d),
+                });
+            }
+        }
+        FindingKind::Unreadable => {
+            let wait = back_off(duty.id, duty.unread);
+            turn.note(duty.id, |d| {
+                d.unread += 1;
+                d.not_before = Some(now.plus(wait));
+                d.detail = seen.detail.clone();
+            });
+        }
+    }
+}
+
+/// Absent at the first look is only *already absent* when nothing of the subject lies there under another key.
+fn unexplained(turn: &Turn<'_>, duty: &Obligation, seen: &Seen) -> Option<&'static str> {
+    if !duty.absent || duty.duty != Duty::Delete {
+        return None;
+    }
+    let Some(rows) = seen.identity_rows else {
+        return Some("absent, and this collection has no identity field to read back by");
+    };
+    let same = |l: &&crate::life::Life| l.item.id.subject == duty.item.subject;
+    let lives = turn.found.lives.values().filter_map(|l| l.newest()).filter(same);
+    let known = lives
+        .flat_map(|l| &l.item.copies)
+        .filter(|c| c.is_live() && c.system == duty.place.system && c.dataset == duty.place.dataset)
+        .filter(|c| !c.is_at(&duty.place))
+        .count();
+    let known = i64::try_from(known).unwrap_or(i64::MAX);
+    (rows > known).then_some("absent under its key, and the subject has rows there that nobody recorded")
+}
+
+fn fail(turn: &mut Turn<'_>, duty: &Obligation, why: &str, may_retry: bool) {
+    let (now, wait) = (turn.state.now, back_off(duty.id, duty.tries));
+    turn.advance(duty.id, Event::ReadFound, |d| {
+        d.detail = Some(why.to_owned());
+        d.may_retry = may_retry;
+        d.not_before = may_retry.then(|| now.plus(wait));
+        d.not_after = None;
+        d.absent = false;
+    });
+}
+
+fn parts(duty: &Obligation) -> Parts {
+    match duty.duty {
+        Duty::Delete => Parts::Whole,
+        Duty::Change(action) => Parts::Some { categories: duty.parts.clone(), action },
+    }
+}
+
+fn write_outcome(turn: &mut Turn<'_>, duty: &Obligation, executed: Millis, verified: Option<Millis>) {
+    write(turn, duty, |d| What::Outcome {
+        id: d.item,
+        generation: d.generation,
+        place: d.place.clone(),
+        parts: parts(d),
+        executed,
+        verified,
+    });
+}
+
+fn write(turn: &mut Turn<'_>, duty: &Obligation, what: impl FnOnce(&Obligation) -> What) {
+    let row = ChangeRow { subject: duty.item.subject, what: what(duty) };
+    turn.write(Row::Change(row));
+}

@@ -1,0 +1,207 @@
+//! What the control log adds up to: the active policy, the systems, the holds, the stop switch.
+//!
+//! Every partition folds the same log in the same order and knows its own position `k`; the control plane folds it
+//! too, to answer people. One reducer serves both.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::hold::{Hold, Scope};
+use crate::policy::{self, Calendar, Policy};
+use crate::record::Record;
+use crate::system::{Manifest, Mode};
+use crate::time::Millis;
+
+/// The control log up to `k`.
+#[derive(Clone, Debug, Default)]
+pub struct Control {
+    pub k: u64,
+    pub policy: Option<Arc<ActivePolicy>>,
+    /// Stored by name, not necessarily active: name → document.
+    pub stored: BTreeMap<String, String>,
+    pub systems: BTreeMap<String, Arc<System>>,
+    pub sources: BTreeMap<String, Source>,
+    pub holds: BTreeMap<String, Hold>,
+    pub stopped: bool,
+    /// Sweeps in the order they were ordered: id → what was asked and how it ended.
+    pub sweeps: BTreeMap<String, SweepInfo>,
+    pub clock_accepted: Option<Millis>,
+    /// Entries that could not be read; they change nothing.
+    pub unreadable: u64,
+}
+
+#[derive(Debug)]
+pub struct ActivePolicy {
+    pub version: u64,
+    pub policy: Policy,
+    pub calendar: Calendar,
+    pub document: String,
+    pub published: Millis,
+}
+
+#[derive(Clone, Debug)]
+pub struct System {
+    pub manifest: Manifest,
+    /// The manifest as it stands in the ledger.
+    pub document: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub document: Option<String>,
+    pub generation: i32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SweepInfo {
+    pub id: String,
+    pub k: u64,
+    pub ordered: Millis,
+    pub as_of: Millis,
+    pub by: Option<String>,
+    /// `finished`, `stopped`, `failed` with the report as JSON; None = running.
+    pub closed: Option<(String, String)>,
+}
+
+impl Control {
+    /// Folds entry `k` in; entries come in order, each once.
+    pub fn apply(&mut self, k: u64, record: &Record) {
+        self.k = k;
+        match record {
+            Record::PolicyStored(r) => {
+                self.stored.insert(r.name.clone(), r.document.clone());
+            }
+            Record::PolicyPublished(r) => match compile(&r.name, &r.document) {
+                Some((policy, calendar)) => {
+                    self.stored.insert(r.name.clone(), r.document.clone());
+                    self.policy = Some(Arc::new(ActivePolicy {
+                        version: u64::try_from(r.version).unwrap_or_default(),
+                        policy,
+                        calendar,
+                        document: r.document.clone(),
+                        published: Millis(r.at),
+                    }));
+                }
+                None => self.unreadable += 1,
+            },
+            Record::SystemPut(r) => match Manifest::from_canonical(&r.manifest) {
+                Ok(manifest) => {
+                    let system = System { manifest, document: r.manifest.clone() };
+                    self.systems.insert(r.name.clone(), Arc::new(system));
+                }
+                Err(_) => self.unreadable += 1,
+            },
+            Record::SystemMode(r) => {
+                let mode = match r.mode.as_str() {
+                    "enforce" => Some(Mode::Enforce),
+                    "observe" => Some(Mode::Observe),
+                    _ => None,
+                };
+                match (self.systems.get_mut(&r.name), mode) {
+                    (Some(system), Some(mode)) => Arc::make_mut(system).manifest.mode = mode,
+                    _ => self.unreadable += 1,
+                }
+            }
+            Record::SystemRetired(r) => {
+                self.systems.remove(&r.name);
+            }
+            Record::SourcePut(r) => {
+                let source = Source { document: r.document.clone(), generation: r.generation };
+                self.sources.insert(r.name.clone(), source);
+            }
+            Record::HoldPlaced(r) => match serde_json::from_str::<Scope>(&r.scope) {
+                Ok(scope) => {
+                    let hold = Hold {
+                        id: r.id.clone(),
+                        matter: r.matter.clone(),
+                        authority: r.authority.clone(),
+                        reference: r.reference.clone(),
+                        owner: r.owner.clone(),
+                        reason: r.reason.clone(),
+                        scope,
+                        review: r.review.clone(),
+                        confidential: r.confidential,
+                        allow: r.allow.clone(),
+                        by: r.by.clone(),
+                        placed: Millis(r.at),
+                        k,
+                        effective: None,
+                        released: None,
+                        covered_items: 0,
+                        covered_copies: 0,
+                    };
+                    self.holds.insert(r.id.clone(), hold);
+                }
+                Err(_) => self.unreadable += 1,
+            },
+            Record::HoldReleased(r) => {
+                if let Some(hold) = self.holds.get_mut(&r.id) {
+                    hold.released = hold.released.or(Some(Millis(r.at)));
+                }
+            }
+            Record::HoldEffective(r) => {
+                if let Some(hold) = self.holds.get_mut(&r.id) {
+                    hold.effective = hold.effective.or(Some(Millis(r.at)));
+                    hold.covered_items = u64::try_from(r.covered_items).unwrap_or_default();
+                    hold.covered_copies = u64::try_from(r.covered_copies).unwrap_or_default();
+                }
+            }
+            Record::SweepOrdered(r) => {
+                let sweep = SweepInfo {
+                    id: r.id.clone(),
+                    k,
+                    ordered: Millis(r.at),
+                    as_of: Millis(r.as_of),
+                    by: r.by.clone(),
+                    closed: None,
+                };
+                self.sweeps.insert(r.id.clone(), sweep);
+            }
+            Record::SweepClosed(r) => {
+                if let Some(sweep) = self.sweeps.get_mut(&r.id) {
+                    sweep.closed = Some((r.state.clone(), r.report.clone()));
+                }
+            }
+            Record::SweepSwitch(r) => self.stopped = r.stopped,
+            Record::ClockAccepted(r) => self.clock_accepted = Some(Millis(r.now)),
+            // What an owner acknowledges is for the control plane's barrier, not for the state.
+            Record::Acknowledged(_) => {}
+            Record::OwnerStarted(_)
+            | Record::Tick(_)
+            | Record::SourceAt(_)
+            | Record::ControlCopy(_)
+            | Record::Facts(_)
+            | Record::Changes(_)
+            | Record::Ordered(_)
+            | Record::Confirmed(_)
+            | Record::ReadBack(_)
+            | Record::RequestReceived(_)
+            | Record::RequestMoved(_)
+            | Record::Forwarded(_) => self.unreadable += 1,
+        }
+    }
+
+    /// Ids of the holds in force that cover this category of this copy. Sorted.
+    pub fn holds_on(&self, item: &crate::item::Item, copy: &crate::item::Copy, category: &str) -> Vec<String> {
+        let covers = |h: &&Hold| h.blocks() && h.scope.covers(item, copy, category);
+        self.holds.values().filter(covers).map(|h| h.id.clone()).collect()
+    }
+
+    /// The system is to keep what a statutory minimum asks for.
+    pub fn retains(&self, system: &str) -> bool {
+        self.systems.get(system).is_some_and(|s| s.manifest.retains)
+    }
+
+    pub fn mode(&self, system: &str) -> Mode {
+        self.systems.get(system).map(|s| s.manifest.mode).unwrap_or_default()
+    }
+}
+
+/// Reads a published document again. It was checked before it was published; a later version of the program may
+/// still refuse it, and then the policy before stays in force.
+fn compile(name: &str, document: &str) -> Option<(Policy, Calendar)> {
+    let (policy, _) = policy::parse(name, document.as_bytes(), &policy::Taxonomy::bundled());
+    let policy = policy?;
+    let calendar = Calendar::new(&policy).ok()?;
+    Some((policy, calendar))
+}

@@ -1,0 +1,198 @@
+//! What one item owes now: the verdict of the rules, stopped by holds and minima, as wished-for duties.
+//!
+//! Pure and printable: a sweep, a plan, a request and the last judgement before a command all ask this.
+
+use crate::engine::control::{ActivePolicy, Control};
+use crate::item::{Copy, Subject};
+use crate::life::{CopyNote, Life};
+use crate::obligation::{Block, Duty, ObligationId, Place};
+use crate::policy;
+use crate::system::{Mode, OnDue};
+use crate::time::Millis;
+use crate::verdict::{Action, CopyVerdict, Verdict};
+
+/// A duty that should exist for a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    pub place: Place,
+    /// Sorted.
+    pub parts: Vec<String>,
+    pub duty: Duty,
+    pub round: u32,
+    pub stop: Option<Stop>,
+    /// The rule that made it due.
+    pub rule: Option<String>,
+    /// When it fell due.
+    pub due: Millis,
+}
+
+/// What keeps a wish from being ordered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    Blocked(Block),
+    /// Its system only observes.
+    Observed,
+}
+
+impl Wish {
+    pub fn id(&self, life: &Life) -> ObligationId {
+        ObligationId::of(life.item.id, life.item.generation, &self.place, &self.parts, self.duty, self.round)
+    }
+}
+
+/// The verdict on an item under the active policy.
+pub fn judge(active: &ActivePolicy, control: &Control, life: &Life, subject: &Subject, now: Millis) -> Verdict {
+    let retains = |system: &str| control.retains(system);
+    policy::judge(&active.policy, &active.calendar, &life.item, subject, &retains, now)
+}
+
+/// What the item owes as of `as_of`.
+pub fn wishes(control: &Control, life: &Life, subject: &Subject, as_of: Millis) -> Vec<Wish> {
+    let Some(active) = &control.policy else { return Vec::new() };
+    let verdict = judge(active, control, life, subject, as_of);
+    let copies = life.copies().zip(&verdict.copies).filter(|((copy, _), _)| copy.is_live());
+    copies
+        .flat_map(|((copy, note), verdict)| {
+            let forced = is_over_anyway(life, copy, note, subject, as_of);
+            copy_wishes(control, life, copy, note, verdict, as_of, forced)
+        })
+        .collect()
+}
+
+/// A copy that came back, or became known after its item's end, is over whatever its dates say; so is one that
+/// never had a purpose, once a request asked for it (kept as the end of the nameless purpose).
+fn is_over_anyway(life: &Life, copy: &Copy, note: &CopyNote, subject: &Subject, as_of: Millis) -> bool {
+    let asked = subject.consent.ended.get(NAMELESS).filter(|at| **at <= as_of);
+    let asked = asked.is_some_and(|at| life.item.recorded.is_none_or(|r| r <= *at));
+    note.round > 0 || note.late || (copy.purposes.is_empty() && asked)
+}
+
+/// The purpose of a copy that never had one.
+pub const NAMELESS: &str = "";
+
+/// One part of a copy that is over.
+struct Over<'a> {
+    category: &'a str,
+    action: Action,
+    due: Millis,
+    rule: Option<String>,
+    block: Option<Block>,
+}
+
+fn copy_wishes(
+    control: &Control,
+    life: &Life,
+    copy: &Copy,
+    note: &CopyNote,
+    verdict: &CopyVerdict,
+    as_of: Millis,
+    forced: bool,
+) -> Vec<Wish> {
+    let over: Vec<Over<'_>> =
+        verdict.parts.iter().filter_map(|p| over(control, life, copy, p, as_of, forced)).collect();
+    let changed = |category: &str, action: Action| note.changed.get(category).is_some_and(|done| *done >= action);
+    let whole = over.len() == copy.categories.len()
+        && over.iter().all(|o| o.action == Action::Erase && o.block.is_none())
+        && deletes_rows(control, copy);
+    if whole && !over.is_empty() {
+        return vec![wish(control, copy, note, over.iter().collect(), Duty::Delete, None)];
+    }
+    let mut wishes = Vec::new();
+    let open: Vec<&Over<'_>> = over.iter().filter(|o| !changed(o.category, in_place(o.action))).collect();
+    let (blocked, free): (Vec<&Over<'_>>, Vec<&Over<'_>>) = open.into_iter().partition(|o| o.block.is_some());
+    for action in [Action::Erase, Action::Anonymise, Action::Pseudonymise, Action::Mask, Action::Restrict] {
+        let parts: Vec<&Over<'_>> = free.iter().copied().filter(|o| o.action == action).collect();
+        if !parts.is_empty() {
+            wishes.push(wish(control, copy, note, parts, Duty::Change(in_place(action)), None));
+        }
+    }
+    // Parts stopped by the same thing are one duty; its shape when it is freed is judged then.
+    let mut rest = blocked;
+    while let Some(first) = rest.first().and_then(|o| o.block.clone()) {
+        let (same, other): (Vec<_>, Vec<_>) = rest.into_iter().partition(|o| o.block.as_ref() == Some(&first));
+        let all = same.len() == copy.categories.len() && same.iter().all(|o| o.action == Action::Erase);
+        let duty = match all && deletes_rows(control, copy) {
+            true => Duty::Delete,
+            false => Duty::Change(in_place(same.iter().map(|o| o.action).max().unwrap_or(Action::Mask))),
+        };
+        wishes.push(wish(control, copy, note, same, duty, Some(Stop::Blocked(first))));
+        rest = other;
+    }
+    wishes
+}
+
+/// Some parts of a record over: their fields are masked.
+fn in_place(action: Action) -> Action {
+    match action {
+        Action::Erase | Action::Mask => Action::Mask,
+        Action::Anonymise => Action::Anonymise,
+        Action::Pseudonymise => Action::Pseudonymise,
+        Action::Restrict => Action::Restrict,
+    }
+}
+
+fn over<'a>(
+    control: &Control,
+    life: &Life,
+    copy: &Copy,
+    part: &'a crate::verdict::PartVerdict,
+    as_of: Millis,
+    forced: bool,
+) -> Option<Over<'a>> {
+    let ended = part.keep.filter(|keep| *keep <= as_of);
+    let (action, due) = match (ended, part.stage) {
+        (Some(due), _) => (part.action, due),
+        (None, _) if forced => (Action::Erase, as_of),
+        (None, Some((action, reached))) if reached <= as_of => (action, reached),
+        (None, _) => return None,
+    };
+    // Restriction goes on under a hold and under a minimum.
+    let block = if action == Action::Restrict { None } else { block(control, life, copy, part, as_of) };
+    let rule = part.rules.iter().find(|r| r.wins).map(|r| r.id.clone());
+    Some(Over { category: &part.category, action, due, rule, block })
+}
+
+fn block(
+    control: &Control,
+    life: &Life,
+    copy: &Copy,
+    part: &crate::verdict::PartVerdict,
+    as_of: Millis,
+) -> Option<Block> {
+    let holds = control.holds_on(&life.item, copy, &part.category);
+    if !holds.is_empty() {
+        return Some(Block::Hold(holds));
+    }
+    let minimum = part.minimum.as_ref().filter(|m| m.until > as_of)?;
+    Some(Block::Minimum { until: minimum.until, rule: minimum.rule.clone(), law: minimum.law.clone() })
+}
+
+fn wish(
+    control: &Control,
+    copy: &Copy,
+    note: &CopyNote,
+    over: Vec<&Over<'_>>,
+    duty: Duty,
+    stop: Option<Stop>,
+) -> Wish {
+    let mut parts: Vec<String> = over.iter().map(|o| o.category.to_owned()).collect();
+    parts.sort();
+    let observed = (control.mode(&copy.system) == Mode::Observe).then_some(Stop::Observed);
+    Wish {
+        place: copy.place(),
+        parts,
+        duty,
+        round: note.round,
+        stop: stop.or(observed),
+        rule: over.iter().find_map(|o| o.rule.clone()),
+        due: over.iter().map(|o| o.due).max().unwrap_or_default(),
+    }
+}
+
+fn deletes_rows(control: &Control, copy: &Copy) -> bool {
+    let manifest = control.systems.get(&copy.system).map(|s| &s.manifest);
+    match manifest.and_then(|m| m.collection(&copy.dataset)).map(|(_, c)| c.on_due) {
+        Some(OnDue::Columns) => false,
+        Some(OnDue::Row) | None => true,
+    }
+}

@@ -1,0 +1,78 @@
+//! Moves the state to where a decision says it is. Decides nothing.
+
+use std::collections::BTreeMap;
+
+use crate::item::Subject;
+use crate::life::{Lives, change_subject};
+use crate::time::Millis;
+
+use super::decision::{Decision, Noticed, Row};
+use super::{Found, State};
+
+pub(super) fn evolve(state: &mut State, found: &mut Found, decision: &Decision) {
+    match decision {
+        Decision::Began { epoch } => state.epoch = i64::try_from(*epoch).ok(),
+        Decision::Now(now) => state.now = state.now.max(*now),
+        Decision::Watermark { source, generation, time } => {
+            raise(&mut state.watermarks, (source.clone(), *generation), *time);
+        }
+        Decision::Mark { source, generation, topic, partition, to } => {
+            raise(&mut state.marks, (source.clone(), *generation, topic.clone(), *partition), *to);
+        }
+        Decision::Control { k, entry } => state.control.apply(*k, entry),
+        Decision::Wrote(row) => fold(found, row),
+        Decision::Opened(duty) | Decision::Noted(duty) | Decision::Moved { duty, .. } => state.duties.put((**duty).clone()),
+        Decision::Requested(request) => {
+            state.requests.insert(request.id.clone(), (**request).clone());
+        }
+        Decision::Swept { sweep, slice } => {
+            state.slices.insert(sweep.clone(), *slice);
+        }
+        Decision::Linked { subject, also } => {
+            state.links.entry(*subject).or_default().insert(*also);
+        }
+        Decision::Noticed(what) => match what {
+            Noticed::Echo { .. } => state.tally.echoes += 1,
+            Noticed::Resurrected { .. } => state.tally.resurrected += 1,
+            Noticed::Reborn { .. } => state.tally.generations += 1,
+            Noticed::Breach { .. } => state.tally.breaches += 1,
+            Noticed::Late { .. } => {}
+            Noticed::Undeclared { .. } => state.tally.undeclared += 1,
+        },
+        Decision::Ignored { .. } => state.tally.ignored += 1,
+    }
+}
+
+fn raise<K: Ord, V: Ord + Copy>(map: &mut BTreeMap<K, V>, key: K, value: V) {
+    let entry = map.entry(key).or_insert(value);
+    *entry = (*entry).max(value);
+}
+
+/// What was fetched for this record follows what the record writes.
+fn fold(found: &mut Found, row: &Row) {
+    match row {
+        Row::Fact(fact) => {
+            let lives: &mut Lives = found.lives.entry(fact.id).or_default();
+            lives.record(fact);
+            let subject = found.subjects.entry(fact.id.subject).or_insert_with(|| Subject::unknown(fact.id.subject));
+            seen(subject, fact.start);
+        }
+        Row::Change(change) => {
+            let subject = found.subjects.entry(change.subject).or_insert_with(|| Subject::unknown(change.subject));
+            match change.what.item() {
+                Some(id) => {
+                    found.lives.entry(id).or_default().change(&change.what);
+                    if let crate::life::What::Touched { at, .. } = &change.what {
+                        seen(subject, Some(*at));
+                    }
+                }
+                None => change_subject(subject, &change.what),
+            }
+        }
+        Row::Identity { .. } => {}
+    }
+}
+
+fn seen(subject: &mut Subject, at: Option<Millis>) {
+    subject.latest_activity = subject.latest_activity.max(at);
+}

@@ -1,0 +1,226 @@
+//! An item is recorded, perhaps not for the first time: news, echo, resurrection or a new life.
+
+use std::sync::Arc;
+
+use crate::identity::ItemId;
+use crate::item::{Copy, CopyState};
+use crate::life::{ChangeRow, FactRow, Life, What, copy_of};
+use crate::obligation::{Cause, Place};
+use crate::record::{Fact, Facts, Mark, Origin, Shape};
+use crate::time::Millis;
+
+use super::Turn;
+use super::decision::{Decision, Noticed, Row};
+use super::duties::wishes;
+
+pub(super) fn facts(turn: &mut Turn<'_>, record: &Facts) {
+    if !above_marks(turn, &record.source, record.source_generation, &record.marks) {
+        return turn.ignore("source offsets taken in before");
+    }
+    let Some(rows) = record.rows() else { return turn.ignore("columns that do not fit together") };
+    let shapes: Vec<Arc<Shape>> = record.shapes.iter().cloned().map(Arc::new).collect();
+    for row in &rows {
+        let Some(shape) = shapes.get(usize::from(row.shape)) else { continue };
+        fact(turn, row, shape);
+        if let Some(cell) = &row.identity {
+            turn.write(Row::Identity { subject: row.subject, cell: cell.clone() });
+        }
+    }
+}
+
+/// True when the batch is news; its marks are then taken.
+pub(super) fn above_marks(turn: &mut Turn<'_>, source: &str, generation: i32, marks: &[Mark]) -> bool {
+    let key = |m: &Mark| (source.to_owned(), generation, m.topic.clone(), m.partition);
+    let old = |m: &Mark| turn.state.marks.get(&key(m)).is_some_and(|known| m.to <= *known);
+    if !marks.is_empty() && marks.iter().all(old) {
+        return false;
+    }
+    for mark in marks {
+        let (source, topic) = (source.to_owned(), mark.topic.clone());
+        turn.rule(Decision::Mark { source, generation, topic, partition: mark.partition, to: mark.to });
+    }
+    true
+}
+
+fn fact(turn: &mut Turn<'_>, row: &Fact, shape: &Arc<Shape>) {
+    let id = ItemId { subject: row.subject, item: row.item };
+    let newest = turn.found.lives.get(&id).and_then(|l| l.newest()).cloned();
+    match newest {
+        None if row.origin == Origin::Delete => turn.rule(Decision::Noticed(Noticed::Echo { item: id })),
+        None => record(turn, id, 1, row, shape, |_| true),
+        Some(life) if row.origin == Origin::Delete => deleted(turn, &life, row, shape),
+        Some(life) if life.is_ended() => after_the_end(turn, &life, row, shape),
+        Some(life) => again(turn, &life, row, shape),
+    }
+}
+
+/// Writes the row with those of its copies that `keep` lets through.
+fn record(
+    turn: &mut Turn<'_>,
+    id: ItemId,
+    generation: u32,
+    row: &Fact,
+    shape: &Arc<Shape>,
+    keep: impl Fn(&Place) -> bool,
+) {
+    let kept: Vec<bool> = places(row, shape).map(|p| keep(&p)).collect();
+    let (shape, cells) = if kept.iter().all(|k| *k) {
+        (Arc::clone(shape), row.cells.clone())
+    } else {
+        let pick = |i: usize| kept.get(i).copied().unwrap_or_default();
+        let copies = shape.copies.iter().enumerate().filter(|(i, _)| pick(*i)).map(|(_, c)| c.clone()).collect();
+        let cells = row.cells.iter().enumerate().filter(|(i, _)| pick(*i)).map(|(_, c)| c.clone()).collect();
+        (Arc::new(Shape { copies, ..(**shape).clone() }), cells)
+    };
+    turn.write(Row::Fact(FactRow { id, generation, start: row.start, shape, process: row.process, cells }));
+}
+
+fn places<'a>(row: &'a Fact, shape: &'a Shape) -> impl Iterator<Item = Place> + 'a {
+    shape.copies.iter().zip(&row.cells).map(|(copy, cell)| Place {
+        system: copy.system.clone(),
+        dataset: copy.dataset.clone(),
+        cell: cell.clone(),
+    })
+}
+
+/// A live item is recorded again: same content, nothing; otherwise what is named takes the newer words. A copy
+/// that was erased meanwhile is an echo or came back.
+fn again(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>) {
+    let named: Vec<(Place, Option<Copy>)> = places(row, shape)
+        .map(|p| {
+            let known = life.copy_at(&p).and_then(|at| life.item.copies.get(at)).cloned();
+            (p, known)
+        })
+        .collect();
+    let earlier = row.start.is_some_and(|s| life.item.recorded.is_none_or(|known| s < known));
+    let process = row.process.is_some() && life.item.process.is_none();
+    let same = named.iter().zip(&shape.copies).all(|((place, known), named)| {
+        known.as_ref().is_some_and(|k| {
+            let told = copy_of(shape, place, named.purposes.as_ref());
+            Copy { state: k.state, ..told } == *k
+        })
+    });
+    let back: Vec<Place> = named
+        .iter()
+        .filter(|(_, known)| {
+            known.as_ref().and_then(|k| gone_at(k.state)).is_some_and(|gone| row.source_time > gone)
+        })
+        .map(|(place, _)| place.clone())
+        .collect();
+    if !same || earlier || process {
+        record(turn, life.item.id, life.item.generation, row, shape, |_| true);
+    }
+    if back.is_empty() {
+        if named.iter().any(|(_, k)| k.as_ref().is_some_and(|k| !k.is_live())) {
+            turn.rule(Decision::Noticed(Noticed::Echo { item: life.item.id }));
+        }
+        return;
+    }
+    revive(turn, life, &back);
+}
+
+/// News of an item whose last copy is gone.
+fn after_the_end(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>) {
+    let id = life.item.id;
+    let ended = life.ended_at().unwrap_or_default();
+    let unknown: Vec<Place> = places(row, shape).filter(|p| life.copy_at(p).is_none()).collect();
+    if row.source_time <= ended {
+        // From before the end: what it names that nobody knew of is owed at once, the rest is an echo.
+        if unknown.is_empty() {
+            return turn.rule(Decision::Noticed(Noticed::Echo { item: id }));
+        }
+        return late(turn, life, row, shape, &unknown);
+    }
+    let starts_after = row.start.is_some_and(|s| s > ended);
+    let new_life = match row.origin {
+        Origin::Create => true,
+        // Without a start nobody can say that it is the old one: a person who came back is not erased by mistake.
+        Origin::Event | Origin::Import => starts_after || row.start.is_none(),
+        Origin::Update | Origin::Read | Origin::Scan => starts_after,
+        Origin::Delete => false,
+    };
+    if new_life {
+        let generation = life.item.generation + 1;
+        record(turn, id, generation, row, shape, |_| true);
+        return turn.rule(Decision::Noticed(Noticed::Reborn { item: id, generation }));
+    }
+    let known: Vec<Place> = places(row, shape).filter(|p| life.copy_at(p).is_some()).collect();
+    if !known.is_empty() {
+        revive(turn, life, &known);
+    }
+    if !unknown.is_empty() {
+        late(turn, life, row, shape, &unknown);
+    }
+}
+
+/// Erased copies that are there again: erased again, and reported.
+fn revive(turn: &mut Turn<'_>, life: &Life, places: &[Place]) {
+    let id = life.item.id;
+    for place in places {
+        let what = What::Revived { id, generation: life.item.generation, place: place.clone() };
+        turn.write(Row::Change(ChangeRow { subject: id.subject, what }));
+        turn.rule(Decision::Noticed(Noticed::Resurrected { item: id, place: place.clone() }));
+    }
+    owe(turn, id, &Cause::Resurrection);
+}
+
+fn late(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>, unknown: &[Place]) {
+    let id = life.item.id;
+    record(turn, id, life.item.generation, row, shape, |p| unknown.contains(p));
+    for place in unknown {
+        let what = What::Late { id, generation: life.item.generation, place: place.clone() };
+        turn.write(Row::Change(ChangeRow { subject: id.subject, what }));
+        turn.rule(Decision::Noticed(Noticed::Late { item: id, place: place.clone() }));
+    }
+    owe(turn, id, &Cause::LateCopy);
+}
+
+/// Opens what an item owes by now, without waiting for a sweep.
+pub(super) fn owe(turn: &mut Turn<'_>, id: ItemId, cause: &Cause) {
+    let Some(life) = turn.found.lives.get(&id).and_then(|l| l.newest()).cloned() else { return };
+    let subject = turn.subject(id.subject);
+    let due = wishes(&turn.state.control, &life, &subject, turn.state.now);
+    turn.settle(&life, &due, cause);
+}
+
+/// Its source says the record was deleted: our own doing, or somebody else's.
+fn deleted(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>) {
+    for place in places(row, shape) {
+        gone(turn, life, Some(&place.system), Some(&place.dataset), row.source_time);
+    }
+}
+
+/// Copies of a life went without our doing, unless a command of ours is out for them or did it.
+pub(super) fn gone(turn: &mut Turn<'_>, life: &Life, system: Option<&str>, dataset: Option<&str>, at: Millis) {
+    let id = life.item.id;
+    let named = |c: &&Copy| system.is_none_or(|s| s == c.system) && dataset.is_none_or(|d| d == c.dataset);
+    let live: Vec<Copy> = life.item.copies.iter().filter(|c| c.is_live()).filter(named).cloned().collect();
+    if live.is_empty() {
+        return turn.rule(Decision::Noticed(Noticed::Echo { item: id }));
+    }
+    for copy in live {
+        let place = copy.place();
+        if turn.state.duties.out(id, &copy.system).is_some() {
+            turn.rule(Decision::Noticed(Noticed::Echo { item: id }));
+            continue;
+        }
+        let mut holds: Vec<String> =
+            copy.categories.iter().flat_map(|c| turn.state.control.holds_on(&life.item, &copy, c)).collect();
+        holds.sort();
+        holds.dedup();
+        if !holds.is_empty() {
+            turn.rule(Decision::Noticed(Noticed::Breach { item: id, place: place.clone(), holds }));
+        }
+        let (system, dataset) = (Some(copy.system.clone()), Some(copy.dataset.clone()));
+        let what = What::Gone { id, system, dataset, at };
+        turn.write(Row::Change(ChangeRow { subject: id.subject, what }));
+    }
+    owe(turn, id, &Cause::LateCopy);
+}
+
+fn gone_at(state: CopyState) -> Option<Millis> {
+    match state {
+        CopyState::Live => None,
+        CopyState::Erased { at, .. } | CopyState::Gone { at } => Some(at),
+    }
+}

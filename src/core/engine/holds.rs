@@ -1,0 +1,82 @@
+//! Placing and releasing a hold, in one partition.
+//!
+//! From the moment the entry is read nothing covered is sent, and the gate stops what is out before its commit.
+
+use crate::life::Life;
+use crate::obligation::{Block, Event, ObligationId, Stand};
+
+use super::Turn;
+use super::decision::Effect;
+
+pub(super) fn placed(turn: &mut Turn<'_>, id: &str) {
+    let Some(hold) = turn.state.control.holds.get(id).cloned() else { return };
+    let (mut items, mut copies, mut in_flight) = (0, 0, Vec::new());
+    let lives: Vec<Life> = turn.found.lives.values().filter_map(|l| l.newest().cloned()).collect();
+    for life in lives {
+        let covers = |copy: &crate::item::Copy, parts: &[String]| {
+            parts.iter().any(|category| hold.scope.covers(&life.item, copy, category))
+        };
+        let covered = life.item.copies.iter().filter(|c| c.is_live() && covers(c, &c.categories)).count() as u64;
+        if covered == 0 {
+            continue;
+        }
+        items += 1;
+        copies += covered;
+        let duties: Vec<(ObligationId, Stand)> = turn
+            .state
+            .duties
+            .of_item(life.item.id)
+            .filter(|d| life.copy_at(&d.place).and_then(|at| life.item.copies.get(at)).is_some_and(|c| covers(c, &d.parts)))
+            .map(|d| (d.id, d.stand))
+            .collect();
+        for (duty, stand) in duties {
+            if stand.is_out() {
+                in_flight.push(duty);
+            } else if stand != Stand::Withdrawn {
+                block(turn, duty, id);
+            }
+        }
+    }
+    turn.effect(Effect::HoldApplied { hold: id.to_owned(), items, copies, in_flight });
+}
+
+fn block(turn: &mut Turn<'_>, duty: ObligationId, hold: &str) {
+    turn.advance(duty, Event::Block, |d| {
+        let mut ids = match d.block.take() {
+            Some(Block::Hold(ids)) => ids,
+            Some(Block::Minimum { .. } | Block::Lock { .. }) | None => Vec::new(),
+        };
+        ids.push(hold.to_owned());
+        ids.sort();
+        ids.dedup();
+        d.block = Some(Block::Hold(ids));
+        d.not_before = None;
+    });
+}
+
+/// Release re-queues after the cool-down; whether it is still owed is judged when it is sent.
+pub(super) fn released(turn: &mut Turn<'_>, id: &str) {
+    let cool_down = turn.state.control.policy.as_ref().map_or(DEFAULT_COOL_DOWN, |p| p.policy.cool_down);
+    let free_at = turn.state.now.plus(cool_down);
+    let held: Vec<ObligationId> = turn
+        .state
+        .duties
+        .standing(Stand::Blocked)
+        .filter(|d| matches!(&d.block, Some(Block::Hold(ids)) if ids.iter().any(|h| h == id)))
+        .map(|d| d.id)
+        .collect();
+    for duty in held {
+        turn.note(duty, |d| {
+            let Some(Block::Hold(ids)) = &mut d.block else { return };
+            ids.retain(|h| h != id);
+            if ids.is_empty() {
+                d.block = None;
+                d.not_before = Some(free_at);
+                d.tries = 0;
+            }
+        });
+    }
+}
+
+/// Without a policy that says otherwise: 24 hours.
+const DEFAULT_COOL_DOWN: i64 = crate::time::Millis::DAY;

@@ -1,0 +1,284 @@
+//! The engine: `step(state, record) = decide → evolve → react`.
+//!
+//! One record of the ledger at a time. [`needs`] says what must be looked up for it, the shell fetches that, and
+//! [`step`] decides. A record says what somebody *wants* or *saw*; what comes of it is judged here, when it is
+//! read, against the state it finds: so a late order for a held item comes to nothing, on every replay alike.
+//!
+//! Rejected: deciding where a record is written. Two writers would then need to agree on a state.
+
+mod answers;
+mod changes;
+pub mod control;
+mod decision;
+mod duties;
+mod evolve;
+mod facts;
+mod holds;
+mod needs;
+mod orders;
+mod requests;
+mod state;
+mod sweeps;
+mod ticks;
+
+use std::collections::BTreeMap;
+
+pub use decision::{Decision, Effect, Noticed, Row};
+pub use answers::awaits_read_back;
+pub use duties::{NAMELESS, Stop, Wish, judge, wishes};
+pub use orders::MAX_TRIES;
+pub use needs::{Needs, needs};
+pub use state::{Duties, Slice, State, Tally};
+
+use crate::identity::{ItemId, SubjectKey};
+use crate::item::Subject;
+use crate::life::Lives;
+use crate::obligation::{Cause, Event, Obligation, ObligationId};
+use crate::record::Record;
+use crate::time::Millis;
+
+/// One record as it is read from a partition's ledger.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Offset of its frame in the partition.
+    pub offset: u64,
+    /// `traceparent` of its frame.
+    pub trace: Option<String>,
+    pub record: Record,
+    /// Of a `ControlCopy`: the entry, decoded.
+    pub control: Option<Record>,
+}
+
+/// What the shell looked up.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    pub lives: BTreeMap<ItemId, Lives>,
+    pub subjects: BTreeMap<SubjectKey, Subject>,
+}
+
+/// What came of a record.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// In order; every one is already in the state.
+    pub decisions: Vec<Decision>,
+    /// What the store must write.
+    pub rows: Vec<Row>,
+    /// What the shell must do; a replay drops them.
+    pub effects: Vec<Effect>,
+}
+
+/// Decides what comes of a record, and moves the state there.
+pub fn step(state: &mut State, input: &Input, found: Found) -> Step {
+    let mut turn = Turn { state, found, trace: input.trace.clone(), out: Step::default() };
+    match &input.record {
+        Record::OwnerStarted(_) => turn.rule(Decision::Began { epoch: input.offset }),
+        Record::Tick(r) => ticks::tick(&mut turn, Millis(r.now)),
+        Record::SourceAt(r) => {
+            let (source, generation) = (r.source.clone(), r.source_generation);
+            turn.rule(Decision::Watermark { source, generation, time: Millis(r.time) });
+        }
+        Record::ControlCopy(r) => match &input.control {
+            Some(entry) if u64::try_from(r.k).ok() == Some(turn.state.control.k + 1) => control_entry(&mut turn, entry),
+            _ => turn.ignore("control entry out of order"),
+        },
+        Record::Facts(r) => facts::facts(&mut turn, r),
+        Record::Changes(r) => changes::changes(&mut turn, r),
+        Record::Ordered(r) => orders::ordered(&mut turn, r),
+        Record::Confirmed(r) => answers::confirmed(&mut turn, r),
+        Record::ReadBack(r) => answers::read_back(&mut turn, r),
+        Record::RequestReceived(r) => requests::received(&mut turn, r),
+        Record::RequestMoved(r) => requests::moved(&mut turn, r),
+        // Nothing is forwarded yet to a partition that knows what to do with it.
+        Record::Forwarded(_) => turn.ignore("forwarded"),
+        Record::PolicyStored(_)
+        | Record::PolicyPublished(_)
+        | Record::SystemPut(_)
+        | Record::SystemMode(_)
+        | Record::SystemRetired(_)
+        | Record::SourcePut(_)
+        | Record::HoldPlaced(_)
+        | Record::HoldReleased(_)
+        | Record::HoldEffective(_)
+        | Record::SweepOrdered(_)
+        | Record::SweepClosed(_)
+        | Record::SweepSwitch(_)
+        | Record::ClockAccepted(_)
+        | Record::Acknowledged(_) => turn.ignore("a control record outside the control log"),
+    }
+    turn.out
+}
+
+fn control_entry(turn: &mut Turn<'_>, entry: &Record) {
+    let k = turn.state.control.k + 1;
+    turn.rule(Decision::Control { k, entry: Box::new(entry.clone()) });
+    match entry {
+        Record::HoldPlaced(r) => holds::placed(turn, &r.id),
+        Record::HoldReleased(r) => holds::released(turn, &r.id),
+        Record::SweepOrdered(r) => sweeps::ordered(turn, r),
+        Record::SystemMode(r) if r.mode == "enforce" => requests::enforced(turn, &r.name),
+        _ => {}
+    }
+    turn.effect(Effect::Applied { k });
+}
+
+fn wishes_now(
+    control: &control::Control,
+    life: &crate::life::Life,
+    subject: &Subject,
+    now: Millis,
+) -> std::collections::BTreeSet<ObligationId> {
+    wishes(control, life, subject, now).iter().map(|w| w.id(life)).collect()
+}
+
+/// One record being decided: every decision is evolved at once, so that the next one sees it.
+struct Turn<'a> {
+    state: &'a mut State,
+    found: Found,
+    trace: Option<String>,
+    out: Step,
+}
+
+impl Turn<'_> {
+    fn rule(&mut self, decision: Decision) {
+        evolve::evolve(self.state, &mut self.found, &decision);
+        if let Decision::Wrote(row) = &decision {
+            self.out.rows.push(row.clone());
+        }
+        self.out.decisions.push(decision);
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        self.out.effects.push(effect);
+    }
+
+    fn ignore(&mut self, why: &'static str) {
+        self.rule(Decision::Ignored { why });
+    }
+
+    fn write(&mut self, row: Row) {
+        self.rule(Decision::Wrote(row));
+    }
+
+    fn subject(&self, key: SubjectKey) -> Subject {
+        self.found.subjects.get(&key).cloned().unwrap_or_else(|| Subject::unknown(key))
+    }
+
+    /// Notes something about a duty that does not move.
+    fn note(&mut self, id: ObligationId, edit: impl FnOnce(&mut Obligation)) {
+        let Some(mut duty) = self.state.duties.get(id).cloned() else { return };
+        edit(&mut duty);
+        self.rule(Decision::Noted(Box::new(duty)));
+    }
+
+    /// Moves a duty, if its life cycle allows; the rest of it is set by `edit`.
+    fn advance(&mut self, id: ObligationId, event: Event, edit: impl FnOnce(&mut Obligation)) -> bool {
+        let Some(duty) = self.state.duties.get(id) else { return false };
+        let Some(stand) = duty.stand.after(event) else { return false };
+        let mut duty = duty.clone();
+        duty.stand = stand;
+        edit(&mut duty);
+        self.rule(Decision::Moved { event, duty: Box::new(duty) });
+        true
+    }
+
+    /// Brings the duties of one life in line with what it owes: opens, frees, blocks and withdraws.
+    /// Returns the ids now wanted.
+    fn settle(&mut self, life: &crate::life::Life, wishes: &[Wish], cause: &Cause) -> Vec<ObligationId> {
+        let mut wanted = Vec::new();
+        for wish in wishes {
+            let id = wish.id(life);
+            wanted.push(id);
+            match self.state.duties.get(id).cloned() {
+                None => self.open(life, wish, id, cause),
+                Some(known) => self.renew(&known, wish, cause),
+            }
+        }
+        // What nobody wants any more is taken back, unless it is out or already carried out. A sweep decides as of
+        // its watermark: what is wanted by now is not taken back by it.
+        let subject = self.subject(life.item.id.subject);
+        let now = wishes_now(&self.state.control, life, &subject, self.state.now);
+        let mine = self.state.duties.of_item(life.item.id).filter(|d| d.generation == life.item.generation);
+        let stale: Vec<ObligationId> =
+            mine.map(|d| d.id).filter(|id| !wanted.contains(id) && !now.contains(id)).collect();
+        for id in stale {
+            self.advance(id, Event::Withdraw, |d| d.block = None);
+        }
+        wanted
+    }
+
+    fn open(&mut self, life: &crate::life::Life, wish: &Wish, id: ObligationId, cause: &Cause) {
+        use crate::obligation::Stand;
+        let (stand, block) = match &wish.stop {
+            None => (Stand::Owed, None),
+            Some(Stop::Observed) => (Stand::Observed, None),
+            Some(Stop::Blocked(block)) => (Stand::Blocked, Some(block.clone())),
+        };
+        let duty = Obligation {
+            id,
+            item: life.item.id,
+            generation: life.item.generation,
+            place: wish.place.clone(),
+            parts: wish.parts.clone(),
+            duty: wish.duty,
+            round: wish.round,
+            cause: cause.clone(),
+            stand,
+            block,
+            attempt: 0,
+            tries: 0,
+            not_before: None,
+            not_after: None,
+            rule: wish.rule.clone(),
+            detail: None,
+            may_retry: false,
+            reference: None,
+            unread: 0,
+            absent: false,
+            opened: self.state.now,
+            executed: None,
+            verified: None,
+            target_at: None,
+            target_position: None,
+            trace: self.trace.clone(),
+        };
+        self.rule(Decision::Opened(Box::new(duty)));
+    }
+
+    /// A duty that exists already is wanted (again).
+    fn renew(&mut self, known: &Obligation, wish: &Wish, cause: &Cause) {
+        use crate::obligation::{Block, Stand};
+        let event = match (known.stand, &wish.stop) {
+            // Out, or carried out: its answer decides.
+            (Stand::Ordered | Stand::Accepted | Stand::Executed | Stand::Verified, _) => return,
+            (Stand::Residual | Stand::OutOfReach, _) => return,
+            (Stand::Owed, None) => return,
+            (Stand::Blocked, Some(Stop::Blocked(block))) if known.block.as_ref() == Some(block) => return,
+            (Stand::Observed, Some(Stop::Observed)) => return,
+            // Released, but still cooling down.
+            (Stand::Blocked, None)
+                if known.block.is_none() && known.not_before.is_some_and(|at| at > self.state.now) =>
+            {
+                return;
+            }
+            (_, Some(Stop::Blocked(_))) => Event::Block,
+            (_, Some(Stop::Observed)) => Event::Observe,
+            (_, None) => Event::Release,
+        };
+        let block: Option<Block> = match &wish.stop {
+            Some(Stop::Blocked(block)) => Some(block.clone()),
+            Some(Stop::Observed) | None => None,
+        };
+        let (cause, rule) = (cause.clone(), wish.rule.clone());
+        let anew = known.stand != Stand::Owed;
+        self.advance(known.id, event, |d| {
+            d.block = block;
+            d.cause = cause;
+            d.rule = rule;
+            if anew {
+                d.tries = 0;
+                d.not_before = None;
+                d.detail = None;
+            }
+        });
+    }
+}

@@ -1,0 +1,91 @@
+//! What must be looked up before a record can be decided.
+
+use std::collections::BTreeSet;
+
+use crate::hold::Scope;
+use crate::identity::{ItemId, ItemKey, SubjectKey};
+use crate::obligation::ObligationId;
+use crate::record::{Change, ChangeKind, Record};
+use crate::time::Millis;
+
+use super::{Input, State};
+
+/// Values for the shell to fetch; with an item comes its subject.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Needs {
+    pub items: BTreeSet<ItemId>,
+    /// With all their items.
+    pub subjects: BTreeSet<SubjectKey>,
+    /// Items known by their own key only.
+    pub orphans: BTreeSet<ItemKey>,
+    /// What may be due as of this time.
+    pub due: Option<Millis>,
+    /// What this scope may cover.
+    pub scope: Option<Scope>,
+}
+
+pub fn needs(state: &State, input: &Input) -> Needs {
+    let mut needs = Needs::default();
+    match &input.record {
+        Record::Facts(r) => {
+            let rows = r.rows().unwrap_or_default();
+            needs.items.extend(rows.iter().map(|f| ItemId { subject: f.subject, item: f.item }));
+        }
+        Record::Changes(r) => r.rows.iter().for_each(|c| change(&mut needs, c)),
+        Record::Ordered(r) => duties(state, &mut needs, r.orders.iter().map(|o| o.obligation.as_slice())),
+        Record::Confirmed(r) => duties(state, &mut needs, r.answers.iter().map(|a| a.obligation.as_slice())),
+        Record::ReadBack(r) => {
+            duties(state, &mut needs, r.seen.iter().map(|s| s.obligation.as_slice()));
+            // Other rows of the subject are explained by its other items.
+            let others = r.seen.iter().filter(|s| s.identity_rows.is_some_and(|n| n > 0));
+            let known = others.filter_map(|s| state.duties.get(ObligationId::from_slice(&s.obligation)?));
+            needs.subjects.extend(known.filter(|d| d.absent).map(|d| d.item.subject));
+        }
+        Record::RequestReceived(r) => needs.subjects.extend(SubjectKey::from_slice(&r.subject)),
+        Record::RequestMoved(r) => needs.subjects.extend(SubjectKey::from_slice(&r.subject)),
+        Record::ControlCopy(_) => match &input.control {
+            Some(Record::SweepOrdered(r)) => needs.due = Some(Millis(r.as_of)),
+            Some(Record::HoldPlaced(r)) => needs.scope = serde_json::from_str(&r.scope).ok(),
+            Some(Record::SystemMode(_)) => {
+                needs.items.extend(state.duties.standing(crate::obligation::Stand::Observed).map(|d| d.item));
+            }
+            _ => {}
+        },
+        Record::OwnerStarted(_) | Record::Tick(_) | Record::SourceAt(_) | Record::Forwarded(_) => {}
+        Record::PolicyStored(_)
+        | Record::PolicyPublished(_)
+        | Record::SystemPut(_)
+        | Record::SystemMode(_)
+        | Record::SystemRetired(_)
+        | Record::SourcePut(_)
+        | Record::HoldPlaced(_)
+        | Record::HoldReleased(_)
+        | Record::HoldEffective(_)
+        | Record::SweepOrdered(_)
+        | Record::SweepClosed(_)
+        | Record::SweepSwitch(_)
+        | Record::ClockAccepted(_)
+        | Record::Acknowledged(_) => {}
+    }
+    needs
+}
+
+fn change(needs: &mut Needs, change: &Change) {
+    let item = change.item.as_deref().and_then(ItemKey::from_slice);
+    let subject = change.subject.as_deref().and_then(SubjectKey::from_slice);
+    match (subject, item, change.kind) {
+        (None, Some(item), _) => {
+            needs.orphans.insert(item);
+        }
+        // Only what may end, breach or revive something must be seen first; the rest is written blindly.
+        (Some(subject), Some(item), ChangeKind::Gone | ChangeKind::Copied) => {
+            needs.items.insert(ItemId { subject, item });
+        }
+        _ => {}
+    }
+}
+
+fn duties<'a>(state: &State, needs: &mut Needs, ids: impl Iterator<Item = &'a [u8]>) {
+    let known = ids.filter_map(ObligationId::from_slice).filter_map(|id| state.duties.get(id));
+    needs.items.extend(known.map(|d| d.item));
+}

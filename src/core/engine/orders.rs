@@ -1,0 +1,94 @@
+//! The last judgement before a command goes out.
+
+use crate::engine::duties::wishes;
+use crate::life::Life;
+use crate::obligation::{Event, Obligation, ObligationId, Stand};
+use crate::record::{Order, Ordered};
+use crate::system::Mode;
+use crate::time::Millis;
+
+use super::Turn;
+use super::decision::Effect;
+use super::duties::Stop;
+
+/// Attempts before a duty waits for the next sweep.
+pub const MAX_TRIES: u32 = 8;
+
+/// Milliseconds to wait after the given number of tries: doubling from one second, at most one minute, with up to a quarter of
+/// jitter drawn from the duty's own id, so that a replay waits alike and a thousand duties do not wake together.
+pub(super) fn back_off(id: ObligationId, tries: u32) -> i64 {
+    let base = 1_000_i64.saturating_mul(1 << tries.min(6)).min(60_000);
+    let [a, b, ..] = id.0;
+    base + base / 4 * i64::from(u16::from_le_bytes([a, b])) / i64::from(u16::MAX)
+}
+
+pub(super) fn exhausted(duty: &Obligation) -> bool {
+    duty.tries >= MAX_TRIES
+}
+
+pub(super) fn ordered(turn: &mut Turn<'_>, record: &Ordered) {
+    let mut send = Vec::new();
+    for order in &record.orders {
+        let Some(id) = ObligationId::from_slice(&order.obligation) else { continue };
+        if may_go(turn, id, order) {
+            let (attempt, not_after) = (u32::try_from(order.attempt).unwrap_or_default(), Millis(order.not_after));
+            turn.advance(id, Event::Order, |d| {
+                d.attempt = attempt;
+                d.tries += 1;
+                d.not_after = Some(not_after);
+                d.not_before = None;
+                d.absent = false;
+                d.detail = None;
+            });
+            send.extend(turn.state.duties.get(id).cloned());
+        }
+    }
+    if !send.is_empty() {
+        turn.effect(Effect::Send { system: record.system.clone(), duties: send });
+    }
+}
+
+/// Judged once more against the state at the moment of sending.
+fn may_go(turn: &mut Turn<'_>, id: ObligationId, order: &Order) -> bool {
+    let control = &turn.state.control;
+    let Some(duty) = turn.state.duties.get(id) else { return false };
+    let next = i64::from(duty.attempt) + 1;
+    let fresh = duty.stand == Stand::Owed
+        && i64::from(order.attempt) == next
+        && Millis(order.not_after) > turn.state.now
+        && duty.not_before.is_none_or(|at| at <= turn.state.now);
+    let free = !control.stopped
+        && control.mode(&duty.place.system) == Mode::Enforce
+        && turn.state.duties.out(duty.item, &duty.place.system).is_none();
+    if !(fresh && free) {
+        return false;
+    }
+    let (item, generation) = (duty.item, duty.generation);
+    let duty = duty.clone();
+    let life = turn.found.lives.get(&item).and_then(|l| l.lives.iter().find(|l| l.item.generation == generation));
+    let Some(life) = life.cloned() else { return false };
+    still_owed(turn, &duty, &life)
+}
+
+/// What has changed since it was owed is put right at once: blocked, observed or withdrawn.
+fn still_owed(turn: &mut Turn<'_>, duty: &Obligation, life: &Life) -> bool {
+    let subject = turn.subject(duty.item.subject);
+    let wishes = wishes(&turn.state.control, life, &subject, turn.state.now);
+    match wishes.iter().find(|w| w.id(life) == duty.id).map(|w| w.stop.clone()) {
+        Some(None) => true,
+        Some(Some(Stop::Observed)) => {
+            turn.advance(duty.id, Event::Observe, |_| {});
+            false
+        }
+        Some(Some(Stop::Blocked(block))) => {
+            turn.advance(duty.id, Event::Block, |d| d.block = Some(block));
+            false
+        }
+        None => {
+            // The same copy may owe something else by now.
+            turn.settle(life, &wishes, &duty.cause);
+            turn.advance(duty.id, Event::Withdraw, |_| {});
+            false
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What a partition knows beside its items: duties, requests, sweeps, marks, and its position in the control log.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::control::Control;
+use crate::identity::{ItemId, SubjectKey};
+use crate::obligation::{Obligation, ObligationId, Stand};
+use crate::request::Request;
+use crate::time::Millis;
+
+/// A partition's state. It changes in [`super::step`] alone.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    pub partition: u32,
+    pub partitions: u32,
+    /// The last tick: the only *now*.
+    pub now: Millis,
+    /// Offset of the running owner's `OwnerStarted`.
+    pub epoch: Option<i64>,
+    pub control: Control,
+    /// (source, generation) → watermark.
+    pub watermarks: BTreeMap<(String, i32), Millis>,
+    /// (source, generation, topic, partition) → highest offset taken in.
+    pub marks: BTreeMap<(String, i32, String, i32), i64>,
+    pub duties: Duties,
+    pub requests: BTreeMap<String, Request>,
+    /// Sweeps this partition has applied: id → its slice.
+    pub slices: BTreeMap<String, Slice>,
+    pub links: BTreeMap<SubjectKey, BTreeSet<SubjectKey>>,
+    pub tally: Tally,
+}
+
+/// What a sweep found here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slice {
+    pub candidates: u64,
+    pub due: u64,
+    /// Merkle root over (item, generation, copy, parts) in key order.
+    pub root: [u8; 32],
+    /// Left for the next sweep by the limit.
+    pub over_limit: u64,
+}
+
+/// Counted since the ledger began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records that could not happen where they stood, and changed nothing.
+    pub ignored: u64,
+    pub echoes: u64,
+    pub resurrected: u64,
+    /// Lives begun after the first.
+    pub generations: u64,
+    pub corrected: u64,
+    pub breaches: u64,
+    /// Events no policy declares.
+    pub undeclared: u64,
+}
+
+/// Every duty, with the ways to find it.
+#[derive(Clone, Debug, Default)]
+pub struct Duties {
+    all: BTreeMap<ObligationId, Obligation>,
+    by_item: BTreeMap<ItemId, BTreeSet<ObligationId>>,
+    by_stand: BTreeMap<Stand, BTreeSet<ObligationId>>,
+    /// Per system and item: the command that is out.
+    out: BTreeMap<(ItemId, String), ObligationId>,
+    /// What wants looking at when time has come: back-off, cool-down, lost commands.
+    timers: BTreeSet<(Millis, ObligationId)>,
+}
+
+impl Duties {
+    pub fn get(&self, id: ObligationId) -> Option<&Obligation> {
+        self.all.get(&id)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Obligation> {
+        self.all.values()
+    }
+
+    pub fn of_item(&self, item: ItemId) -> impl Iterator<Item = &Obligation> {
+        self.by_item.get(&item).into_iter().flatten().filter_map(|id| self.all.get(id))
+    }
+
+    pub fn standing(&self, stand: Stand) -> impl Iterator<Item = &Obligation> {
+        self.by_stand.get(&stand).into_iter().flatten().filter_map(|id| self.all.get(id))
+    }
+
+    pub fn count(&self, stand: Stand) -> usize {
+        self.by_stand.get(&stand).map_or(0, BTreeSet::len)
+    }
+
+    /// The command that is out for this item at this system.
+    pub fn out(&self, item: ItemId, system: &str) -> Option<ObligationId> {
+        self.out.get(&(item, system.to_owned())).copied()
+    }
+
+    /// Duties whose time has come at `now`, earliest first.
+    pub fn ripe(&self, now: Millis) -> Vec<ObligationId> {
+        self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
+    }
+
+    /// The earliest time anything wants looking at.
+    pub fn next_timer(&self) -> Option<Millis> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn put(&mut self, duty: Obligation) {
+        self.forget(duty.id);
+        self.by_item.entry(duty.item).or_default().insert(duty.id);
+        self.by_stand.entry(duty.stand).or_default().insert(duty.id);
+        if duty.stand.is_out() {
+            self.out.insert((duty.item, duty.place.system.clone()), duty.id);
+        }
+        if let Some(at) = timer(&duty) {
+            self.timers.insert((at, duty.id));
+        }
+        self.all.insert(duty.id, duty);
+    }
+
+    fn forget(&mut self, id: ObligationId) {
+        let Some(old) = self.all.remove(&id) else { return };
+        if let Some(ids) = self.by_stand.get_mut(&old.stand) {
+            ids.remove(&id);
+        }
+        if old.stand.is_out() {
+            let key = (old.item, old.place.system.clone());
+            if self.out.get(&key) == Some(&id) {
+                self.out.remove(&key);
+            }
+        }
+        if let Some(at) = timer(&old) {
+            self.timers.remove(&(at, id));
+        }
+    }
+}
+
+/// When a duty wants looking at without news from outside.
+fn timer(duty: &Obligation) -> Option<Millis> {
+    match duty.stand {
+        Stand::Ordered => duty.not_after,
+        Stand::Failed if duty.may_retry => duty.not_before,
+        Stand::Blocked if duty.block.is_none() => duty.not_before,
+        Stand::Owed | Stand::Accepted | Stand::Executed | Stand::Verified | Stand::Blocked => None,
+        Stand::Residual | Stand::Refused | Stand::OutOfReach | Stand::Failed => None,
+        Stand::Observed | Stand::Withdrawn => None,
+    }
+}

@@ -1,0 +1,387 @@
+//! An item's lives, folded from the rows the store keeps.
+//!
+//! Facts and changes are written without reading; this fold is the one place that says what they add up to, so
+//! that every store gives the same answer. Rejected: updating an item in place, which needs a read per write.
+
+use std::collections::BTreeMap;
+
+use crate::identity::{ItemId, ProcessKey, SubjectKey};
+use crate::item::{Consent, Copy, CopyState, Item, Subject};
+use crate::obligation::Place;
+use crate::record::Shape;
+use crate::time::Millis;
+use crate::verdict::Action;
+
+/// A row of the fact family: an item was recorded (again).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FactRow {
+    pub id: ItemId,
+    pub generation: u32,
+    pub start: Option<Millis>,
+    pub shape: std::sync::Arc<Shape>,
+    pub process: Option<ProcessKey>,
+    /// One per copy of the shape.
+    pub cells: Vec<Vec<u8>>,
+}
+
+/// A row of the change family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeRow {
+    pub subject: SubjectKey,
+    pub what: What,
+}
+
+/// What happened; the newest per item and kind is what counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    Touched { id: ItemId, at: Millis },
+    ItemEvent { id: ItemId, event: String, at: Millis },
+    ItemGranted { id: ItemId, purpose: String, at: Millis },
+    ItemWithdrawn { id: ItemId, purpose: String, at: Millis },
+    Copied { id: ItemId, copy: AddedCopy },
+    /// Someone else took these copies away; None = every system, every dataset.
+    Gone { id: ItemId, system: Option<String>, dataset: Option<String>, at: Millis },
+    /// Our own work on a copy: these parts, or the record as a whole.
+    Outcome { id: ItemId, generation: u32, place: Place, parts: Parts, executed: Millis, verified: Option<Millis> },
+    /// A copy that was erased is there again.
+    Revived { id: ItemId, generation: u32, place: Place },
+    /// This copy became known after its item's end: owed at once.
+    Late { id: ItemId, generation: u32, place: Place },
+    /// Its system said executed, and the read-back found it.
+    StillThere { id: ItemId, generation: u32, place: Place, parts: Parts },
+    Granted { purpose: String, at: Millis },
+    Withdrawn { purpose: String, at: Millis },
+    Ended { purpose: String, at: Millis },
+    SubjectEvent { event: String, at: Millis },
+    ProcessEvent { process: ProcessKey, event: String, at: Millis },
+    Active { at: Millis },
+    Linked { also: SubjectKey },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parts {
+    Whole,
+    Some { categories: Vec<String>, action: Action },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedCopy {
+    pub place: Place,
+    pub purposes: Option<Vec<String>>,
+    pub disclosure: Option<String>,
+}
+
+/// Every life of one item, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Lives {
+    pub lives: Vec<Life>,
+    /// Changes read before the item was first recorded: sources keep no order between them.
+    pub waiting: Vec<What>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    pub item: Item,
+    /// Beside each copy of `item.copies`.
+    pub notes: Vec<CopyNote>,
+}
+
+/// What the rules need not know about a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct CopyNote {
+    /// Parts already changed in place, and how.
+    pub changed: BTreeMap<String, Action>,
+    /// How often it came back after it was erased.
+    pub round: u32,
+    /// Became known after its item's end.
+    pub late: bool,
+    pub disclosure: Option<String>,
+}
+
+impl Copy {
+    pub fn place(&self) -> Place {
+        Place { system: self.system.clone(), dataset: self.dataset.clone(), cell: self.cell.clone() }
+    }
+
+    pub fn is_at(&self, place: &Place) -> bool {
+        self.system == place.system && self.dataset == place.dataset && self.cell == place.cell
+    }
+
+    pub fn is_live(&self) -> bool {
+        match self.state {
+            CopyState::Live => true,
+            CopyState::Erased { .. } | CopyState::Gone { .. } => false,
+        }
+    }
+}
+
+impl Life {
+    /// An item is gone when its last copy is.
+    pub fn is_ended(&self) -> bool {
+        !self.item.copies.is_empty() && self.item.copies.iter().all(|c| !c.is_live())
+    }
+
+    /// When the last copy went.
+    pub fn ended_at(&self) -> Option<Millis> {
+        if !self.is_ended() {
+            return None;
+        }
+        self.item.copies.iter().filter_map(|c| gone_at(c.state)).max()
+    }
+
+    pub fn copy_at(&self, place: &Place) -> Option<usize> {
+        self.item.copies.iter().position(|c| c.is_at(place))
+    }
+
+    /// A copy with its note.
+    pub fn copies(&self) -> impl Iterator<Item = (&Copy, &CopyNote)> {
+        self.item.copies.iter().zip(&self.notes)
+    }
+
+    fn put_copy(&mut self, copy: Copy, disclosure: Option<String>) {
+        match self.item.copies.iter_mut().zip(&mut self.notes).find(|(c, _)| c.is_at(&copy.place())) {
+            Some((known, note)) => {
+                // What is named again takes the newer words; where it stands is not for a fact to say.
+                let state = known.state;
+                *known = Copy { state, ..copy };
+                note.disclosure = disclosure.or(note.disclosure.take());
+            }
+            None => {
+                self.item.copies.push(copy);
+                self.notes.push(CopyNote { disclosure, ..CopyNote::default() });
+            }
+        }
+    }
+}
+
+fn gone_at(state: CopyState) -> Option<Millis> {
+    match state {
+        CopyState::Live => None,
+        CopyState::Erased { at, .. } | CopyState::Gone { at } => Some(at),
+    }
+}
+
+impl Lives {
+    pub fn newest(&self) -> Option<&Life> {
+        self.lives.last()
+    }
+
+    fn of(&mut self, generation: u32) -> Option<&mut Life> {
+        self.lives.iter_mut().rev().find(|l| l.item.generation == generation)
+    }
+
+    /// Folds a fact in. A generation not seen yet is a new life.
+    pub fn record(&mut self, row: &FactRow) {
+        if self.of(row.generation).is_none() {
+            let item = Item {
+                id: row.id,
+                generation: row.generation,
+                recorded: row.start,
+                touched: None,
+                process: row.process,
+                copies: Vec::new(),
+                events: BTreeMap::new(),
+                consent: Consent::default(),
+            };
+            self.lives.push(Life { item, notes: Vec::new() });
+        }
+        let Some(life) = self.of(row.generation) else { return };
+        // The earliest start stays.
+        life.item.recorded = match (life.item.recorded, row.start) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        life.item.process = life.item.process.or(row.process);
+        for (named, cell) in row.shape.copies.iter().zip(&row.cells) {
+            let place = Place { system: named.system.clone(), dataset: named.dataset.clone(), cell: cell.clone() };
+            let copy = copy_of(&row.shape, &place, named.purposes.as_ref());
+            life.put_copy(copy, named.disclosure.clone());
+        }
+        for what in std::mem::take(&mut self.waiting) {
+            self.change(&what);
+        }
+    }
+
+    /// Folds a change of this item in. Changes of the subject do not belong here.
+    pub fn change(&mut self, what: &What) {
+        if self.lives.is_empty() {
+            self.waiting.push(what.clone());
+            return;
+        }
+        match what {
+            What::Touched { at, .. } => self.newest_mut(|l| l.item.touched = l.item.touched.max(Some(*at))),
+            What::ItemEvent { event, at, .. } => self.newest_mut(|l| latest(&mut l.item.events, event, *at)),
+            What::ItemGranted { purpose, at, .. } => {
+                self.newest_mut(|l| latest(&mut l.item.consent.granted, purpose, *at));
+            }
+            What::ItemWithdrawn { purpose, at, .. } => {
+                self.newest_mut(|l| latest(&mut l.item.consent.withdrawn, purpose, *at));
+            }
+            What::Copied { copy, .. } => self.newest_mut(|l| {
+                let like = l.item.copies.first().cloned();
+                let added = Copy {
+                    system: copy.place.system.clone(),
+                    dataset: copy.place.dataset.clone(),
+                    cell: copy.place.cell.clone(),
+                    categories: like.as_ref().map(|c| c.categories.clone()).unwrap_or_default(),
+                    purposes: copy
+                        .purposes
+                        .clone()
+                        .or_else(|| like.as_ref().map(|c| c.purposes.clone()))
+                        .unwrap_or_default(),
+                    jurisdiction: like.as_ref().and_then(|c| c.jurisdiction.clone()),
+                    service: like.as_ref().and_then(|c| c.service.clone()),
+                    controller: like.as_ref().and_then(|c| c.controller.clone()),
+                    derived: false,
+                    state: CopyState::Live,
+                };
+                l.put_copy(added, copy.disclosure.clone());
+            }),
+            What::Gone { system, dataset, at, .. } => self.newest_mut(|l| {
+                let named = |c: &Copy| {
+                    system.as_ref().is_none_or(|s| *s == c.system) && dataset.as_ref().is_none_or(|d| *d == c.dataset)
+                };
+                for copy in l.item.copies.iter_mut().filter(|c| c.is_live() && named(c)) {
+                    copy.state = CopyState::Gone { at: *at };
+                }
+            }),
+            What::Outcome { generation, place, parts, executed, verified, .. } => {
+                let Some(life) = self.of(*generation) else { return };
+                let copies = life.item.copies.iter_mut().zip(&mut life.notes);
+                for (copy, note) in copies.filter(|(c, _)| c.is_at(place)) {
+                    match parts {
+                        Parts::Whole => copy.state = CopyState::Erased { at: *executed, verified: *verified },
+                        Parts::Some { categories, action } => {
+                            for category in categories {
+                                let done = note.changed.entry(category.clone()).or_insert(*action);
+                                *done = (*done).max(*action);
+                            }
+                        }
+                    }
+                }
+            }
+            What::Revived { generation, place, .. } => {
+                let Some(life) = self.of(*generation) else { return };
+                for (copy, note) in life.item.copies.iter_mut().zip(&mut life.notes).filter(|(c, _)| c.is_at(place)) {
+                    copy.state = CopyState::Live;
+                    note.round += 1;
+                    note.changed.clear();
+                }
+            }
+            What::Late { generation, place, .. } => {
+                let Some(life) = self.of(*generation) else { return };
+                for (_, note) in life.item.copies.iter().zip(&mut life.notes).filter(|(c, _)| c.is_at(place)) {
+                    note.late = true;
+                }
+            }
+            What::StillThere { generation, place, parts, .. } => {
+                let Some(life) = self.of(*generation) else { return };
+                for (copy, note) in life.item.copies.iter_mut().zip(&mut life.notes).filter(|(c, _)| c.is_at(place)) {
+                    match parts {
+                        Parts::Whole => copy.state = CopyState::Live,
+                        Parts::Some { categories, .. } => note.changed.retain(|c, _| !categories.contains(c)),
+                    }
+                }
+            }
+            What::Granted { .. }
+            | What::Withdrawn { .. }
+            | What::Ended { .. }
+            | What::SubjectEvent { .. }
+            | What::ProcessEvent { .. }
+            | What::Active { .. }
+            | What::Linked { .. } => {}
+        }
+    }
+
+    fn newest_mut(&mut self, change: impl FnOnce(&mut Life)) {
+        if let Some(life) = self.lives.last_mut() {
+            change(life);
+        }
+    }
+}
+
+/// A copy as a shape describes it.
+pub fn copy_of(shape: &Shape, place: &Place, purposes: Option<&Vec<String>>) -> Copy {
+    let sorted = |list: &[String]| {
+        let mut list = list.to_vec();
+        list.sort();
+        list.dedup();
+        list
+    };
+    Copy {
+        system: place.system.clone(),
+        dataset: place.dataset.clone(),
+        cell: place.cell.clone(),
+        categories: sorted(&shape.categories),
+        purposes: sorted(purposes.unwrap_or(&shape.purposes)),
+        jurisdiction: shape.jurisdiction.clone(),
+        service: shape.service.clone(),
+        controller: shape.controller.clone(),
+        derived: false,
+        state: CopyState::Live,
+    }
+}
+
+/// Folds a change of the subject in. Changes of one item do not belong here.
+pub fn change_subject(subject: &mut Subject, what: &What) {
+    match what {
+        What::Granted { purpose, at } => latest(&mut subject.consent.granted, purpose, *at),
+        What::Withdrawn { purpose, at } => latest(&mut subject.consent.withdrawn, purpose, *at),
+        What::Ended { purpose, at } => latest(&mut subject.consent.ended, purpose, *at),
+        What::SubjectEvent { event, at } => latest(&mut subject.events, event, *at),
+        What::ProcessEvent { process, event, at } => {
+            let entry = subject.process_events.entry((*process, event.clone())).or_insert(*at);
+            *entry = (*entry).max(*at);
+        }
+        What::Active { at } => {
+            subject.active = subject.active.max(Some(*at));
+            subject.latest_activity = subject.latest_activity.max(Some(*at));
+        }
+        What::Linked { .. }
+        | What::Touched { .. }
+        | What::ItemEvent { .. }
+        | What::ItemGranted { .. }
+        | What::ItemWithdrawn { .. }
+        | What::Copied { .. }
+        | What::Gone { .. }
+        | What::Outcome { .. }
+        | What::Revived { .. }
+        | What::Late { .. }
+        | What::StillThere { .. } => {}
+    }
+}
+
+/// The last by time counts, whatever the order of arrival.
+fn latest(map: &mut BTreeMap<String, Millis>, key: &str, at: Millis) {
+    match map.get_mut(key) {
+        Some(known) => *known = (*known).max(at),
+        None => {
+            map.insert(key.to_owned(), at);
+        }
+    }
+}
+
+impl What {
+    /// The item this is about; None = the subject.
+    pub fn item(&self) -> Option<ItemId> {
+        match self {
+            Self::Touched { id, .. }
+            | Self::ItemEvent { id, .. }
+            | Self::ItemGranted { id, .. }
+            | Self::ItemWithdrawn { id, .. }
+            | Self::Copied { id, .. }
+            | Self::Gone { id, .. }
+            | Self::Outcome { id, .. }
+            | Self::Revived { id, .. }
+            | Self::Late { id, .. }
+            | Self::StillThere { id, .. } => Some(*id),
+            Self::Granted { .. }
+            | Self::Withdrawn { .. }
+            | Self::Ended { .. }
+            | Self::SubjectEvent { .. }
+            | Self::ProcessEvent { .. }
+            | Self::Active { .. }
+            | Self::Linked { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Data subject requests: what was asked, and what became of it per target.
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{ItemId, SubjectKey};
+use crate::obligation::{Block, Obligation, ObligationId, Place, Stand};
+use crate::time::Millis;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub id: String,
+    pub kind: RequestKind,
+    pub subject: SubjectKey,
+    pub grounds: Option<String>,
+    pub purposes: Vec<String>,
+    pub regime: Option<String>,
+    pub received: Millis,
+    pub due: Millis,
+    pub by: Option<String>,
+    pub cancelled: bool,
+    pub targets: Vec<RequestTarget>,
+    pub trace: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestKind {
+    Erase,
+    Correct,
+    Restrict,
+    Object,
+    Withdraw,
+    Access,
+}
+
+impl RequestKind {
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "erase" => Self::Erase,
+            "correct" => Self::Correct,
+            "restrict" => Self::Restrict,
+            "object" => Self::Object,
+            "withdraw" => Self::Withdraw,
+            "access" => Self::Access,
+            _ => return None,
+        })
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Erase => "erase",
+            Self::Correct => "correct",
+            Self::Restrict => "restrict",
+            Self::Object => "object",
+            Self::Withdraw => "withdraw",
+            Self::Access => "access",
+        }
+    }
+}
+
+/// One copy the request reaches, and how it is answered there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestTarget {
+    pub item: ItemId,
+    pub place: Place,
+    pub categories: Vec<String>,
+    pub answer: RequestAnswer,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestAnswer {
+    /// Carried out by this duty.
+    Duty(ObligationId),
+    /// The law, or a live purpose, keeps it.
+    Refused { reason: String, rule: Option<String>, law: Option<String>, until: Option<Millis> },
+    /// A person decides.
+    Decide { purpose: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestState {
+    Received,
+    IdentityUnverified,
+    RequiresInput,
+    AwaitingDecision,
+    InProgress,
+    Fulfilled,
+    PartlyFulfilled,
+    Refused,
+    NothingHeld,
+    Cancelled,
+}
+
+impl Request {
+    /// Where the request stands, from where its duties stand.
+    pub fn state<'a>(&self, obligation: impl Fn(ObligationId) -> Option<&'a Obligation>) -> RequestState {
+        if self.cancelled {
+            return RequestState::Cancelled;
+        }
+        if self.targets.is_empty() {
+            return match self.kind {
+                // Nothing had to go: the purpose ended, and that was all that was asked.
+                RequestKind::Withdraw | RequestKind::Object | RequestKind::Restrict => RequestState::Fulfilled,
+                RequestKind::Erase | RequestKind::Correct | RequestKind::Access => RequestState::NothingHeld,
+            };
+        }
+        let (mut open, mut gone, mut kept, mut decide) = (0, 0, 0, 0);
+        for target in &self.targets {
+            match &target.answer {
+                RequestAnswer::Refused { .. } => kept += 1,
+                RequestAnswer::Decide { .. } => decide += 1,
+                RequestAnswer::Duty(id) => match obligation(*id) {
+                    None => open += 1,
+                    Some(duty) => match duty.stand {
+                        // A target that can be read back is not answered before it was.
+                        Stand::Verified => gone += 1,
+                        Stand::Executed | Stand::Owed | Stand::Ordered | Stand::Accepted => open += 1,
+                        Stand::Failed | Stand::Observed => open += 1,
+                        Stand::Blocked => match &duty.block {
+                            Some(Block::Minimum { .. } | Block::Lock { .. }) => kept += 1,
+                            Some(Block::Hold(_)) | None => open += 1,
+                        },
+                        Stand::Residual | Stand::Refused | Stand::OutOfReach => kept += 1,
+                        Stand::Withdrawn => kept += 1,
+                    },
+                },
+            }
+        }
+        match (decide, open, gone, kept) {
+            (1.., ..) => RequestState::AwaitingDecision,
+            (_, 1.., ..) => RequestState::InProgress,
+            (_, _, 0, _) => RequestState::Refused,
+            (_, _, _, 0) => RequestState::Fulfilled,
+            _ => RequestState::PartlyFulfilled,
+        }
+    }
+}
