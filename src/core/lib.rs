@@ -12,7 +12,6 @@
 #![forbid(unsafe_code)]
 
 pub mod document;
-pub mod engine;
 pub mod hold;
 pub mod identity;
 pub mod item;
