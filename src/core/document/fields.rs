@@ -200,9 +200,9 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Says that `key` is known without reading it.
-    pub fn ignore(&mut self, key: &'static str) {
-        self.known.push(key);
+    /// Says that these keys are known without reading them.
+    pub fn ignore(&mut self, keys: &[&'static str]) {
+        self.known.extend(keys);
     }
 
     /// Every key that nobody asked for is an error naming the nearest known one.
@@ -211,6 +211,18 @@ impl<'a> Fields<'a> {
             if !self.known.contains(&key.text.as_str()) {
                 let fix = choose(&key.text, self.known.iter().copied());
                 found.error(key, format!("`{}` is no key of {}", clip(&key.text), self.what), fix);
+            }
+        }
+    }
+
+    /// As [`Fields::finish`] for a format that is not ours: a key near a known one is a misspelling and an error, any
+    /// other passes.
+    pub fn finish_foreign(self, found: &mut Diagnostics) {
+        for (key, _) in self.entries {
+            let near = nearest(&key.text, self.known.iter().copied()).filter(|n| *n != key.text);
+            if let Some(near) = near.filter(|_| !self.known.contains(&key.text.as_str())) {
+                let detail = format!("`{}` is no key of {}", clip(&key.text), self.what);
+                found.error(key, detail, format!("did you mean `{near}`?"));
             }
         }
     }
@@ -229,7 +241,8 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         return None;
     }
     let folded = word.to_lowercase().replace('-', "_");
-    let allowed = (folded.chars().count() / 3).max(1);
+    let length = folded.chars().count();
+    let allowed = (length / 3).max(1).min(length.saturating_sub(1));
     let distance = |c: &str| strsim::damerau_levenshtein(&folded, &c.to_lowercase().replace('-', "_"));
     let near = candidates.into_iter().filter(|c| !c.is_empty() && c.len() <= 200);
     near.map(|c| (distance(c), c)).filter(|(d, _)| *d <= allowed).min().map(|(_, c)| c)

@@ -15,6 +15,7 @@ mod scalar;
 
 pub use diagnostic::{At, Diagnostic, Diagnostics, Severity};
 pub use fields::{Fields, duration, nearest};
+pub(crate) use fields::{choose, shown};
 pub use read::read;
 
 /// A value and where it begins (both counted from 1; columns in characters).

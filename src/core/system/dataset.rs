@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One `fides_key` with its collections.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Dataset {
     pub fides_key: String,
     /// `fides_meta.namespace.schema`; PostgreSQL only.
@@ -13,6 +14,7 @@ pub struct Dataset {
 
 /// A table, a folder of rows, a key space. Names are literal, never lower-cased.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Collection {
     pub name: String,
     /// Primary key columns, in order.
@@ -32,6 +34,8 @@ pub struct Collection {
     pub on_due: OnDue,
     pub joint: Option<Joint>,
     pub references: Vec<Reference>,
+    /// Collections of the same dataset that must be erased before this one, beside those that reference it.
+    pub erase_after: Vec<String>,
     pub soft_delete: Option<String>,
     pub fields: Vec<Field>,
 }
@@ -73,6 +77,7 @@ pub struct Reference {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Field {
     pub name: String,
     /// Fideslang keys or the company's own. Sorted.
@@ -84,6 +89,45 @@ pub struct Field {
     pub primary_key: bool,
     /// This field holds an identity of this type.
     pub identity: Option<String>,
+    /// Fides' word for its type: `string`, `integer`, `string[]`, …
+    pub data_type: Option<String>,
+    /// The longest text it takes.
+    pub length: Option<u32>,
     /// Nested fields of an object.
     pub fields: Vec<Field>,
+}
+
+impl Collection {
+    /// The field at `path`: nested ones are joined with dots.
+    pub fn field(&self, path: &str) -> Option<&Field> {
+        find(&self.fields, path)
+    }
+
+    /// Every field that holds a value, with its path, depth first in the order of the file.
+    pub fn leaves(&self) -> Vec<(String, &Field)> {
+        let mut out = Vec::new();
+        gather(&self.fields, "", &mut out);
+        out
+    }
+}
+
+/// The longest name wins, so that a column whose name holds a dot is found as well.
+fn find<'a>(fields: &'a [Field], path: &str) -> Option<&'a Field> {
+    fields.iter().find(|f| f.name == path).or_else(|| {
+        fields.iter().find_map(|f| {
+            let rest = path.strip_prefix(f.name.as_str())?.strip_prefix('.')?;
+            find(&f.fields, rest)
+        })
+    })
+}
+
+fn gather<'a>(fields: &'a [Field], prefix: &str, out: &mut Vec<(String, &'a Field)>) {
+    for field in fields {
+        let path = format!("{prefix}{}", field.name);
+        if field.fields.is_empty() {
+            out.push((path, field));
+        } else {
+            gather(&field.fields, &format!("{path}."), out);
+        }
+    }
 }

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::Dataset;
+use crate::document::At;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Manifest {
     pub system: String,
     /// `sqlite`, `postgres`, `memory`, …
@@ -28,6 +30,13 @@ pub struct Manifest {
     pub verify_with: Option<String>,
     pub copies_of: Vec<CopiesOf>,
     pub datasets: Vec<Dataset>,
+    /// `kind: files`: which files, and which of their fields holds an identity.
+    pub files: Vec<FileSet>,
+    /// `kind: http`: the partner's calls.
+    pub http: Option<HttpCalls>,
+    /// Where things stand in the file; no part of what the manifest says.
+    #[serde(skip)]
+    pub places: Places,
 }
 
 /// Observe is the default: plans and counts; enforce deletes.
@@ -40,6 +49,7 @@ pub enum Mode {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     pub batch: u32,
     pub concurrency: u32,
@@ -53,12 +63,12 @@ impl Default for Limits {
     }
 }
 
-/// Local hours in which this system may be written to.
+/// Hours, in the policy's zone, in which this system may be written to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// 1 = Monday … 7 = Sunday.
     pub days: Vec<i8>,
-    /// Minutes from midnight.
+    /// Minutes from midnight; `to` up to 1440, and before `from` where the window goes past midnight.
     pub from: u16,
     pub to: u16,
 }
@@ -72,15 +82,112 @@ pub struct Scan {
 
 /// Derived copies: one for every item with a copy in that system and dataset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CopiesOf {
     pub system: String,
     /// `dataset.collection`; None = every dataset of that system.
     pub dataset: Option<String>,
-    /// The other keys (`key`, `set`, `member`, `fields`), for the connector.
+    /// The other keys (`key`, `set`, `member`) with their `{column}` templates, for the connector.
     pub rest: BTreeMap<String, String>,
+    /// Only these fields of the hash under `key`.
+    pub fields: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FileSet {
+    /// Below the connection's folder; `{date}` and `*` stand for one segment's part.
+    pub path: String,
+    pub format: FileFormat,
+    /// Top-level field → identity type.
+    #[serde(rename = "match")]
+    pub match_: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileFormat {
+    #[default]
+    Jsonl,
+    Csv,
+}
+
+/// How a partner is told, asked and checked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HttpCalls {
+    /// The identity type the partner knows people by.
+    pub identity: String,
+    pub submit: Call,
+    pub poll: Option<Poll>,
+    pub read_back: Option<ReadBackCall>,
+    /// Milliseconds; past it a command is `failed(retryable)`.
+    pub deadline: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Call {
+    pub method: String,
+    pub path: String,
+    /// `"{values}"` in it becomes the list of identity values.
+    pub body: Option<serde_json::Value>,
+    /// JSON pointer to the partner's reference in its answer.
+    #[serde(rename = "ref")]
+    pub reference: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Poll {
+    /// With `{ref}`.
+    pub path: String,
+    /// Milliseconds.
+    pub every: i64,
+    /// JSON pointer → the values that mean done.
+    pub done: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReadBackCall {
+    pub path: String,
+    pub body: Option<serde_json::Value>,
+    /// JSON pointer → the value that means nothing is there.
+    pub absent: BTreeMap<String, serde_json::Value>,
+}
+
+/// Where the parts of a manifest stand, for findings that need the other systems too.
+///
+/// Two manifests that say the same are equal wherever they stand.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    pub file: String,
+    pub at: BTreeMap<String, At>,
+}
+
+impl PartialEq for Places {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl Manifest {
+    /// The form that travels in the ledger: one line of JSON, the same bytes for the same content.
+    pub fn canonical_json(&self) -> String {
+        // Every field is text, number, list or map with text keys: nothing JSON cannot say.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    pub fn from_canonical(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// The file said a mode: on a known system an absent one keeps the present mode.
+    pub fn states_mode(&self) -> bool {
+        self.places.at.contains_key("mode")
+    }
+
     /// The collection that `dataset.collection` names.
     pub fn collection(&self, name: &str) -> Option<(&Dataset, &super::dataset::Collection)> {
         self.datasets.iter().find_map(|d| {

@@ -1,0 +1,141 @@
+//! Who points at whom: Fides' references and ours → foreign keys of the child.
+//!
+//! Fides' `direction` says which way a search runs, not which side holds the key; the child is the side whose field
+//! is not its collection's whole key. Rejected: trusting the direction, which would delete parents first.
+
+use super::dataset::{Collection, Reference};
+use super::read_dataset::Draft;
+use crate::document::{Diagnostics, Fields, Node, choose};
+
+/// `fides_meta.references[]` of one field, not yet resolved.
+#[derive(Debug)]
+pub(super) struct FidesReference<'a> {
+    /// The field that says so.
+    pub column: String,
+    pub dataset: String,
+    /// `collection.field`
+    pub field: String,
+    pub node: &'a Node,
+}
+
+pub(super) fn fides<'a>(node: &'a Node, column: &str, found: &mut Diagnostics) -> Option<FidesReference<'a>> {
+    let mut fields = Fields::of(node, "a reference", found)?;
+    let dataset = fields.need_text("dataset", found);
+    let field = fields.need_text("field", found);
+    fields.word("direction", &[("from", ()), ("to", ())], found);
+    fields.finish(found);
+    Some(FidesReference { column: column.to_owned(), dataset: dataset?, field: field?, node })
+}
+
+/// Every collection's references, once all collections are known; each to something that exists.
+pub(super) fn resolve(dataset: &str, drafts: &mut [Draft], found: &mut Diagnostics) {
+    let known: Vec<Collection> = drafts.iter().map(|d| d.collection.clone()).collect();
+    let mut resolved: Vec<(String, Reference)> = Vec::new();
+    for draft in drafts.iter() {
+        let own = &draft.collection;
+        for reference in draft.fides.iter().filter(|r| r.dataset == dataset) {
+            resolved.extend(from_fides(reference, own, &known, found));
+        }
+        for (reference, node) in &draft.own {
+            resolved.extend(from_own(reference, node, own, &known, found));
+        }
+    }
+    for draft in drafts.iter_mut() {
+        let name = draft.collection.name.clone();
+        let mut mine: Vec<Reference> = Vec::new();
+        for (_, reference) in resolved.iter().filter(|(child, _)| *child == name) {
+            if !mine.contains(reference) {
+                mine.push(reference.clone());
+            }
+        }
+        draft.collection.references = mine;
+        draft.collection.erase_after = erase_after(dataset, draft, &known, found);
+    }
+}
+
+fn from_fides(
+    reference: &FidesReference,
+    own: &Collection,
+    known: &[Collection],
+    found: &mut Diagnostics,
+) -> Option<(String, Reference)> {
+    let at = reference.node.get("field").unwrap_or(reference.node);
+    let split = known.iter().filter_map(|c| {
+        let column = reference.field.strip_prefix(c.name.as_str())?.strip_prefix('.')?;
+        Some((c, column))
+    });
+    let Some((target, column)) = split.max_by_key(|(c, _)| c.name.len()) else {
+        let name = reference.field.split('.').next().unwrap_or_default();
+        let fix = choose(name, known.iter().map(|c| c.name.as_str()));
+        found.error(at, format!("`{}` names no collection of this dataset", reference.field), fix);
+        return None;
+    };
+    if target.field(column).is_none() {
+        unknown_column(at, column, target, found);
+        return None;
+    }
+    let is_key = |c: &Collection, column: &str| c.key.iter().map(String::as_str).eq([column]);
+    if is_key(own, &reference.column) && !is_key(target, column) && !target.key.is_empty() {
+        let turned = Reference {
+            columns: vec![column.to_owned()],
+            collection: own.name.clone(),
+            to: vec![reference.column.clone()],
+        };
+        return Some((target.name.clone(), turned));
+    }
+    let straight = Reference {
+        columns: vec![reference.column.clone()],
+        collection: target.name.clone(),
+        to: vec![column.to_owned()],
+    };
+    Some((own.name.clone(), straight))
+}
+
+fn from_own(
+    reference: &Reference,
+    node: &Node,
+    own: &Collection,
+    known: &[Collection],
+    found: &mut Diagnostics,
+) -> Option<(String, Reference)> {
+    let Some(target) = known.iter().find(|c| c.name == reference.collection) else {
+        let fix = choose(&reference.collection, known.iter().map(|c| c.name.as_str()));
+        let at = node.get("collection").unwrap_or(node);
+        found.error(at, format!("`{}` is no collection of this dataset", reference.collection), fix);
+        return None;
+    };
+    let to = if reference.to.is_empty() { target.key.clone() } else { reference.to.clone() };
+    let at = node.get("to").unwrap_or(node);
+    let before = found.error_count();
+    for column in to.iter().filter(|c| target.field(c).is_none()) {
+        unknown_column(at, column, target, found);
+    }
+    if !reference.columns.is_empty() && to.len() != reference.columns.len() {
+        let detail = format!("{} columns point at {}", reference.columns.len(), to.len());
+        found.error(at, detail, format!("write `to:` with {} columns", reference.columns.len()));
+    }
+    (found.error_count() == before).then(|| (own.name.clone(), Reference { to, ..reference.clone() }))
+}
+
+fn erase_after(dataset: &str, draft: &Draft, known: &[Collection], found: &mut Diagnostics) -> Vec<String> {
+    let mut out = Vec::new();
+    for (address, node) in &draft.erase_after {
+        // Another dataset's collections are ordered by the systems' own `erase_after`.
+        let Some(name) = address.strip_prefix(dataset).and_then(|rest| rest.strip_prefix('.')) else {
+            continue;
+        };
+        if known.iter().any(|c| c.name == name) {
+            out.push(name.to_owned());
+        } else {
+            let fix = choose(name, known.iter().map(|c| c.name.as_str()));
+            found.error(*node, format!("`{name}` is no collection of this dataset"), fix);
+        }
+    }
+    out
+}
+
+fn unknown_column(at: &Node, column: &str, target: &Collection, found: &mut Diagnostics) {
+    let leaves = target.leaves();
+    let fix = choose(column, leaves.iter().map(|(path, _)| path.as_str()));
+    found.error(at, format!("`{column}` is no field of the collection `{}`", target.name), fix);
+}
