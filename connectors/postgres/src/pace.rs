@@ -1,0 +1,55 @@
+//! How many steps go into one transaction: as many as stay under 50 ms by what each table has cost lately.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::step::Step;
+
+/// Of the 50 ms that a transaction may take, what its statements may; the rest is the gate's and the commit's.
+const STATEMENTS: Duration = Duration::from_millis(35);
+/// Believed of a table never written to.
+const FIRST: Duration = Duration::from_micros(250);
+
+#[derive(Debug)]
+pub(crate) struct Pace {
+    batch_max: usize,
+    /// Nanoseconds per step, by collection.
+    cost: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Pace {
+    pub(crate) fn new(batch_max: u32) -> Self {
+        Self { batch_max: usize::try_from(batch_max).unwrap_or(usize::MAX).max(1), cost: Mutex::default() }
+    }
+
+    /// How many of the first of `steps` make the next transaction; at least one.
+    pub(crate) fn take(&self, steps: &[Step]) -> usize {
+        let cost = self.cost.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = nanoseconds(FIRST);
+        let mut budget = nanoseconds(STATEMENTS);
+        let affordable = steps
+            .iter()
+            .take(self.batch_max)
+            .take_while(|step| {
+                let price = cost.get(&step.table.shown).copied().unwrap_or(first);
+                let fits = budget >= price;
+                budget = budget.saturating_sub(price);
+                fits
+            })
+            .count();
+        affordable.max(1).min(steps.len())
+    }
+
+    /// A statement over `steps` rows of a collection took this long. Dearer counts at once, cheaper by halves.
+    pub(crate) fn learn(&self, collection: &str, steps: usize, took: Duration) {
+        let now = nanoseconds(took) / u64::try_from(steps.max(1)).unwrap_or(u64::MAX);
+        let mut cost = self.cost.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = cost.entry(collection.to_owned()).or_insert(now);
+        *known = if now > *known { now } else { known.midpoint(now) };
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

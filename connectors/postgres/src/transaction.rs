@@ -1,0 +1,232 @@
+//! One short transaction over a batch of steps, and what happens when it does not go through.
+//!
+//! Invariant: between the gate's last *go* and the commit lies one message, and that message lets the database check
+//! `not_after` by its own clock before it commits. A step is a success only when the commit was answered.
+//! Rejected: asking the gate before the statements (a hold placed meanwhile would be missed), and savepoints around
+//! every statement (most batches have nothing wrong with them: the careful way is for those that have).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use quietus_contract::{Failure, Gate, Outcome, Verdict};
+
+use crate::PostgresConnector;
+use crate::erase::{Deadline, Outcomes};
+use crate::failure::{Concerns, Fault, session_lives};
+use crate::pool::Lease;
+use crate::rows;
+use crate::step::Step;
+use crate::types::Table;
+
+/// Waiting longer for a row would make the transaction long: it is left for the next attempt.
+const LOCK_WAIT: Duration = Duration::from_millis(200);
+const TRIES_MAX: usize = 4;
+/// Holds that arrive while a batch is redone without the held ones; past this the rest is left for a retry.
+const STOPS_MAX: usize = 5;
+
+/// What every batch of a call shares.
+pub(crate) struct Batch<'a> {
+    pub(crate) connector: &'a PostgresConnector,
+    pub(crate) tables: &'a BTreeMap<String, Arc<Table>>,
+    pub(crate) gate: &'a dyn Gate,
+    pub(crate) deadline: Deadline,
+}
+
+/// The database's clock and log position at a commit.
+#[derive(Clone, Debug)]
+pub(crate) struct Stamp {
+    pub(crate) at: i64,
+    pub(crate) position: Option<String>,
+}
+
+/// Outcomes by target; not yet told to anybody.
+pub(crate) type Draft = BTreeMap<usize, Outcome>;
+
+enum Attempt {
+    Committed(Draft, Stamp),
+    /// The gate held these back; everything was rolled back.
+    Stopped(BTreeSet<usize>),
+    /// Something in it fails: again, isolating it.
+    Isolate,
+    /// Again as it is; this is the answer if it stays so.
+    Again(Failure),
+    /// For all of them, as it is.
+    Over(Failure),
+}
+
+impl Batch<'_> {
+    /// An outcome for every step.
+    pub(crate) async fn carry_out(&self, steps: &[Step]) -> Outcomes {
+        let mut outcomes = Outcomes::new();
+        let mut left: Vec<&Step> = steps.iter().collect();
+        let (mut careful, mut tries, mut stops) = (false, 0, 0);
+        let failure = loop {
+            if left.is_empty() {
+                return outcomes;
+            }
+            match self.attempt(&left, careful).await {
+                Attempt::Committed(draft, stamp) => {
+                    outcomes.extend(draft.into_iter().map(|(index, outcome)| {
+                        let is_effect = matches!(outcome, Outcome::Removed(_) | Outcome::Changed(_));
+                        let position = stamp.position.clone().filter(|_| is_effect);
+                        (index, (outcome, Some(Stamp { at: stamp.at, position })))
+                    }));
+                    return outcomes;
+                }
+                Attempt::Stopped(held) => {
+                    stops += 1;
+                    left.retain(|step| !held.contains(&step.index));
+                    let blocked = || Outcome::Blocked { cause: "hold".to_owned(), until: None };
+                    outcomes.extend(held.into_iter().map(|index| (index, (blocked(), None))));
+                    if stops >= STOPS_MAX {
+                        break Failure::retry("conflict", "holds kept arriving while the batch was redone");
+                    }
+                }
+                Attempt::Isolate => careful = true,
+                Attempt::Again(failure) => {
+                    tries += 1;
+                    if tries >= TRIES_MAX {
+                        break failure;
+                    }
+                    tokio::time::sleep(Duration::from_millis(10 << tries)).await;
+                }
+                Attempt::Over(failure) => break failure,
+            }
+        };
+        outcomes.extend(left.iter().map(|s| (s.index, (Outcome::Failed(failure.clone()), None))));
+        outcomes
+    }
+
+    async fn attempt(&self, steps: &[&Step], careful: bool) -> Attempt {
+        let mut lease = match self.connector.write.lease().await {
+            Ok(lease) => lease,
+            Err(failure) if failure.may_retry => return Attempt::Again(failure),
+            Err(failure) => return Attempt::Over(failure),
+        };
+        match self.transaction(&mut lease, steps, careful).await {
+            Ok((attempt, is_open)) => {
+                if !is_open || lease.script("ROLLBACK").await.is_ok() {
+                    lease.give_back();
+                }
+                attempt
+            }
+            Err(fault) => {
+                if fault.concerns != Concerns::Connection && lease.script("ROLLBACK").await.is_ok() {
+                    lease.give_back();
+                }
+                match fault.concerns {
+                    Concerns::Row | Concerns::LockedRow | Concerns::Table if !careful => Attempt::Isolate,
+                    Concerns::Connection | Concerns::Transaction if fault.failure.may_retry => {
+                        Attempt::Again(fault.failure)
+                    }
+                    _ => Attempt::Over(fault.failure),
+                }
+            }
+        }
+    }
+
+    /// What came of it, and whether the transaction is still open.
+    async fn transaction(
+        &self,
+        lease: &mut Lease,
+        steps: &[&Step],
+        careful: bool,
+    ) -> Result<(Attempt, bool), Fault> {
+        let not_after = self.begin(lease, careful).await?;
+        let mut draft = Draft::new();
+        for alike in steps.chunk_by(|a, b| a.is_alike(b)) {
+            let Some(first) = alike.first() else { continue };
+            let started = Instant::now();
+            let done = if careful {
+                rows::isolated(lease, self.tables, alike).await?
+            } else {
+                rows::together(lease, self.tables, alike).await?
+            };
+            self.connector.pace.learn(&first.table.shown, alike.len(), started.elapsed());
+            draft.extend(done);
+        }
+        let asked: Vec<&Step> = steps
+            .iter()
+            .filter(|s| !matches!(draft.get(&s.index), Some(Outcome::Failed(_)) | None))
+            .copied()
+            .collect();
+        let held = self.ask(&asked).await?;
+        if !held.is_empty() {
+            return Ok((Attempt::Stopped(held), true));
+        }
+        if asked.is_empty() {
+            return Ok((Attempt::Committed(draft, self.stamp(lease).await?), true));
+        }
+        match self.commit(lease, not_after).await? {
+            Ok(stamp) => Ok((Attempt::Committed(draft, stamp), false)),
+            Err(unknown) => Ok((Attempt::Over(unknown), false)),
+        }
+    }
+
+    /// Opens the transaction with its limits; answers `not_after` by the database's clock, in microseconds.
+    async fn begin(&self, lease: &mut Lease, careful: bool) -> Result<i64, Fault> {
+        let left = self.deadline.left().ok_or_else(Fault::expired)?;
+        let (limit, wait) = (left.as_millis(), left.min(LOCK_WAIT).as_millis().max(1));
+        let sql = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; {} SELECT set_config('statement_timeout', '{limit}', true), \
+             set_config('idle_in_transaction_session_timeout', '{limit}', true), \
+             set_config('lock_timeout', '{wait}', true), set_config('TimeZone', 'UTC', true), \
+             set_config('DateStyle', 'ISO, YMD', true), set_config('row_security', 'off', true), \
+             set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'local'), true), \
+             {CLOCK}",
+            if careful { "SET CONSTRAINTS ALL IMMEDIATE;" } else { "" }
+        );
+        let row = lease.script(&sql).await.map_err(|e| Fault::read(&e, "begin"))?;
+        // Counted after the answer: what the way took shortens the permit, never lengthens it.
+        let left = self.deadline.left().ok_or_else(Fault::expired)?;
+        let clock = number(row.last())?;
+        Ok(clock.saturating_add(i64::try_from(left.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// Whom the gate stops. A gate that does not answer within the permit's time stops everything.
+    async fn ask(&self, steps: &[&Step]) -> Result<BTreeSet<usize>, Fault> {
+        if steps.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let left = self.deadline.left().ok_or_else(Fault::expired)?;
+        let commands: Vec<_> = steps.iter().map(|s| s.command).collect();
+        let verdicts = tokio::time::timeout(left, self.gate.may_commit(&commands))
+            .await
+            .map_err(|_| Fault::expired())?;
+        let goes = |at: usize| verdicts.get(at) == Some(&Verdict::Go);
+        Ok(steps.iter().enumerate().filter(|(at, _)| !goes(*at)).map(|(_, s)| s.index).collect())
+    }
+
+    /// Checks the database's clock and commits, in one message. The inner error: it may have happened.
+    async fn commit(&self, lease: &mut Lease, not_after: i64) -> Result<Result<Stamp, Failure>, Fault> {
+        let sql = format!(
+            "SET CONSTRAINTS ALL IMMEDIATE; \
+             SELECT pg_current_wal_lsn()::text || ' xid ' || txid_current()::text, us::text, 1 / (us < {not_after})::int \
+             FROM (SELECT {CLOCK} AS us OFFSET 0) AS clock; COMMIT"
+        );
+        match lease.script(&sql).await {
+            Ok(row) => Ok(Ok(Stamp { at: number(row.get(1))? / 1000, position: row.first().cloned() })),
+            Err(e) if session_lives(&e) => {
+                let is_late = e.as_db_error().is_some_and(|said| said.code().code() == "22012");
+                Err(if is_late { Fault::expired() } else { Fault::read(&e, "commit") })
+            }
+            Err(_) => Ok(Err(Failure::unknown("unreachable", "the connection was lost during the commit"))),
+        }
+    }
+
+    async fn stamp(&self, lease: &mut Lease) -> Result<Stamp, Fault> {
+        let row = lease.script(&format!("SELECT {CLOCK}")).await.map_err(|e| Fault::read(&e, "clock"))?;
+        Ok(Stamp { at: number(row.first())? / 1000, position: None })
+    }
+}
+
+/// The database's clock in microseconds since the epoch.
+pub(crate) const CLOCK: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::int8";
+
+fn number(text: Option<&String>) -> Result<i64, Fault> {
+    text.and_then(|t| t.parse().ok()).ok_or_else(|| Fault {
+        failure: Failure::fatal("internal", "the server's clock could not be read"),
+        concerns: Concerns::Transaction,
+    })
+}

@@ -1,0 +1,315 @@
+//! The independent read-back: its own sessions, read-only transactions and statements, by primary key and by the
+//! subject's identity fields. Nothing that `erase` noted is believed.
+//!
+//! Invariant: what could not be looked at stands in `not_checked`; an error is `Unreadable`, never `Gone`.
+//! Rows found by identity whose key equals the target's but for case, blanks and leading zeros are the target under
+//! another spelling: `Found`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use quietus_contract::{Failure, Finding, ReadBack, Target};
+use quietus_core::system::Collection;
+use tokio_postgres::types::ToSql;
+
+use crate::PostgresConnector;
+use crate::failure::{Concerns, Fault};
+use crate::pool::Lease;
+use crate::step::{self, Act};
+use crate::types::{Table, get, quote};
+
+const STATEMENT_MS: u32 = 30_000;
+
+pub(crate) async fn verify(connector: &PostgresConnector, targets: &[Target]) -> Vec<ReadBack> {
+    let mut by_dataset: BTreeMap<&str, Vec<(usize, &Target)>> = BTreeMap::new();
+    for (index, target) in targets.iter().enumerate() {
+        by_dataset.entry(&target.dataset).or_default().push((index, target));
+    }
+    let mut answers: BTreeMap<usize, ReadBack> = BTreeMap::new();
+    for (name, wanted) in by_dataset {
+        match group(connector, name, &wanted).await {
+            Ok(found) => answers.extend(found),
+            // One value that the table cannot take must not hide what is known of the others.
+            Err(fault) if fault.concerns == Concerns::Row && wanted.len() > 1 => {
+                for one in &wanted {
+                    match group(connector, name, std::slice::from_ref(one)).await {
+                        Ok(found) => answers.extend(found),
+                        Err(fault) => drop(answers.insert(one.0, unreadable(one.1, fault.failure))),
+                    }
+                }
+            }
+            Err(fault) => {
+                answers.extend(wanted.iter().map(|(i, t)| (*i, unreadable(t, fault.failure.clone()))))
+            }
+        }
+    }
+    let missing = || Failure::retry("internal", "not read");
+    targets
+        .iter()
+        .enumerate()
+        .map(|(i, t)| answers.remove(&i).unwrap_or_else(|| unreadable(t, missing())))
+        .collect()
+}
+
+fn unreadable(target: &Target, failure: Failure) -> ReadBack {
+    ReadBack {
+        command: target.command,
+        finding: Finding::Unreadable(failure),
+        scope: Vec::new(),
+        not_checked: vec!["primary key".to_owned(), "identity fields".to_owned()],
+        at: None,
+    }
+}
+
+/// Targets of one collection in one read-only transaction.
+async fn group(
+    connector: &PostgresConnector,
+    name: &str,
+    wanted: &[(usize, &Target)],
+) -> Result<BTreeMap<usize, ReadBack>, Fault> {
+    let mut last = Fault::lost(name);
+    for _ in 0..2 {
+        let mut lease = connector.read.lease().await.map_err(connecting)?;
+        let read = in_transaction(connector, &mut lease, name, wanted).await;
+        match &read {
+            Err(fault) if fault.concerns == Concerns::Connection => last = fault.clone(),
+            _ => {
+                if lease.script("ROLLBACK").await.is_ok() {
+                    lease.give_back();
+                }
+                return read;
+            }
+        }
+    }
+    Err(last)
+}
+
+fn connecting(failure: Failure) -> Fault {
+    Fault { failure, concerns: Concerns::Connection }
+}
+
+async fn in_transaction(
+    connector: &PostgresConnector,
+    lease: &mut Lease,
+    name: &str,
+    wanted: &[(usize, &Target)],
+) -> Result<BTreeMap<usize, ReadBack>, Fault> {
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {STATEMENT_MS}; \
+         SET LOCAL row_security = off; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SELECT {}",
+        crate::transaction::CLOCK
+    );
+    let clock = lease.script(&begin).await.map_err(|e| Fault::read(&e, name))?;
+    let at = clock.first().and_then(|us| us.parse::<i64>().ok()).map(|us| us / 1000);
+    let table = connector.seen.table(lease, &connector.manifest, name).await?;
+    let mut answers = BTreeMap::new();
+    let mut readable: Vec<Wanted<'_>> = Vec::new();
+    for (index, target) in wanted {
+        match Wanted::new(connector, &table, *index, target) {
+            Ok(one) => readable.push(one),
+            Err(failure) => drop(answers.insert(*index, unreadable(target, failure))),
+        }
+    }
+    let by_key = by_key(lease, &table, &readable).await?;
+    let mut by_identity = match connector.manifest.collection(name) {
+        Some((_, collection)) => by_identity(lease, &table, collection, &readable).await?,
+        None => Vec::new(),
+    };
+    by_identity.resize_with(readable.len(), Seen::default);
+    for ((one, count), seen) in readable.iter().zip(by_key).zip(by_identity) {
+        let finding = match (count, seen.lookalikes) {
+            (0, 0) => Finding::Gone,
+            (0, count) => Finding::Found { count, by: "identity".to_owned() },
+            (count, _) => Finding::Found { count, by: "primary key".to_owned() },
+        };
+        let mut scope = vec!["primary key".to_owned()];
+        scope.extend(seen.scope);
+        let not_checked = seen.not_checked;
+        answers.insert(one.index, ReadBack { command: one.target.command, finding, scope, not_checked, at });
+    }
+    Ok(answers)
+}
+
+/// A target in the terms of the read-back.
+struct Wanted<'a> {
+    index: usize,
+    target: &'a Target,
+    key: Vec<String>,
+    /// What each column must hold; empty where the row must be gone.
+    held: Vec<(String, Option<String>)>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(
+        connector: &PostgresConnector,
+        table: &Table,
+        index: usize,
+        target: &'a Target,
+    ) -> Result<Self, Failure> {
+        let key = step::key(table, target)?;
+        let held = match step::act(&connector.manifest, table, target) {
+            Ok(Act::Delete) => Vec::new(),
+            Ok(Act::Set(fields)) => fields.into_iter().map(|a| (a.column, a.value)).collect(),
+            Err(_) => {
+                return Err(Failure::fatal("conflict", "what this target asks for cannot be executed here"));
+            }
+        };
+        Ok(Self { index, target, key, held })
+    }
+}
+
+/// How many rows each target's key meets that ought not to be as they are.
+async fn by_key(lease: &mut Lease, table: &Table, wanted: &[Wanted<'_>]) -> Result<Vec<u64>, Fault> {
+    let mut counts = vec![0; wanted.len()];
+    let mut alike: BTreeMap<Vec<&str>, Vec<usize>> = BTreeMap::new();
+    for (at, one) in wanted.iter().enumerate() {
+        alike.entry(one.held.iter().map(|(c, _)| c.as_str()).collect()).or_default().push(at);
+    }
+    for (columns, members) in alike {
+        let sql = count_by_key(table, &columns);
+        let members: Vec<(usize, &Wanted<'_>)> =
+            members.into_iter().filter_map(|at| Some((at, wanted.get(at)?))).collect();
+        let mut arrays: Vec<Vec<Option<&str>>> = Vec::new();
+        for i in 0..table.key.len() {
+            arrays.push(members.iter().map(|(_, w)| w.key.get(i).map(String::as_str)).collect());
+        }
+        for i in 0..columns.len() {
+            arrays.push(members.iter().map(|(_, w)| w.held.get(i).and_then(|(_, v)| v.as_deref())).collect());
+        }
+        let parameters: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(|a| a as &(dyn ToSql + Sync)).collect();
+        let rows = lease.query(&sql, &parameters).await.map_err(|e| Fault::read(&e, &table.shown))?;
+        for (row, (at, _)) in rows.iter().zip(&members) {
+            let count: i64 = get(row, 0, &table.shown)?;
+            if let Some(place) = counts.get_mut(*at) {
+                *place = count.unsigned_abs();
+            }
+        }
+    }
+    Ok(counts)
+}
+
+/// One count per element, in order. A row counts when it is there and not all of `columns` hold what they must.
+fn count_by_key(table: &Table, columns: &[&str]) -> String {
+    let width = table.key.len();
+    let names: Vec<String> = (0..width + columns.len()).map(|i| format!("a{i}")).collect();
+    let arrays: Vec<String> = (1..=names.len()).map(|i| format!("${i}::text[]")).collect();
+    let kind = |c: &str| table.columns.get(c);
+    let same: Vec<String> = (0..width)
+        .zip(&table.key)
+        .map(|(i, k)| format!("t.{} = w.a{i}::{}", quote(k), kind(k).map_or("text", |c| &c.base)))
+        .collect();
+    let differs: Vec<String> = columns
+        .iter()
+        .enumerate()
+        .map(|(i, c)| {
+            let full = kind(c).map_or("text", |c| &c.full);
+            format!("t.{}::text IS DISTINCT FROM w.a{}::{full}::text", quote(c), width + i)
+        })
+        .collect();
+    let differs = if differs.is_empty() { String::new() } else { format!(" AND ({})", differs.join(" OR ")) };
+    format!(
+        "SELECT (SELECT count(*) FROM {} AS t WHERE {}{differs}) FROM unnest({}) WITH ORDINALITY AS w({}, n) ORDER BY w.n",
+        table.name,
+        same.join(" AND "),
+        arrays.join(", "),
+        names.join(", ")
+    )
+}
+
+/// What the subject's identity fields showed of one target.
+#[derive(Default)]
+struct Seen {
+    scope: Vec<String>,
+    not_checked: Vec<String>,
+    /// Rows to be deleted that are still there with their key spelt otherwise.
+    lookalikes: u64,
+}
+
+async fn by_identity(
+    lease: &mut Lease,
+    table: &Arc<Table>,
+    collection: &Collection,
+    wanted: &[Wanted<'_>],
+) -> Result<Vec<Seen>, Fault> {
+    let mut seen: Vec<Seen> = wanted.iter().map(|_| Seen::default()).collect();
+    for (column, kind) in identity_columns(collection) {
+        let Some(described) = table.columns.get(column) else { continue };
+        for (one, seen) in wanted.iter().zip(&mut seen) {
+            for identity in one.target.identities.iter().filter(|i| i.kind == kind) {
+                let value = identity.value.reveal();
+                let sql = count_by_identity(table, column, &described.base, described.is_text);
+                let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&value];
+                parameters.extend(one.key.iter().map(|k| k as &(dyn ToSql + Sync)));
+                savepoint(lease, "SAVEPOINT quietus_identity", table).await?;
+                match lease.query(&sql, &parameters).await {
+                    Ok(rows) => {
+                        savepoint(lease, "RELEASE SAVEPOINT quietus_identity", table).await?;
+                        let Some(row) = rows.first() else { continue };
+                        let (all, same): (i64, i64) =
+                            (get(row, 0, &table.shown)?, get(row, 1, &table.shown)?);
+                        seen.scope.push(format!("identity {kind}: {all} rows"));
+                        if one.held.is_empty() {
+                            seen.lookalikes = seen.lookalikes.max(same.unsigned_abs());
+                        }
+                    }
+                    Err(error) => {
+                        let fault = Fault::read(&error, &table.shown);
+                        if fault.concerns == Concerns::Connection {
+                            return Err(fault);
+                        }
+                        savepoint(lease, "ROLLBACK TO SAVEPOINT quietus_identity", table).await?;
+                        seen.not_checked.push(format!("identity {kind} in {column}: {}", fault.failure.code));
+                    }
+                }
+            }
+        }
+    }
+    for seen in &mut seen {
+        if seen.scope.is_empty() && seen.not_checked.is_empty() {
+            seen.not_checked
+                .push("identity fields: none of this subject's identities has a column here".to_owned());
+        }
+    }
+    Ok(seen)
+}
+
+async fn savepoint(lease: &Lease, sql: &str, table: &Table) -> Result<(), Fault> {
+    lease.script(sql).await.map(drop).map_err(|e| Fault::read(&e, &table.shown))
+}
+
+/// Columns that hold an identity, and of which type.
+fn identity_columns(collection: &Collection) -> Vec<(&str, &str)> {
+    let subject = collection.subject.iter().map(|s| (s.column.as_str(), s.kind.as_str()));
+    let fields = collection.fields.iter().filter_map(|f| Some((f.name.as_str(), f.identity.as_deref()?)));
+    let mut columns: Vec<(&str, &str)> = subject.chain(fields).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    columns
+}
+
+/// All rows of the collection with this identity, and those among them whose key is the target's, laxly compared.
+fn count_by_identity(table: &Table, column: &str, base: &str, is_text: bool) -> String {
+    let quoted = quote(column);
+    let same_person = if is_text {
+        format!("t.{quoted} = $1::text OR t.{quoted} = lower($1::text)")
+    } else {
+        format!("t.{quoted} = $1::text::{base}")
+    };
+    let lax = |text: String| format!("regexp_replace(lower(btrim({text})), '^0+(?=[0-9])', '')");
+    let same_key: Vec<String> = table
+        .key
+        .iter()
+        .enumerate()
+        .map(|(i, k)| {
+            format!("{} = {}", lax(format!("t.{}::text", quote(k))), lax(format!("${}::text", i + 2)))
+        })
+        .collect();
+    let from = match &table.where_ {
+        Some(condition) => format!("(SELECT * FROM {} WHERE {condition})", table.name),
+        None => table.name.clone(),
+    };
+    format!(
+        "SELECT count(*), count(*) FILTER (WHERE {}) FROM {from} AS t WHERE {same_person}",
+        same_key.join(" AND ")
+    )
+}

@@ -1,0 +1,14 @@
+//! The connector against a real server.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod check;
+mod erase;
+mod shop;
+mod verify;
