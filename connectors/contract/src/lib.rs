@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod fields;
 mod outcome;
 mod permit;
 mod target;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use fields::{fields_to_correct, fields_to_mask, identity_columns, key_columns};
 pub use outcome::{Failure, Finding, Outcome, ReadBack, TargetOutcome};
 pub use permit::{Gate, Permit, Verdict};
 pub use target::{Change, CommandId, Identity, Locator, Scalar, Secret, Target, Work};

@@ -1,0 +1,218 @@
+//! Short transactions: begin, do, ask the gate, look at the lease, commit.
+//!
+//! Invariant: between the gate's last word and the commit there is nothing but a look at the clock, and the commit
+//! itself waits for readers no longer than the lease lasts. What the gate stops is taken out and the rest done anew,
+//! because a savepoint inside a set-wise statement cannot be undone alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use quietus_contract::{CommandId, Failure, Gate, Outcome, TargetOutcome, Verdict};
+use rusqlite::{Connection, Error};
+use tokio::runtime::Handle;
+
+use crate::apply::apply;
+use crate::fault;
+use crate::schema::Schema;
+use crate::step::Step;
+
+/// A transaction that held the database longer than this makes the next ones half as big.
+const LONG: Duration = Duration::from_millis(50);
+const SHORT: Duration = Duration::from_millis(15);
+/// Between two transactions, so that the application's writers get their turn.
+const PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(2_000);
+/// How often a batch is done anew because the gate stopped some of it.
+const ROUNDS: usize = 8;
+/// SQLite's own limit is 32,766 bound values in a statement.
+const BOUND_VALUES: usize = 30_000;
+
+/// How long this call may commit: counted from the call by a clock that nobody can set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lease {
+    end: Option<Instant>,
+}
+
+impl Lease {
+    pub(crate) fn starting_now(length: Duration) -> Self {
+        Self { end: Instant::now().checked_add(length) }
+    }
+
+    fn left(self) -> Result<Duration, Failure> {
+        let left = self.end.map_or(LONGEST_WAIT, |end| end.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            return Err(Failure::retry(
+                "expired",
+                "the permit ran out before the commit; nothing was changed",
+            ));
+        }
+        Ok(left.min(LONGEST_WAIT))
+    }
+}
+
+pub(crate) struct Batch<'a> {
+    pub(crate) conn: &'a Connection,
+    pub(crate) schema: &'a Schema,
+    pub(crate) lease: Lease,
+    pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) runtime: Handle,
+    /// How many rows a transaction takes at present, and at most.
+    pub(crate) size: &'a AtomicUsize,
+    pub(crate) limit: usize,
+}
+
+/// A transaction that came to nothing.
+enum Lost {
+    /// For every step alike.
+    All(Failure),
+    /// Some of the steps are to blame: in parts, the others can go.
+    Some(Failure),
+}
+
+impl Batch<'_> {
+    /// All steps, children before parents.
+    pub(crate) fn run(&self, steps: &[Step<'_>]) -> Vec<TargetOutcome> {
+        let mut ordered: Vec<&Step<'_>> = steps.iter().collect();
+        ordered.sort_by_key(|s| std::cmp::Reverse(s.table.rank));
+        let widest = steps.iter().map(|s| s.columns.len()).max().unwrap_or(1).max(1);
+        let limit = self.limit.min(BOUND_VALUES / widest).max(1);
+        let (mut outcomes, mut rest) = (Vec::with_capacity(steps.len()), ordered.as_slice());
+        while !rest.is_empty() {
+            let size = self.size.load(Ordering::Relaxed).clamp(1, limit).min(rest.len());
+            let (now, later) = rest.split_at(size);
+            let started = Instant::now();
+            let asked = self.settle(now, &mut outcomes);
+            self.resize(started.elapsed().saturating_sub(asked), size, limit);
+            rest = later;
+            if !rest.is_empty() {
+                std::thread::sleep(PAUSE);
+            }
+        }
+        outcomes
+    }
+
+    fn resize(&self, took: Duration, size: usize, limit: usize) {
+        if took > LONG {
+            self.size.store((size / 2).max(1), Ordering::Relaxed);
+        } else if took < SHORT {
+            self.size.store(size.saturating_mul(2).clamp(1, limit), Ordering::Relaxed);
+        }
+    }
+
+    /// One transaction, or several smaller ones; answers how long the gate was waited for.
+    fn settle(&self, steps: &[&Step<'_>], outcomes: &mut Vec<TargetOutcome>) -> Duration {
+        let mut asked = Duration::ZERO;
+        let failure = match self.transaction(steps, &mut asked) {
+            Ok(done) => {
+                outcomes.extend(done);
+                return asked;
+            }
+            Err(Lost::Some(_)) if steps.len() > 1 => {
+                let (first, second) = steps.split_at(steps.len() / 2);
+                return asked + self.settle(first, outcomes) + self.settle(second, outcomes);
+            }
+            Err(Lost::Some(failure) | Lost::All(failure)) => failure,
+        };
+        outcomes.extend(steps.iter().map(|s| answer(s.command, Outcome::Failed(failure.clone()), None)));
+        asked
+    }
+
+    fn transaction(&self, steps: &[&Step<'_>], asked: &mut Duration) -> Result<Vec<TargetOutcome>, Lost> {
+        let mut steps: Vec<&Step<'_>> = steps.to_vec();
+        let mut blocked: Vec<TargetOutcome> = Vec::new();
+        for _ in 0..ROUNDS {
+            if steps.is_empty() {
+                return Ok(blocked);
+            }
+            self.begin()?;
+            let outcomes = match apply(self.conn, self.schema, &steps) {
+                Ok(outcomes) => outcomes,
+                Err(error) => return Err(self.lose(&error)),
+            };
+            let effects = effects(&outcomes);
+            let started = Instant::now();
+            let stopped = self.stopped(&effects);
+            *asked = asked.saturating_add(started.elapsed());
+            if stopped.is_empty() {
+                let at = self.clock();
+                self.finish(!effects.is_empty())?;
+                blocked.extend(outcomes.into_iter().map(|(command, outcome)| answer(command, outcome, at)));
+                return Ok(blocked);
+            }
+            self.undo();
+            steps.retain(|s| !stopped.contains(&s.command));
+            let hold = |command: &CommandId| {
+                answer(*command, Outcome::Blocked { cause: "hold".into(), until: None }, None)
+            };
+            blocked.extend(stopped.iter().map(hold));
+        }
+        let failure = Failure::retry("conflict", "holds kept coming in; nothing more was changed");
+        blocked.extend(steps.iter().map(|s| answer(s.command, Outcome::Failed(failure.clone()), None)));
+        Ok(blocked)
+    }
+
+    fn begin(&self) -> Result<(), Lost> {
+        self.wait_at_most(self.lease.left().map_err(Lost::All)?)?;
+        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(|e| Lost::All(fault::of(&e)))
+    }
+
+    /// The commands the gate does not let through; a verdict that did not come is a stop.
+    fn stopped(&self, effects: &[CommandId]) -> Vec<CommandId> {
+        if effects.is_empty() {
+            return Vec::new();
+        }
+        let verdicts = self.runtime.block_on(self.gate.may_commit(effects));
+        let mut verdicts = verdicts.into_iter();
+        effects.iter().copied().filter(|_| verdicts.next() != Some(Verdict::Go)).collect()
+    }
+
+    fn finish(&self, changed: bool) -> Result<(), Lost> {
+        if !changed {
+            self.undo();
+            return Ok(());
+        }
+        let left = self.lease.left().inspect_err(|_| self.undo()).map_err(Lost::All)?;
+        self.wait_at_most(left).inspect_err(|_| self.undo())?;
+        let Err(error) = self.conn.execute_batch("COMMIT") else { return Ok(()) };
+        // While the transaction is still open nothing has happened; otherwise only a read-back can tell.
+        if !self.conn.is_autocommit() {
+            return Err(self.lose(&error));
+        }
+        Err(Lost::All(Failure::unknown(
+            "internal",
+            "the commit was not confirmed; read back before trying again",
+        )))
+    }
+
+    fn lose(&self, error: &Error) -> Lost {
+        self.undo();
+        let failure = fault::of(error);
+        if fault::is_constraint(error) { Lost::Some(failure) } else { Lost::All(failure) }
+    }
+
+    fn undo(&self) {
+        if !self.conn.is_autocommit() && self.conn.execute_batch("ROLLBACK").is_err() {
+            tracing::warn!("SQLite did not roll back; closing the session does");
+        }
+    }
+
+    fn wait_at_most(&self, wait: Duration) -> Result<(), Lost> {
+        self.conn.busy_timeout(wait).map_err(|e| Lost::All(fault::of(&e)))
+    }
+
+    fn clock(&self) -> Option<i64> {
+        crate::config::clock(self.conn).ok()
+    }
+}
+
+/// Only what would change something needs the gate's word.
+fn effects(outcomes: &BTreeMap<CommandId, Outcome>) -> Vec<CommandId> {
+    let changes = |o: &Outcome| matches!(o, Outcome::Removed(_) | Outcome::Changed(_));
+    outcomes.iter().filter(|(_, o)| changes(o)).map(|(c, _)| *c).collect()
+}
+
+pub(crate) fn answer(command: CommandId, outcome: Outcome, at: Option<i64>) -> TargetOutcome {
+    TargetOutcome { command, outcome, at, position: None }
+}
