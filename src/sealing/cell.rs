@@ -1,0 +1,244 @@
+//! Sealed cells: version byte, ciphertext, 16-byte tag. The nonce is computed, not stored.
+//!
+//! Invariant: a cell opens only in the place it was sealed for, because its key derives from the subject and its
+//! nonce from everything else that names the place. A nonce that follows from the place comes again when the place
+//! holds another value (two rows of one item in one table, a second correction); AES-256-GCM-SIV is made for that:
+//! it then shows no more than whether two plaintexts are equal. Plain AES-GCM would give its key away.
+
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
+use quietus_contract::{Locator, Secret};
+use quietus_core::identity::{ItemKey, SubjectKey};
+
+use super::keys::{Fields, Keys};
+use super::locator;
+
+/// Key = KDF(tenant key, SubjectKey).
+const VERSION: u8 = 1;
+const TAG: usize = 16;
+/// What a cell costs on top of its plaintext.
+pub const OVERHEAD: usize = 1 + TAG;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    #[error(
+        "the cell does not open: it was sealed under another tenant key or for another place, or it is damaged"
+    )]
+    DoesNotOpen,
+    #[error(
+        "the cell has version {0}, which this build does not know: use the build that wrote it, or a newer one"
+    )]
+    UnknownVersion(u8),
+    #[error(
+        "the cell opened, but what it holds is no locator: it was written by a newer build, or is no locator cell"
+    )]
+    NotALocator,
+    #[error(
+        "the cryptographic library refused: the value is too long, or the library is not usable on this machine"
+    )]
+    Crypto,
+}
+
+impl Keys {
+    /// Where a copy lies. Equal locators of one item give equal bytes, so the cell is the copy's identity too.
+    pub fn seal_locator(
+        &self,
+        subject: &SubjectKey,
+        item: &ItemKey,
+        system: &str,
+        dataset: &str,
+        locator: &Locator,
+    ) -> Result<Vec<u8>, SealError> {
+        self.seal(subject, &self.copy_nonce(item, system, dataset), &locator::encode(locator))
+    }
+
+    pub fn open_locator(
+        &self,
+        subject: &SubjectKey,
+        item: &ItemKey,
+        system: &str,
+        dataset: &str,
+        cell: &[u8],
+    ) -> Result<Locator, SealError> {
+        let plain = self.open(subject, &self.copy_nonce(item, system, dataset), cell)?;
+        locator::decode(&plain).ok_or(SealError::NotALocator)
+    }
+
+    /// A subject's identity, needed again for the read-back by identity fields and for partners.
+    pub fn seal_identity(&self, subject: &SubjectKey, kind: &str, value: &str) -> Result<Vec<u8>, SealError> {
+        let plain = zeroize::Zeroizing::new(format!("{kind}:{value}"));
+        self.seal(subject, &self.nonce("identity", &[]), plain.as_bytes())
+    }
+
+    /// The identity as (type, normalised value).
+    pub fn open_identity(&self, subject: &SubjectKey, cell: &[u8]) -> Result<(String, Secret), SealError> {
+        let plain = self.open(subject, &self.nonce("identity", &[]), cell)?;
+        let text = String::from_utf8(plain).map_err(|_| SealError::DoesNotOpen)?;
+        let (kind, value) = text.split_once(':').ok_or(SealError::DoesNotOpen)?;
+        Ok((kind.to_owned(), Secret::new(value)))
+    }
+
+    /// A corrected value, for one category of one item.
+    pub fn seal_value(
+        &self,
+        subject: &SubjectKey,
+        item: &ItemKey,
+        category: &str,
+        value: &str,
+    ) -> Result<Vec<u8>, SealError> {
+        self.seal(subject, &self.nonce("value", &[&item.0, category.as_bytes()]), value.as_bytes())
+    }
+
+    pub fn open_value(
+        &self,
+        subject: &SubjectKey,
+        item: &ItemKey,
+        category: &str,
+        cell: &[u8],
+    ) -> Result<Secret, SealError> {
+        let plain = self.open(subject, &self.nonce("value", &[&item.0, category.as_bytes()]), cell)?;
+        String::from_utf8(plain).map(Secret::new).map_err(|_| SealError::DoesNotOpen)
+    }
+
+    /// A dead letter's payload, which has no subject yet: `id` is the letter's own.
+    pub fn seal_letter(&self, id: &str, payload: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.seal(&SubjectKey([0; 16]), &self.nonce("letter", &[id.as_bytes()]), payload)
+    }
+
+    pub fn open_letter(&self, id: &str, cell: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.open(&SubjectKey([0; 16]), &self.nonce("letter", &[id.as_bytes()]), cell)
+    }
+
+    fn copy_nonce(&self, item: &ItemKey, system: &str, dataset: &str) -> [u8; 12] {
+        self.nonce("copy", &[&item.0, system.as_bytes(), dataset.as_bytes()])
+    }
+
+    fn nonce(&self, domain: &str, place: &[&[u8]]) -> [u8; 12] {
+        let mut fields = Fields::begin(self.sealing(), "nonce");
+        fields.field(domain.as_bytes());
+        place.iter().for_each(|part| fields.field(part));
+        fields.finish().as_ref().first_chunk().copied().unwrap_or_default()
+    }
+
+    fn cell_key(&self, subject: &SubjectKey) -> Result<LessSafeKey, SealError> {
+        let mut fields = Fields::begin(self.sealing(), "cell key 1");
+        fields.field(&subject.0);
+        let key = fields.finish();
+        UnboundKey::new(&AES_256_GCM_SIV, key.as_ref()).map(LessSafeKey::new).map_err(|_| SealError::Crypto)
+    }
+
+    fn seal(&self, subject: &SubjectKey, nonce: &[u8; 12], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        let mut cell = Vec::with_capacity(plain.len() + OVERHEAD);
+        cell.push(VERSION);
+        cell.extend_from_slice(plain);
+        let body = cell.get_mut(1..).ok_or(SealError::Crypto)?;
+        let tag = self
+            .cell_key(subject)?
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(*nonce), Aad::from([VERSION]), body)
+            .map_err(|_| SealError::Crypto)?;
+        cell.extend_from_slice(tag.as_ref());
+        Ok(cell)
+    }
+
+    fn open(&self, subject: &SubjectKey, nonce: &[u8; 12], cell: &[u8]) -> Result<Vec<u8>, SealError> {
+        let (version, sealed) = cell.split_first().ok_or(SealError::DoesNotOpen)?;
+        if *version != VERSION {
+            return Err(SealError::UnknownVersion(*version));
+        }
+        let mut plain = sealed.to_vec();
+        let length = self
+            .cell_key(subject)?
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from([VERSION]), &mut plain)
+            .map_err(|_| SealError::DoesNotOpen)?
+            .len();
+        plain.truncate(length);
+        Ok(plain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quietus_contract::Scalar;
+
+    const SUBJECT: SubjectKey = SubjectKey([1; 16]);
+    const ITEM: ItemKey = ItemKey([2; 16]);
+
+    fn keys() -> Keys {
+        Keys::from_tenant(&[0x42; 32]).unwrap()
+    }
+
+    fn locator(id: i64) -> Locator {
+        Locator::from([("id".to_owned(), Scalar::Integer(id))])
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        data_encoding::HEXLOWER.encode(bytes)
+    }
+
+    #[test]
+    fn cells_are_frozen() {
+        let keys = keys();
+        let cell = keys.seal_locator(&SUBJECT, &ITEM, "shop-db", "shop.users", &locator(4711)).unwrap();
+        assert_eq!(hex(&cell), "014bb950510c48fac16d2dd93734eb730098bdcc");
+        assert_eq!(
+            hex(&keys.seal_identity(&SUBJECT, "customer_id", "4711").unwrap()),
+            "01ea23d0f01b4b7780990db0dd65a570f6bd8c8c0ea9c6f971a0de93d35795b7d5"
+        );
+        assert_eq!(
+            hex(&keys.seal_value(&SUBJECT, &ITEM, "user.name", "Ann").unwrap()),
+            "0157710d394e2a22f8c5c03b3dcae91ebf0d1c95"
+        );
+        assert_eq!(hex(&keys.seal_letter("dl_1", b"{}").unwrap()), "01e33bfe08148f0df0a15be2cf091fc4b9ea75");
+    }
+
+    #[test]
+    fn what_was_sealed_opens_and_a_small_key_costs_little() {
+        let keys = keys();
+        let cell = keys.seal_locator(&SUBJECT, &ITEM, "s", "d", &locator(4711)).unwrap();
+        assert!(cell.len() <= OVERHEAD + 4, "{} bytes", cell.len());
+        assert_eq!(keys.open_locator(&SUBJECT, &ITEM, "s", "d", &cell), Ok(locator(4711)));
+        let cell = keys.seal_identity(&SUBJECT, "email", "ann@example.org").unwrap();
+        assert_eq!(
+            keys.open_identity(&SUBJECT, &cell),
+            Ok(("email".to_owned(), Secret::new("ann@example.org")))
+        );
+        let cell = keys.seal_value(&SUBJECT, &ITEM, "user.name", "Ann").unwrap();
+        assert_eq!(keys.open_value(&SUBJECT, &ITEM, "user.name", &cell), Ok(Secret::new("Ann")));
+        let cell = keys.seal_letter("dl_1", b"payload").unwrap();
+        assert_eq!(keys.open_letter("dl_1", &cell).unwrap(), b"payload");
+    }
+
+    #[test]
+    fn a_cell_opens_nowhere_else() {
+        let keys = keys();
+        let cell = keys.seal_locator(&SUBJECT, &ITEM, "s", "d", &locator(1)).unwrap();
+        let closed = Err(SealError::DoesNotOpen);
+        assert_eq!(keys.open_locator(&SubjectKey([9; 16]), &ITEM, "s", "d", &cell), closed);
+        assert_eq!(keys.open_locator(&SUBJECT, &ItemKey([9; 16]), "s", "d", &cell), closed);
+        assert_eq!(keys.open_locator(&SUBJECT, &ITEM, "sd", "", &cell), closed);
+        assert_eq!(keys.open_value(&SUBJECT, &ITEM, "s", &cell), Err(SealError::DoesNotOpen));
+        assert_eq!(keys.open_identity(&SUBJECT, &cell), Err(SealError::DoesNotOpen));
+        let other = Keys::from_tenant(&[0x43; 32]).unwrap();
+        assert_eq!(other.open_locator(&SUBJECT, &ITEM, "s", "d", &cell), closed);
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_found() {
+        let keys = keys();
+        let cell = keys.seal_locator(&SUBJECT, &ITEM, "s", "d", &locator(1)).unwrap();
+        for at in 0..cell.len() {
+            for bit in 0..8 {
+                let mut bent = cell.clone();
+                bent[at] ^= 1 << bit;
+                assert!(keys.open_locator(&SUBJECT, &ITEM, "s", "d", &bent).is_err(), "byte {at} bit {bit}");
+            }
+            assert!(keys.open_locator(&SUBJECT, &ITEM, "s", "d", &cell[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn no_plaintext_shows_in_a_cell() {
+        let cell = keys().seal_identity(&SUBJECT, "email", "ann@example.org").unwrap();
+        assert!(!cell.windows(4).any(|w| w == b"ann@" || w == b"exam" || w == b"emai"));
+    }
+}
