@@ -7,5 +7,8 @@
 pub use quietus_core as core;
 
 pub mod intake;
+pub mod audit;
 pub mod ledger;
+pub mod partition;
 pub mod sealing;
+pub mod store;

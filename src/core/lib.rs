@@ -11,7 +11,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod digest;
 pub mod document;
+pub mod engine;
 pub mod hold;
 pub mod identity;
 pub mod item;

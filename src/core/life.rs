@@ -38,6 +38,7 @@ pub enum What {
     ItemEvent { id: ItemId, event: String, at: Millis },
     ItemGranted { id: ItemId, purpose: String, at: Millis },
     ItemWithdrawn { id: ItemId, purpose: String, at: Millis },
+    ItemEnded { id: ItemId, purpose: String, at: Millis },
     Copied { id: ItemId, copy: AddedCopy },
     /// Someone else took these copies away; None = every system, every dataset.
     Gone { id: ItemId, system: Option<String>, dataset: Option<String>, at: Millis },
@@ -217,6 +218,9 @@ impl Lives {
             What::ItemWithdrawn { purpose, at, .. } => {
                 self.newest_mut(|l| latest(&mut l.item.consent.withdrawn, purpose, *at));
             }
+            What::ItemEnded { purpose, at, .. } => {
+                self.newest_mut(|l| latest(&mut l.item.consent.ended, purpose, *at));
+            }
             What::Copied { copy, .. } => self.newest_mut(|l| {
                 let like = l.item.copies.first().cloned();
                 let added = Copy {
@@ -342,6 +346,7 @@ pub fn change_subject(subject: &mut Subject, what: &What) {
         | What::ItemEvent { .. }
         | What::ItemGranted { .. }
         | What::ItemWithdrawn { .. }
+        | What::ItemEnded { .. }
         | What::Copied { .. }
         | What::Gone { .. }
         | What::Outcome { .. }
@@ -369,6 +374,7 @@ impl What {
             | Self::ItemEvent { id, .. }
             | Self::ItemGranted { id, .. }
             | Self::ItemWithdrawn { id, .. }
+            | Self::ItemEnded { id, .. }
             | Self::Copied { id, .. }
             | Self::Gone { id, .. }
             | Self::Outcome { id, .. }

@@ -84,7 +84,7 @@ impl Control {
                 }
                 None => self.unreadable += 1,
             },
-            Record::SystemPut(r) => match Manifest::from_canonical(&r.manifest) {
+            Record::SystemPut(r) => match serde_json::from_str::<Manifest>(&r.manifest) {
                 Ok(manifest) => {
                     let system = System { manifest, document: r.manifest.clone() };
                     self.systems.insert(r.name.clone(), Arc::new(system));
@@ -200,7 +200,7 @@ impl Control {
 /// Reads a published document again. It was checked before it was published; a later version of the program may
 /// still refuse it, and then the policy before stays in force.
 fn compile(name: &str, document: &str) -> Option<(Policy, Calendar)> {
-    let (policy, _) = policy::parse(name, document.as_bytes(), &policy::Taxonomy::bundled());
+    let (policy, _) = policy::parse(name, document.as_bytes(), policy::Taxonomy::bundled());
     let policy = policy?;
     let calendar = Calendar::new(&policy).ok()?;
     Some((policy, calendar))

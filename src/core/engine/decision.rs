@@ -2,12 +2,12 @@
 
 use crate::identity::{ItemId, SubjectKey};
 use crate::life::{ChangeRow, FactRow};
-use crate::obligation::{Event, Obligation, ObligationId, Place};
+use crate::obligation::{Event, Obligation, Place};
 use crate::record::Record;
 use crate::request::Request;
 use crate::time::Millis;
 
-use super::state::Slice;
+use super::state::{Covered, Slice};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
@@ -26,6 +26,8 @@ pub enum Decision {
     Noted(Box<Obligation>),
     Requested(Box<Request>),
     Swept { sweep: String, slice: Slice },
+    /// A hold stands here: nothing of what it covers is sent from now on.
+    Covered { hold: String, covered: Covered },
     Linked { subject: SubjectKey, also: SubjectKey },
     Noticed(Noticed),
     /// It could not happen where it stood, and changed nothing.
@@ -64,8 +66,6 @@ pub enum Noticed {
 pub enum Effect {
     /// The control log is in force here up to `k`.
     Applied { k: u64 },
-    /// A hold stands here: what it covers, and what is out. Nothing covered is sent from now on.
-    HoldApplied { hold: String, items: u64, copies: u64, in_flight: Vec<ObligationId> },
     /// Send these commands: they stand as given.
     Send { system: String, duties: Vec<Obligation> },
 }
@@ -86,6 +86,7 @@ impl Decision {
             Self::Swept { sweep, slice } => {
                 leaf.text("swept/1").text(sweep).number(slice.candidates).number(slice.due).bytes(&slice.root)
             }
+            Self::Covered { hold, covered } => leaf.text("covered/1").text(hold).number(covered.items).number(covered.copies()),
             Self::Noticed(Noticed::Resurrected { item, place }) => leaf.text("resurrected/1").item(*item).place(place),
             Self::Noticed(Noticed::Reborn { item, generation }) => {
                 leaf.text("reborn/1").item(*item).number(u64::from(*generation))

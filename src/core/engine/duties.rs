@@ -53,22 +53,16 @@ pub fn wishes(control: &Control, life: &Life, subject: &Subject, as_of: Millis) 
     let copies = life.copies().zip(&verdict.copies).filter(|((copy, _), _)| copy.is_live());
     copies
         .flat_map(|((copy, note), verdict)| {
-            let forced = is_over_anyway(life, copy, note, subject, as_of);
+            let forced = is_over_anyway(note);
             copy_wishes(control, life, copy, note, verdict, as_of, forced)
         })
         .collect()
 }
 
-/// A copy that came back, or became known after its item's end, is over whatever its dates say; so is one that
-/// never had a purpose, once a request asked for it (kept as the end of the nameless purpose).
-fn is_over_anyway(life: &Life, copy: &Copy, note: &CopyNote, subject: &Subject, as_of: Millis) -> bool {
-    let asked = subject.consent.ended.get(NAMELESS).filter(|at| **at <= as_of);
-    let asked = asked.is_some_and(|at| life.item.recorded.is_none_or(|r| r <= *at));
-    note.round > 0 || note.late || (copy.purposes.is_empty() && asked)
+/// A copy that came back, or became known after its item's end, is over whatever its dates say.
+fn is_over_anyway(note: &CopyNote) -> bool {
+    note.round > 0 || note.late
 }
-
-/// The purpose of a copy that never had one.
-pub const NAMELESS: &str = "";
 
 /// One part of a copy that is over.
 struct Over<'a> {

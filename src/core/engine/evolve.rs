@@ -28,6 +28,9 @@ pub(super) fn evolve(state: &mut State, found: &mut Found, decision: &Decision) 
         Decision::Swept { sweep, slice } => {
             state.slices.insert(sweep.clone(), *slice);
         }
+        Decision::Covered { hold, covered } => {
+            state.covered.insert(hold.clone(), covered.clone());
+        }
         Decision::Linked { subject, also } => {
             state.links.entry(*subject).or_default().insert(*also);
         }

@@ -6,22 +6,23 @@ use crate::life::Life;
 use crate::obligation::{Block, Event, ObligationId, Stand};
 
 use super::Turn;
-use super::decision::Effect;
+use super::decision::Decision;
+use super::state::Covered;
 
 pub(super) fn placed(turn: &mut Turn<'_>, id: &str) {
     let Some(hold) = turn.state.control.holds.get(id).cloned() else { return };
-    let (mut items, mut copies, mut in_flight) = (0, 0, Vec::new());
+    let mut total = Covered::default();
     let lives: Vec<Life> = turn.found.lives.values().filter_map(|l| l.newest().cloned()).collect();
     for life in lives {
         let covers = |copy: &crate::item::Copy, parts: &[String]| {
             parts.iter().any(|category| hold.scope.covers(&life.item, copy, category))
         };
-        let covered = life.item.copies.iter().filter(|c| c.is_live() && covers(c, &c.categories)).count() as u64;
-        if covered == 0 {
+        let mut covered = life.item.copies.iter().filter(|c| c.is_live() && covers(c, &c.categories)).peekable();
+        if covered.peek().is_none() {
             continue;
         }
-        items += 1;
-        copies += covered;
+        total.items += 1;
+        covered.for_each(|c| *total.by_system.entry(c.system.clone()).or_default() += 1);
         let duties: Vec<(ObligationId, Stand)> = turn
             .state
             .duties
@@ -30,14 +31,13 @@ pub(super) fn placed(turn: &mut Turn<'_>, id: &str) {
             .map(|d| (d.id, d.stand))
             .collect();
         for (duty, stand) in duties {
-            if stand.is_out() {
-                in_flight.push(duty);
-            } else if stand != Stand::Withdrawn {
+            // What is out is stopped by the gate, or answers; it cannot be called back here.
+            if !stand.is_out() && stand != Stand::Withdrawn {
                 block(turn, duty, id);
             }
         }
     }
-    turn.effect(Effect::HoldApplied { hold: id.to_owned(), items, copies, in_flight });
+    turn.rule(Decision::Covered { hold: id.to_owned(), covered: total });
 }
 
 fn block(turn: &mut Turn<'_>, duty: ObligationId, hold: &str) {

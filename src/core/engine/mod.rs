@@ -25,10 +25,10 @@ use std::collections::BTreeMap;
 
 pub use decision::{Decision, Effect, Noticed, Row};
 pub use answers::awaits_read_back;
-pub use duties::{NAMELESS, Stop, Wish, judge, wishes};
+pub use duties::{Stop, Wish, judge, wishes};
 pub use orders::MAX_TRIES;
 pub use needs::{Needs, needs};
-pub use state::{Duties, Slice, State, Tally};
+pub use state::{Covered, Duties, Slice, State, Tally};
 
 use crate::identity::{ItemId, SubjectKey};
 use crate::item::Subject;

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use crate::identity::SubjectKey;
 use crate::life::{ChangeRow, Life, What};
 use crate::obligation::{Cause, Event, ObligationId, Stand};
-use crate::policy::{EndsOn, RequestEffect, ends_by_request};
+use crate::policy::{Because, EndsOn, Grounds, NAMELESS, RequestEffect, Starts, ends_by_request};
 use crate::record::{RequestMoved, RequestReceived};
 use crate::request::{Request, RequestAnswer, RequestKind, RequestTarget};
 use crate::time::Millis;
 
 use super::Turn;
 use super::decision::{Decision, Row};
-use super::duties::{NAMELESS, judge, wishes};
+use super::duties::{judge, wishes};
 
 pub(super) fn received(turn: &mut Turn<'_>, record: &RequestReceived) {
     let (Some(subject), Some(kind)) = (SubjectKey::from_slice(&record.subject), RequestKind::parse(&record.kind)) else {
@@ -48,7 +48,7 @@ pub(super) fn received(turn: &mut Turn<'_>, record: &RequestReceived) {
     turn.rule(Decision::Requested(Box::new(Request { targets, ..request })));
 }
 
-/// What a purpose answers to this request.
+/// What a purpose of one item answers to this request.
 struct Answered {
     purpose: String,
     effect: RequestEffect,
@@ -56,17 +56,45 @@ struct Answered {
 
 fn end_purposes(turn: &mut Turn<'_>, request: &Request, kind: EndsOn) -> Vec<RequestTarget> {
     let lives = lives_of(turn, request.subject);
-    let answered = answers(turn, request, kind, &lives);
-    for a in answered.iter().filter(|a| matches!(a.effect, RequestEffect::Ends)) {
-        let (purpose, at) = (a.purpose.clone(), turn.state.now);
+    let answered: Vec<(Life, Vec<Answered>)> =
+        lives.into_iter().map(|life| (life.clone(), answers(turn, request, kind, &life))).collect();
+    end_everywhere(turn, request, kind, &answered);
+    for (life, answers) in &answered {
+        for answer in answers.iter().filter(|a| a.effect == RequestEffect::Ends) {
+            let (id, purpose, at) = (life.item.id, answer.purpose.clone(), turn.state.now);
+            let what = match kind {
+                EndsOn::Withdraw => What::ItemWithdrawn { id, purpose, at },
+                EndsOn::Object | EndsOn::Erase => What::ItemEnded { id, purpose, at },
+            };
+            turn.write(Row::Change(ChangeRow { subject: request.subject, what }));
+        }
+    }
+    let cause = Cause::Request(request.id.clone());
+    answered.iter().flat_map(|(life, answers)| targets(turn, life, answers, kind, &cause)).collect()
+}
+
+/// A purpose that ends for every item ends for the subject: an item that becomes known later, and was recorded
+/// before, follows.
+fn end_everywhere(turn: &mut Turn<'_>, request: &Request, kind: EndsOn, answered: &[(Life, Vec<Answered>)]) {
+    let all = || answered.iter().flat_map(|(_, answers)| answers);
+    let mut purposes: BTreeSet<String> = all().map(|a| a.purpose.clone()).collect();
+    purposes.retain(|p| all().filter(|a| a.purpose == *p).all(|a| a.effect == RequestEffect::Ends));
+    // A withdrawal may come before anything that it ends.
+    if kind == EndsOn::Withdraw {
+        let policy = turn.state.control.policy.clone();
+        let withdraws = |p: &&String| {
+            policy.as_ref().and_then(|a| a.policy.purposes.get(*p)).is_some_and(|p| p.ends_on.contains(&kind))
+        };
+        purposes.extend(request.purposes.iter().filter(withdraws).cloned());
+    }
+    for purpose in purposes {
+        let at = turn.state.now;
         let what = match kind {
             EndsOn::Withdraw => What::Withdrawn { purpose, at },
             EndsOn::Object | EndsOn::Erase => What::Ended { purpose, at },
         };
         turn.write(Row::Change(ChangeRow { subject: request.subject, what }));
     }
-    let cause = Cause::Request(request.id.clone());
-    lives.iter().flat_map(|life| targets(turn, life, &answered, kind, &cause)).collect()
 }
 
 fn lives_of(turn: &Turn<'_>, subject: SubjectKey) -> Vec<Life> {
@@ -74,31 +102,25 @@ fn lives_of(turn: &Turn<'_>, subject: SubjectKey) -> Vec<Life> {
     newest.filter(|l| l.item.id.subject == subject && !l.is_ended()).cloned().collect()
 }
 
-fn answers(turn: &Turn<'_>, request: &Request, kind: EndsOn, lives: &[Life]) -> Vec<Answered> {
+fn answers(turn: &Turn<'_>, request: &Request, kind: EndsOn, life: &Life) -> Vec<Answered> {
     let Some(active) = &turn.state.control.policy else { return Vec::new() };
     let subject = turn.subject(request.subject);
+    let (policy, calendar) = (&active.policy, &active.calendar);
+    let starts = Starts { policy, calendar, item: &life.item, subject: &subject };
     let mut purposes: BTreeSet<&str> = BTreeSet::new();
-    for copy in lives.iter().flat_map(|l| &l.item.copies).filter(|c| c.is_live()) {
+    for copy in life.item.copies.iter().filter(|c| c.is_live()) {
         purposes.extend(copy.purposes.iter().map(String::as_str));
-        if copy.purposes.is_empty() && kind == EndsOn::Erase {
+        if copy.purposes.is_empty() {
             purposes.insert(NAMELESS);
         }
     }
-    // A withdrawal may come before anything that it ends.
-    if kind == EndsOn::Withdraw {
-        purposes.extend(request.purposes.iter().map(String::as_str));
-    }
+    let grounds = request.grounds.as_deref().and_then(Grounds::parse);
     let asked = |p: &&str| request.purposes.is_empty() || request.purposes.iter().any(|q| q == p);
+    let effect = |p: &str| ends_by_request(&starts, p, kind, grounds, turn.state.now);
     purposes
         .into_iter()
         .filter(asked)
-        .map(|purpose| {
-            let effect = match purpose {
-                NAMELESS => RequestEffect::Ends,
-                named => ends_by_request(&active.policy, named, kind, request.grounds.as_deref(), &subject),
-            };
-            Answered { purpose: purpose.to_owned(), effect }
-        })
+        .map(|purpose| Answered { purpose: purpose.to_owned(), effect: effect(purpose) })
         .collect()
 }
 
@@ -167,11 +189,11 @@ fn kept(
 fn answer_of(answered: &Answered, winner: Option<String>, date: Option<Millis>) -> Option<RequestAnswer> {
     match &answered.effect {
         RequestEffect::Ends => None,
-        RequestEffect::Refused { law, rule } => Some(RequestAnswer::Refused {
-            reason: "legal_obligation".to_owned(),
-            rule: rule.clone().or(winner),
-            law: law.clone(),
-            until: date,
+        RequestEffect::Refused(refusal) => Some(RequestAnswer::Refused {
+            reason: because(refusal.because).to_owned(),
+            rule: refusal.rule.clone().or(winner),
+            law: refusal.law.clone(),
+            until: refusal.until.or(date),
         }),
         RequestEffect::PersonDecides => Some(RequestAnswer::Decide { purpose: answered.purpose.clone() }),
         RequestEffect::NotEnded => Some(RequestAnswer::Refused {
@@ -180,6 +202,14 @@ fn answer_of(answered: &Answered, winner: Option<String>, date: Option<Millis>) 
             law: None,
             until: date,
         }),
+    }
+}
+
+fn because(because: Because) -> &'static str {
+    match because {
+        Because::LegalObligation => "legal_obligation",
+        Because::ContractRuns => "contract_runs",
+        Because::PolicySays => "policy_says",
     }
 }
 
@@ -210,6 +240,7 @@ pub(super) fn moved(turn: &mut Turn<'_>, record: &RequestMoved) {
 fn decided(turn: &mut Turn<'_>, record: &RequestMoved, request: Request) {
     if record.decision.as_deref() == Some("end") {
         for purpose in &record.purposes {
+            // Decided for the person, so for every item of theirs.
             let what = What::Ended { purpose: purpose.clone(), at: turn.state.now };
             turn.write(Row::Change(ChangeRow { subject: request.subject, what }));
         }

@@ -26,6 +26,8 @@ pub struct State {
     pub requests: BTreeMap<String, Request>,
     /// Sweeps this partition has applied: id → its slice.
     pub slices: BTreeMap<String, Slice>,
+    /// What each hold covered here when it was applied.
+    pub covered: BTreeMap<String, Covered>,
     pub links: BTreeMap<SubjectKey, BTreeSet<SubjectKey>>,
     pub tally: Tally,
 }
@@ -39,6 +41,19 @@ pub struct Slice {
     pub root: [u8; 32],
     /// Left for the next sweep by the limit.
     pub over_limit: u64,
+}
+
+/// What a hold covers in one partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Covered {
+    pub items: u64,
+    pub by_system: BTreeMap<String, u64>,
+}
+
+impl Covered {
+    pub fn copies(&self) -> u64 {
+        self.by_system.values().sum()
+    }
 }
 
 /// Counted since the ledger began.

@@ -1,0 +1,14 @@
+//! Owed duties → commands at connectors: a pure plan, and the shell that carries it out.
+//!
+//! Nothing here decides what is erased. The dispatcher proposes (`Ordered`), the engine judges once more when that
+//! is read, and only what it lets through is sent. Permits are issued here and nowhere else.
+
+mod gate;
+mod plan;
+mod runner;
+mod send;
+mod throttle;
+
+pub use gate::LedgerGate;
+pub use plan::{Proposal, propose};
+pub use runner::Dispatcher;

@@ -1,0 +1,65 @@
+//! Which owed duties to propose next, for one system in one partition: a value that can be printed.
+
+use std::collections::BTreeSet;
+
+use quietus_core::engine::State;
+use quietus_core::obligation::{ObligationId, Stand};
+use quietus_core::record::{Order, Ordered};
+use quietus_core::system::{Manifest, Mode};
+
+/// A proposal for the ledger; None = nothing to do now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposal(pub Ordered);
+
+/// Proposes at most `room` duties whose time has come, earliest opened first come by id order.
+///
+/// One command per item and system; nothing while stopped, in observe mode, or before what `erase_after` names.
+/// `lease` in milliseconds.
+pub fn propose(state: &State, manifest: &Manifest, room: usize, lease: i64) -> Option<Proposal> {
+    if room == 0 || state.control.stopped || manifest.mode != Mode::Enforce {
+        return None;
+    }
+    let mut items = BTreeSet::new();
+    let mut orders = Vec::new();
+    for duty in state.duties.standing(Stand::Owed).filter(|d| d.place.system == manifest.system) {
+        if orders.len() >= room {
+            break;
+        }
+        let ripe = duty.not_before.is_none_or(|at| at <= state.now);
+        let free = state.duties.out(duty.item, &manifest.system).is_none() && !waits(state, manifest, duty.item);
+        // A command is out at most once per item: the others wait for its answer.
+        if ripe && free && items.insert(duty.item) {
+            orders.push(Order {
+                obligation: duty.id.0.to_vec(),
+                attempt: i32::try_from(duty.attempt).unwrap_or(i32::MAX - 1) + 1,
+                not_after: state.now.plus(lease).0,
+            });
+        }
+    }
+    let control_k = i64::try_from(state.control.k).unwrap_or(i64::MAX);
+    (!orders.is_empty()).then(|| Proposal(Ordered { system: manifest.system.clone(), control_k, orders }))
+}
+
+/// Systems that must be through with this item first still owe it something.
+fn waits(state: &State, manifest: &Manifest, item: quietus_core::identity::ItemId) -> bool {
+    let open = |stand: Stand| match stand {
+        Stand::Owed | Stand::Ordered | Stand::Accepted | Stand::Executed => true,
+        Stand::Verified | Stand::Blocked | Stand::Residual | Stand::Refused => false,
+        Stand::OutOfReach | Stand::Failed | Stand::Observed | Stand::Withdrawn => false,
+    };
+    !manifest.erase_after.is_empty()
+        && state.duties.of_item(item).any(|d| manifest.erase_after.contains(&d.place.system) && open(d.stand))
+}
+
+/// The plan's hash, which its permit carries: BLAKE3 over system, control position and orders.
+pub fn plan_hash(system: &str, control_k: u64, duties: impl Iterator<Item = (ObligationId, u32)>) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("quietus 2026 dispatch plan v1");
+    hasher.update(&(system.len() as u64).to_le_bytes());
+    hasher.update(system.as_bytes());
+    hasher.update(&control_k.to_le_bytes());
+    for (id, attempt) in duties {
+        hasher.update(&id.0);
+        hasher.update(&attempt.to_le_bytes());
+    }
+    *hasher.finalize().as_bytes()
+}

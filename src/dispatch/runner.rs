@@ -1,0 +1,156 @@
+//! The shell around the plan: one reconciler per system, on a period and on a nudge.
+//!
+//! It takes no input: what is to be done stands in the partitions' states. A crash at any point loses nothing but
+//! time, because the next round finds the same duties standing there.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use quietus_contract::Connector;
+use quietus_core::engine::awaits_read_back;
+use quietus_core::obligation::{Obligation, ObligationId, Stand};
+use quietus_core::record::Record;
+use quietus_core::system::Manifest;
+use tokio::sync::{Notify, Semaphore};
+
+use super::plan::propose;
+use super::send;
+use super::throttle::Throttle;
+use crate::node::Node;
+use crate::partition::Partition;
+
+/// A round without a nudge.
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// Runs one system until it is told to stop.
+#[derive(Debug)]
+pub struct Dispatcher {
+    node: Arc<Node>,
+    manifest: Manifest,
+    connector: Arc<dyn Connector>,
+    throttle: Throttle,
+    workers: Arc<Semaphore>,
+    nudge: Arc<Notify>,
+    /// Being read back right now.
+    looking: Mutex<BTreeSet<ObligationId>>,
+}
+
+impl Dispatcher {
+    pub fn new(node: Arc<Node>, manifest: Manifest, connector: Arc<dyn Connector>) -> Arc<Self> {
+        let concurrency = usize::try_from(manifest.limits.concurrency.max(1)).unwrap_or(1);
+        Arc::new(Self {
+            throttle: Throttle::new(manifest.limits.per_second),
+            workers: Arc::new(Semaphore::new(concurrency)),
+            nudge: Arc::new(Notify::new()),
+            looking: Mutex::default(),
+            node,
+            manifest,
+            connector,
+        })
+    }
+
+    /// Something may be owed: look now.
+    pub fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
+    /// Rounds for ever; the task is aborted when the system is retired or replaced.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            let _ = tokio::time::timeout(PERIOD, self.nudge.notified()).await;
+            self.look_back();
+            self.propose().await;
+        }
+    }
+
+    /// Commands that the engine let through: sent in batches, each by one worker.
+    pub fn send(self: &Arc<Self>, duties: Vec<Obligation>) {
+        let (batch, _) = self.limits();
+        let mut duties = duties;
+        while !duties.is_empty() {
+            let rest = duties.split_off(duties.len().min(batch));
+            let one = std::mem::replace(&mut duties, rest);
+            let this = Arc::clone(self);
+            tokio::spawn(async move {
+                let Ok(_worker) = this.workers.acquire().await else { return };
+                this.throttle.take(one.len()).await;
+                send::send(&this.node, Arc::clone(&this.connector), &this.manifest.system, one).await;
+                this.nudge();
+            });
+        }
+    }
+
+    /// Proposes what is owed, as much as the workers can soon take.
+    async fn propose(&self) {
+        let (batch, concurrency) = self.limits();
+        // Twice what can run at once keeps the workers busy while the ledger syncs; more would only age in line.
+        let room = (batch * concurrency * 2).saturating_sub(self.out());
+        let share = room.div_ceil(self.node.partitions.len().max(1)).min(room);
+        let proposals = self.node.partitions.iter().filter_map(|partition| {
+            let inner = partition.read();
+            let proposal = propose(&inner.state, &self.manifest, share, self.node.lease_ms())?;
+            Some((partition.index(), Record::Ordered(proposal.0)))
+        });
+        let proposals: Vec<_> = proposals.collect();
+        let appended = proposals.into_iter().map(|(partition, record)| async move {
+            match self.node.append(partition, vec![record], None).await {
+                // Seen applied before the next round, or that would propose the same again.
+                Ok(offset) => self.node.has_applied(partition, offset).await,
+                Err(error) => tracing::warn!(%error, "could not order"),
+            }
+        });
+        join_all(appended).await;
+    }
+
+    fn limits(&self) -> (usize, usize) {
+        let size = |n: u32| usize::try_from(n.max(1)).unwrap_or(1);
+        (size(self.manifest.limits.batch), size(self.manifest.limits.concurrency))
+    }
+
+    /// Commands out at this system.
+    fn out(&self) -> usize {
+        let mine = |d: &&Obligation| d.place.system == self.manifest.system && !d.absent;
+        self.node.partitions.iter().map(|p| p.read().state.duties.standing(Stand::Ordered).filter(mine).count()).sum()
+    }
+
+    /// Starts reading back what awaits it.
+    fn look_back(self: &Arc<Self>) {
+        if !self.connector.describe().verify {
+            return;
+        }
+        let (batch, _) = self.limits();
+        for partition in self.node.partitions.iter() {
+            let mut waiting = self.waiting(partition, batch * 8);
+            while !waiting.is_empty() {
+                let rest = waiting.split_off(waiting.len().min(batch));
+                let one = std::mem::replace(&mut waiting, rest);
+                let this = Arc::clone(self);
+                tokio::spawn(async move { this.look(one).await });
+            }
+        }
+    }
+
+    /// What awaits its read-back and is not being looked at; from now on it is.
+    fn waiting(&self, partition: &Partition, at_most: usize) -> Vec<Obligation> {
+        let inner = partition.read();
+        let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        let duties = [Stand::Executed, Stand::Ordered].into_iter().flat_map(|s| inner.state.duties.standing(s));
+        let ripe = duties
+            .filter(|d| d.place.system == self.manifest.system && awaits_read_back(d))
+            .filter(|d| d.not_before.is_none_or(|at| at <= inner.state.now));
+        ripe.filter(|d| looking.insert(d.id)).take(at_most).cloned().collect()
+    }
+
+    async fn look(self: Arc<Self>, duties: Vec<Obligation>) {
+        let ids: Vec<ObligationId> = duties.iter().map(|d| d.id).collect();
+        if let Ok(_worker) = self.workers.acquire().await {
+            send::read_back(&self.node, Arc::clone(&self.connector), &self.manifest.system, duties).await;
+        }
+        let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.iter().for_each(|id| {
+            looking.remove(id);
+        });
+    }
+}

@@ -1,0 +1,72 @@
+//! What a node can answer instead of doing: which status, may I retry, might it have happened?
+
+use crate::ledger::LedgerError;
+use crate::ledger::codec::CodecError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error(transparent)]
+    Ledger(LedgerError),
+    #[error("a record could not be written: {0}")]
+    Codec(#[from] CodecError),
+    #[error("{0}")]
+    Keys(#[from] crate::sealing::KeyFileError),
+    #[error("partition {partition} offset {offset} cannot be read: {cause}; restore `dir` from a backup")]
+    Unreadable { partition: String, offset: u64, cause: String },
+    #[error("the clock moved from {last} to {now}: look at it, then run `quietus clock accept`")]
+    ClockWaits { last: String, now: String },
+    #[error("{what}")]
+    NotFound { what: String },
+    /// The input is wrong; `fix` says how to mend it.
+    #[error("{what}; {fix}")]
+    Refused { code: &'static str, what: String, fix: String },
+    /// It collides with what stands.
+    #[error("{what}; {fix}")]
+    Conflict { code: &'static str, what: String, fix: String },
+}
+
+impl NodeError {
+    /// The HTTP status that says the same.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Ledger(e) => e.status(),
+            Self::Codec(_) | Self::Unreadable { .. } | Self::Keys(_) => 500,
+            Self::ClockWaits { .. } => 503,
+            Self::NotFound { .. } => 404,
+            Self::Refused { .. } => 422,
+            Self::Conflict { .. } => 409,
+        }
+    }
+
+    /// Kebab case: the last part of the problem's URN.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Ledger(LedgerError::Full) => "disk-full",
+            Self::Ledger(_) => "ledger",
+            Self::Codec(_) => "codec",
+            Self::Keys(_) => "keys",
+            Self::Unreadable { .. } => "ledger-unreadable",
+            Self::ClockWaits { .. } => "clock-waits",
+            Self::NotFound { .. } => "not-found",
+            Self::Refused { code, .. } | Self::Conflict { code, .. } => code,
+        }
+    }
+
+    /// The same call may go through later.
+    pub fn may_retry(&self) -> bool {
+        match self {
+            Self::Ledger(e) => e.may_retry(),
+            Self::ClockWaits { .. } => true,
+            Self::Codec(_) | Self::Keys(_) | Self::Unreadable { .. } => false,
+            Self::NotFound { .. } | Self::Refused { .. } | Self::Conflict { .. } => false,
+        }
+    }
+
+    pub fn might_have_happened(&self) -> bool {
+        match self {
+            Self::Ledger(e) => e.might_have_happened(),
+            Self::Codec(_) | Self::Keys(_) | Self::Unreadable { .. } | Self::ClockWaits { .. } => false,
+            Self::NotFound { .. } | Self::Refused { .. } | Self::Conflict { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! A running node: the ledger, its partitions, the control log, and the tasks between them.
+//!
+//! Every change goes in by an append and takes effect when its frame is read back: what answers "done" here waits
+//! for that. Start order: replay, own the partitions, catch up with the control log, then run.
+
+mod holds;
+mod policies;
+mod error;
+mod open;
+mod registry;
+mod requests;
+mod run;
+mod systems;
+
+use std::sync::{Arc, Mutex, RwLock};
+
+use quietus_core::engine::control::Control;
+use quietus_core::identity::SubjectKey;
+use quietus_core::record::{Frame, Record};
+use tokio::sync::{Notify, watch};
+
+use crate::clock::Clock;
+use crate::ledger::codec::encode_frame;
+use crate::ledger::embedded::Ledger;
+use crate::ledger::{LedgerError, Stream};
+use crate::partition::{Partition, Report};
+use crate::sealing::Keys;
+use crate::telemetry::{Metrics, trace};
+
+pub use error::NodeError;
+pub use holds::HoldOrder;
+pub use open::NodeOptions;
+pub use policies::{Checked, Refusal, check as check_policy};
+pub use registry::{Registry, Resolver, connect};
+pub use requests::RequestOrder;
+pub use run::Running;
+pub use systems::Put;
+
+/// One node. Everything in it is shared; nothing in it is a second source of truth.
+#[derive(Debug)]
+pub struct Node {
+    pub partitions: Arc<Vec<Arc<Partition>>>,
+    pub keys: Keys,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Metrics,
+    ledger: Ledger,
+    /// The control log, folded up to its durable end.
+    control: RwLock<Control>,
+    control_at: watch::Sender<u64>,
+    registry: Registry,
+    /// Sweeps whose report stands in the control log or is being written.
+    closing: Mutex<std::collections::BTreeSet<String>>,
+    /// Something moved: partitions' loops wake who waits for an outcome.
+    pub moved: Notify,
+    options: NodeOptions,
+}
+
+impl Node {
+    /// Appends records to a partition as one frame; the offset is durable when this answers.
+    pub async fn append(
+        &self,
+        partition: u32,
+        records: Vec<Record>,
+        trace: Option<String>,
+    ) -> Result<u64, NodeError> {
+        self.append_frame(partition, &Frame::of(records).traced(trace.or_else(trace::current))).await
+    }
+
+    pub async fn append_frame(&self, partition: u32, frame: &Frame) -> Result<u64, NodeError> {
+        let bytes = encode_frame(frame)?;
+        Ok(self.ledger.append(Stream::Partition(partition), bytes).await?)
+    }
+
+    /// Appends an entry to the control log and waits until every partition has applied it. Answers its `k`.
+    pub async fn decree(&self, record: Record) -> Result<u64, NodeError> {
+        let k = self.append_control(record).await?;
+        self.has_decreed(k).await;
+        Ok(k)
+    }
+
+    /// Appends an entry to the control log without waiting for the partitions. Answers its `k`.
+    pub async fn append_control(&self, record: Record) -> Result<u64, NodeError> {
+        let bytes = encode_frame(&Frame::of(vec![record]).traced(trace::current()))?;
+        let offset = self.ledger.append(Stream::Control, bytes).await?;
+        Ok(offset + 1)
+    }
+
+    /// Returns once entry `k` is in force in every partition.
+    pub async fn has_decreed(&self, k: u64) {
+        for partition in self.partitions.iter() {
+            while partition.read().state.control.k < k {
+                let next = partition.applied();
+                if partition.read().state.control.k >= k {
+                    break;
+                }
+                partition.has_applied(next).await;
+            }
+        }
+    }
+
+    pub async fn has_applied(&self, partition: u32, offset: u64) {
+        if let Some(partition) = usize::try_from(partition).ok().and_then(|p| self.partitions.get(p)) {
+            partition.has_applied(offset).await;
+        }
+    }
+
+    /// The partition a subject lives in.
+    #[expect(clippy::indexing_slicing, reason = "a node has as many partitions as it takes the remainder by")]
+    pub fn partition_of(&self, subject: SubjectKey) -> &Arc<Partition> {
+        let of = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
+        &self.partitions[subject.partition(of) as usize]
+    }
+
+    /// Looks at the control log's state.
+    pub fn with_control<R>(&self, look: impl FnOnce(&Control) -> R) -> R {
+        look(&self.control.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub fn options(&self) -> &NodeOptions {
+        &self.options
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// How long a command may take before nothing of it may be committed any more.
+    pub fn lease_ms(&self) -> i64 {
+        self.options.lease_ms
+    }
+
+    /// Digest over all partitions, in order.
+    pub fn state_digest(&self) -> [u8; 32] {
+        let mut all = quietus_core::digest::Digest::default();
+        for partition in self.partitions.iter() {
+            all.bytes(&partition.digest());
+        }
+        all.finish()
+    }
+
+    /// What is known of all duties since the ledger began.
+    pub fn report(&self, counts: impl Fn(&quietus_core::obligation::Obligation) -> bool) -> Report {
+        let mut report = Report::default();
+        let mut roots = quietus_core::merkle::Tree::default();
+        for partition in self.partitions.iter() {
+            let inner = partition.read();
+            report.add(&inner, &counts);
+            report.audit.entries += inner.chain.entries().len() as u64;
+            report.audit.decisions += inner.chain.decisions();
+            roots.push(inner.chain.root());
+            report.audit.ok = crate::audit::chain::follows(inner.chain.entries()).is_ok();
+        }
+        report.audit.root = data_encoding::HEXLOWER.encode(&roots.root());
+        report
+    }
+
+    /// True once per sweep: whoever gets it writes its report.
+    pub fn take_closing(&self, sweep: &str) -> bool {
+        self.closing.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(sweep.to_owned())
+    }
+
+    /// The report could not be written.
+    pub fn put_back_closing(&self, sweep: &str) {
+        self.closing.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(sweep);
+    }
+}
+
+/// `hd_…`, `rq_…`, `sw_…`: 10 random bytes, base32 lower case.
+pub fn fresh_id(prefix: &str) -> String {
+    let mut bytes = [0; 10];
+    // Without randomness the id would repeat and be refused where it is used; nothing is lost by it.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    format!("{prefix}_{}", data_encoding::BASE32_NOPAD.encode(&bytes).to_lowercase())
+}
+
+impl From<LedgerError> for NodeError {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}

@@ -1,0 +1,136 @@
+//! Opening a node: the ledger is replayed, its partitions owned, the control log caught up with.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, RwLock};
+
+use quietus_core::engine::control::Control;
+use quietus_core::record::{Frame as Batch, OwnerStarted, Record, SEMANTICS, Tick};
+use tokio::sync::{Notify, watch};
+
+use super::registry::{Registry, Resolver};
+use super::{Node, NodeError};
+use crate::clock::Clock;
+use crate::ledger::codec::{Avro, decode_frame, encode_frame};
+use crate::ledger::embedded::{Ledger, Options};
+use crate::ledger::{Frame, LedgerError, Stream};
+use crate::partition::Partition;
+use crate::sealing::Keys;
+use crate::telemetry::Metrics;
+
+/// How a node is made.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// Holds `ledger/`, `store/` and, unless given, the tenant key.
+    pub dir: PathBuf,
+    pub partitions: u32,
+    /// A ledger made under a simulated clock is marked for good.
+    pub simulated: bool,
+    /// How long a command may take, milliseconds.
+    pub lease_ms: i64,
+    /// How late facts over HTTP may come, milliseconds.
+    pub settle_ms: i64,
+    pub resolver: Resolver,
+}
+
+impl NodeOptions {
+    /// The defaults of a node without a configuration file, in this folder.
+    pub fn at(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            partitions: 4,
+            simulated: false,
+            lease_ms: 10_000,
+            settle_ms: 5 * 60_000,
+            resolver: Resolver::default(),
+        }
+    }
+}
+
+impl Node {
+    /// Opens the ledger in `options.dir`, replays it and owns its partitions. Nothing runs yet: see [`Node::start`].
+    pub async fn open(options: NodeOptions, keys: Keys, clock: Arc<dyn Clock>) -> Result<Arc<Self>, NodeError> {
+        let settings =
+            Options { partitions: options.partitions, simulated: options.simulated, ..Options::default() };
+        let (ledger, recovered) = Ledger::create_or_open(&options.dir.join("ledger"), settings)?;
+        if recovered.cut_bytes > 0 {
+            tracing::warn!(bytes = recovered.cut_bytes, "a torn write at the end of the ledger was cut off");
+        }
+        let salt = keys.audit_salt();
+        let partitions: Vec<Arc<Partition>> =
+            (0..options.partitions).map(|p| Arc::new(Partition::new(p, options.partitions, &salt))).collect();
+        let node = Arc::new(Self {
+            partitions: Arc::new(partitions),
+            keys,
+            clock,
+            metrics: Metrics::default(),
+            ledger,
+            control: RwLock::new(Control::default()),
+            control_at: watch::Sender::new(0),
+            registry: Registry::default(),
+            closing: Mutex::default(),
+            moved: Notify::new(),
+            options,
+        });
+        node.replay()?;
+        Ok(node)
+    }
+
+    /// Folds the whole ledger in. Effects are dropped: what was lost with a crash is found again from the state.
+    fn replay(&self) -> Result<(), NodeError> {
+        for frame in self.ledger.scan(&[])? {
+            self.take_in(&frame?)?;
+        }
+        Ok(())
+    }
+
+    /// Applies one durable frame.
+    pub(super) fn take_in(&self, frame: &Frame) -> Result<Option<crate::partition::Asked>, NodeError> {
+        let batch = decode_frame(&frame.body).map_err(|cause| NodeError::Unreadable {
+            partition: frame.stream.to_string(),
+            offset: frame.offset,
+            cause: cause.to_string(),
+        })?;
+        Ok(match frame.stream {
+            Stream::Control => {
+                self.fold_control(frame.offset, &batch);
+                None
+            }
+            Stream::Partition(p) => {
+                let partition = usize::try_from(p).ok().and_then(|p| self.partitions.get(p));
+                partition.map(|p| p.apply(frame.offset, &frame.body, &batch, &Avro))
+            }
+        })
+    }
+
+    /// Entry `k` is the frame at offset `k - 1`: one record a frame.
+    fn fold_control(&self, offset: u64, batch: &Batch) {
+        if let [record] = batch.records.as_slice() {
+            let mut control = self.control.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            control.apply(offset + 1, record);
+        }
+        self.control_at.send_replace(offset + 1);
+    }
+
+    /// Takes ownership: an owner's first record is its start, then a tick.
+    pub(super) async fn own(&self) -> Result<(), NodeError> {
+        let started = OwnerStarted {
+            node: "embedded".to_owned(),
+            semantics: SEMANTICS,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let mut appended = Vec::new();
+        for partition in self.partitions.iter() {
+            let mut records = vec![Record::OwnerStarted(started.clone())];
+            let now = self.clock.now();
+            if now > partition.read().state.now {
+                records.push(Record::Tick(Tick { now: now.0 }));
+            }
+            let bytes = encode_frame(&Batch::of(records))?;
+            appended.push(self.ledger.append(Stream::Partition(partition.index()), bytes));
+        }
+        for append in appended {
+            append.await.map_err(|e: LedgerError| NodeError::from(e))?;
+        }
+        Ok(())
+    }
+}

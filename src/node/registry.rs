@@ -1,0 +1,136 @@
+//! The connectors of the registered systems, and their dispatchers.
+//!
+//! A manifest names secrets; this is where they are resolved, at use, so that a rotated secret is read anew when
+//! the system is registered again or fails to authenticate.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use quietus_contract::{Connector, Failure};
+use quietus_core::system::Manifest;
+use quietus_memory::MemoryConnector;
+use quietus_postgres::PostgresConnector;
+use quietus_sqlite::SqliteConnector;
+use tokio::task::AbortHandle;
+
+use crate::dispatch::Dispatcher;
+
+/// Resolves `${env:NAME}` and `${file:PATH}`.
+#[derive(Clone, Debug, Default)]
+pub struct Resolver {
+    /// Overrides for tests and the demo: looked up before the environment.
+    pub given: BTreeMap<String, String>,
+}
+
+impl Resolver {
+    /// The text with every reference replaced. The error names the reference, never a value.
+    pub fn resolve(&self, text: &str) -> Result<String, String> {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            let (reference, after) = after
+                .split_once('}')
+                .ok_or_else(|| "a `${` without its `}`: write ${env:NAME} or ${file:PATH}".to_owned())?;
+            out.push_str(before);
+            out.push_str(&self.look_up(reference)?);
+            rest = after;
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    fn look_up(&self, reference: &str) -> Result<String, String> {
+        if let Some(name) = reference.strip_prefix("env:") {
+            let given = self.given.get(name).cloned();
+            return given
+                .or_else(|| std::env::var(name).ok())
+                .ok_or_else(|| format!("${{env:{name}}} is not set: set it in the node's environment"));
+        }
+        if let Some(path) = reference.strip_prefix("file:") {
+            return std::fs::read_to_string(path)
+                .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+                .map_err(|e| format!("${{file:{path}}} cannot be read: {e}"));
+        }
+        Err(format!("${{{reference}}} is no reference: write ${{env:NAME}} or ${{file:PATH}}"))
+    }
+}
+
+/// A connector for a manifest.
+pub fn connect(manifest: &Manifest, resolver: &Resolver) -> Result<Arc<dyn Connector>, Failure> {
+    let url = || {
+        let text = manifest.connection.get("url").map(String::as_str).unwrap_or_default();
+        resolver.resolve(text).map_err(|why| Failure::fatal("secret", why))
+    };
+    match manifest.kind.as_str() {
+        "sqlite" => Ok(Arc::new(SqliteConnector::open(manifest, &url()?)?)),
+        "postgres" => Ok(Arc::new(PostgresConnector::new(manifest, &url()?)?)),
+        "memory" => Ok(Arc::new(MemoryConnector::new(manifest.clone()))),
+        other => Err(Failure::fatal(
+            "unsupported_kind",
+            format!("no connector for kind `{other}` yet; there are sqlite, postgres and memory"),
+        )),
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Registry {
+    systems: Mutex<BTreeMap<String, Registered>>,
+}
+
+#[derive(Debug)]
+struct Registered {
+    manifest: Manifest,
+    connector: Result<Arc<dyn Connector>, Failure>,
+    dispatcher: Option<(Arc<Dispatcher>, AbortHandle)>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        if let Some((_, task)) = &self.dispatcher {
+            task.abort();
+        }
+    }
+}
+
+impl Registry {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Registered>> {
+        self.systems.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes connectors and dispatchers be those of `wanted`.
+    pub fn follow(&self, node: &Arc<super::Node>, wanted: &BTreeMap<String, Manifest>, resolver: &Resolver) {
+        let mut systems = self.lock();
+        systems.retain(|name, known| wanted.get(name) == Some(&known.manifest));
+        for (name, manifest) in wanted {
+            if systems.contains_key(name) {
+                continue;
+            }
+            let connector = connect(manifest, resolver);
+            let dispatcher = connector.as_ref().ok().map(|connector| {
+                let dispatcher = Dispatcher::new(Arc::clone(node), manifest.clone(), Arc::clone(connector));
+                let task = tokio::spawn(Arc::clone(&dispatcher).run());
+                (dispatcher, task.abort_handle())
+            });
+            systems.insert(name.clone(), Registered { manifest: manifest.clone(), connector, dispatcher });
+        }
+    }
+
+    /// The connector of a system; None = not registered.
+    pub fn connector(&self, system: &str) -> Option<Result<Arc<dyn Connector>, Failure>> {
+        self.lock().get(system).map(|s| s.connector.clone())
+    }
+
+    pub fn dispatcher(&self, system: &str) -> Option<Arc<Dispatcher>> {
+        self.lock().get(system).and_then(|s| s.dispatcher.as_ref().map(|(d, _)| Arc::clone(d)))
+    }
+
+    /// Every dispatcher looks for work.
+    pub fn nudge(&self) {
+        self.lock().values().filter_map(|s| s.dispatcher.as_ref()).for_each(|(d, _)| d.nudge());
+    }
+
+    /// Stops every dispatcher; commands that are out end by themselves.
+    pub fn stop(&self) {
+        self.lock().clear();
+    }
+}

@@ -1,0 +1,135 @@
+//! The tasks of a running node: a loop per partition, one for the control log, and the schedule.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use quietus_core::engine::Effect;
+use quietus_core::record::{ControlCopy, Record};
+use quietus_core::system::Manifest;
+use tokio::task::JoinSet;
+
+use super::{Node, NodeError};
+use crate::ledger::codec::encode_record;
+use crate::ledger::Stream;
+use crate::partition::Asked;
+use crate::schedule;
+
+/// Keeps a node running; dropping it stops every task.
+#[derive(Debug)]
+pub struct Running {
+    tasks: JoinSet<()>,
+    node: Arc<Node>,
+}
+
+impl Node {
+    /// Owns the partitions and runs.
+    pub async fn start(self: &Arc<Self>) -> Result<Running, NodeError> {
+        schedule::clock::may_start(self).await?;
+        self.own().await?;
+        let mut tasks = JoinSet::new();
+        for partition in self.partitions.iter() {
+            let (node, stream) = (Arc::clone(self), Stream::Partition(partition.index()));
+            let from = partition.applied();
+            tasks.spawn(async move { node.follow(stream, from).await });
+        }
+        let (node, from) = (Arc::clone(self), self.control_end());
+        tasks.spawn(async move { node.follow(Stream::Control, from).await });
+        for partition in self.partitions.iter() {
+            let (node, index) = (Arc::clone(self), partition.index());
+            tasks.spawn(async move { node.copy_control(index).await });
+        }
+        self.follow_systems();
+        tasks.spawn(schedule::ticks::run(Arc::clone(self)));
+        tasks.spawn(schedule::barrier::run(Arc::clone(self)));
+        tasks.spawn(schedule::sweeps::run(Arc::clone(self)));
+        Ok(Running { tasks, node: Arc::clone(self) })
+    }
+
+    fn control_end(&self) -> u64 {
+        *self.control_at.borrow()
+    }
+
+    /// Takes in what becomes durable, for ever.
+    async fn follow(self: Arc<Self>, stream: Stream, from: u64) {
+        let mut reader = match self.ledger.read(stream, from) {
+            Ok(reader) => reader,
+            Err(error) => return tracing::error!(%error, %stream, "the ledger cannot be read"),
+        };
+        loop {
+            let asked = match reader.tail().await {
+                Ok(frame) => self.take_in(&frame),
+                Err(error) => Err(error.into()),
+            };
+            match asked {
+                Ok(Some(asked)) => self.carry_out(asked),
+                Ok(None) => self.follow_systems(),
+                Err(error) => {
+                    // A ledger that cannot be read is not guessed at: this stream stands still until a restart.
+                    tracing::error!(%error, %stream, "the ledger cannot be read");
+                    return;
+                }
+            }
+            self.moved.notify_waiters();
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, asked: Asked) {
+        for effect in asked.effects {
+            match effect {
+                Effect::Send { system, duties } => {
+                    if let Some(dispatcher) = self.registry.dispatcher(&system) {
+                        dispatcher.send(duties);
+                    }
+                }
+                Effect::Applied { .. } => self.registry.nudge(),
+            }
+        }
+    }
+
+    /// Copies entry k + 1 of the control log into a partition, in order.
+    async fn copy_control(self: Arc<Self>, index: u32) {
+        let Some(partition) = self.partitions.get(index as usize) else { return };
+        let mut next = partition.read().state.control.k;
+        let Ok(mut reader) = self.ledger.read(Stream::Control, next) else { return };
+        while let Ok(frame) = reader.tail().await {
+            next += 1;
+            let Ok(batch) = crate::ledger::codec::decode_frame(&frame.body) else { return };
+            let [record] = batch.records.as_slice() else { continue };
+            let Ok((schema, body)) = encode_record(record) else { continue };
+            let k = i64::try_from(next).unwrap_or(i64::MAX);
+            let copy = Record::ControlCopy(ControlCopy { k, schema, body });
+            // Full disks end; until then nothing else goes in either.
+            while let Err(error) = self.append(index, vec![copy.clone()], batch.trace.clone()).await {
+                tracing::warn!(%error, "the control log waits");
+                if !error.may_retry() {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+        }
+    }
+
+    /// Connectors and dispatchers follow the registered systems.
+    pub(super) fn follow_systems(self: &Arc<Self>) {
+        let wanted: BTreeMap<String, Manifest> = self.with_control(|control| {
+            control.systems.iter().map(|(name, system)| (name.clone(), system.manifest.clone())).collect()
+        });
+        self.registry.follow(self, &wanted, &self.options.resolver);
+    }
+}
+
+impl Running {
+    /// Stops the tasks and leaves a clean-shutdown mark.
+    pub async fn stop(mut self) -> Result<(), NodeError> {
+        self.node.registry.stop();
+        self.tasks.shutdown().await;
+        self.node.ledger.close().await?;
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.node.registry.stop();
+    }
+}

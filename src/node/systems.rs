@@ -1,0 +1,142 @@
+//! Registering systems: from a manifest to a connector that may act.
+
+use std::collections::BTreeMap;
+
+use quietus_contract::CheckReport;
+use quietus_core::document::{Diagnostic, Severity};
+use quietus_core::policy::Taxonomy;
+use quietus_core::record::{Record, SystemMode, SystemPut, SystemRetired};
+use quietus_core::system::{self, Manifest, Mode};
+
+use super::policies::Refusal;
+use super::{Node, NodeError};
+
+/// Loads what a manifest names by relative path.
+pub type Load<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
+
+/// What registering did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    Created,
+    Changed,
+    Unchanged,
+}
+
+impl Node {
+    /// Registers a system, or replaces the one of that name; an absent `mode` keeps the present one.
+    pub async fn put_system(
+        &self,
+        file: &str,
+        bytes: &[u8],
+        load: Load<'_>,
+        by: Option<String>,
+    ) -> Result<(Manifest, Put, Vec<Diagnostic>), Refusal> {
+        let (active, systems) = self.with_control(|c| (c.policy.clone(), c.systems.clone()));
+        let own = |key: &str| active.as_ref().is_some_and(|a| a.policy.categories.contains_key(key));
+        let is_category = |key: &str| Taxonomy::bundled().is_category(key) || own(key);
+        let (manifest, mut diagnostics) = system::parse_manifest(file, bytes, load, &is_category);
+        let Some(mut manifest) = manifest.filter(|_| !wrong(&diagnostics)) else {
+            return Err(Refusal::Wrong(diagnostics));
+        };
+        let known = systems.get(&manifest.system);
+        if !says_mode(bytes) && let Some(known) = known {
+            manifest.mode = known.manifest.mode;
+        }
+        let mut all: BTreeMap<String, Manifest> =
+            systems.iter().map(|(name, s)| (name.clone(), s.manifest.clone())).collect();
+        all.insert(manifest.system.clone(), manifest.clone());
+        diagnostics.extend(system::check_systems(&all));
+        if wrong(&diagnostics) {
+            return Err(Refusal::Wrong(diagnostics));
+        }
+        let document = serde_json::to_string(&manifest).unwrap_or_default();
+        let put = match known {
+            None => Put::Created,
+            Some(known) if known.manifest == manifest => Put::Unchanged,
+            Some(_) => Put::Changed,
+        };
+        if put != Put::Unchanged {
+            let record = SystemPut { name: manifest.system.clone(), manifest: document, by, at: self.clock.now().0 };
+            self.decree(Record::SystemPut(record)).await?;
+        }
+        Ok((manifest, put, diagnostics))
+    }
+
+    pub fn system(&self, name: &str) -> Result<Manifest, NodeError> {
+        let manifest = self.with_control(|c| c.systems.get(name).map(|s| s.manifest.clone()));
+        manifest.ok_or_else(|| NodeError::NotFound { what: format!("there is no system {name}") })
+    }
+
+    /// `enforce` deletes, `observe` counts.
+    pub async fn set_mode(&self, name: &str, mode: Mode, by: Option<String>) -> Result<(), NodeError> {
+        if self.system(name)?.mode == mode {
+            return Ok(());
+        }
+        let word = match mode {
+            Mode::Enforce => "enforce",
+            Mode::Observe => "observe",
+        };
+        let record = SystemMode { name: name.to_owned(), mode: word.to_owned(), by, at: self.clock.now().0 };
+        self.decree(Record::SystemMode(record)).await?;
+        Ok(())
+    }
+
+    /// Reach, rights, schema, indexes, clock: what would make a command fail.
+    pub async fn check_system(&self, name: &str) -> Result<CheckReport, NodeError> {
+        self.system(name)?;
+        match self.registry().connector(name) {
+            Some(Ok(connector)) => Ok(connector.check().await),
+            Some(Err(failure)) => Ok(CheckReport {
+                problems: vec![quietus_contract::Problem {
+                    fatal: true,
+                    code: "unreachable",
+                    place: name.to_owned(),
+                    detail: failure.detail,
+                    fix: "mend `connection` in its manifest and register it again".to_owned(),
+                }],
+            }),
+            None => Err(NodeError::NotFound { what: format!("system {name} is not connected yet") }),
+        }
+    }
+
+    /// Takes a system off the books; refused while something is open there.
+    pub async fn retire_system(&self, name: &str, by: Option<String>) -> Result<(), NodeError> {
+        self.system(name)?;
+        let open = self.open_at(name);
+        if open > 0 {
+            return Err(NodeError::Conflict {
+                code: "system-open",
+                what: format!("{open} duties are open at {name}"),
+                fix: "let them finish, or take its copies away with `quietus.item.gone.v1`".to_owned(),
+            });
+        }
+        let record = SystemRetired { name: name.to_owned(), by, at: self.clock.now().0 };
+        self.decree(Record::SystemRetired(record)).await?;
+        Ok(())
+    }
+
+    fn open_at(&self, system: &str) -> usize {
+        use quietus_core::obligation::Stand;
+        let closed = |s: Stand| s.is_gone() || s == Stand::Withdrawn;
+        let partitions = self.partitions.iter();
+        partitions
+            .map(|p| {
+                let inner = p.read();
+                inner.state.duties.all().filter(|d| d.place.system == system && !closed(d.stand)).count()
+            })
+            .sum()
+    }
+}
+
+fn wrong(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|d| d.severity == Severity::Error)
+}
+
+/// The file says a mode itself.
+fn says_mode(bytes: &[u8]) -> bool {
+    let documents = quietus_core::document::read("", bytes).unwrap_or_default();
+    documents.first().is_some_and(|node| match &node.value {
+        quietus_core::document::Value::Map(entries) => entries.iter().any(|(key, _)| key.text == "mode"),
+        _ => false,
+    })
+}

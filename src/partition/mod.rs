@@ -1,0 +1,118 @@
+//! One partition and its owner's loop: read → step → commit → effects.
+//!
+//! Invariant: the state is a function of the ledger. Nothing but [`Partition::apply`] changes it, and that takes
+//! frames in order as they were made durable. Readers (HTTP, the dispatcher, the gate in a connector's
+//! transaction) see it between two frames.
+
+mod report;
+mod view;
+
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use quietus_core::digest::Digest;
+use quietus_core::engine::{Effect, Input, State, needs, step};
+use quietus_core::record::{Codec, Frame, Record};
+use tokio::sync::watch;
+
+use crate::audit::Chain;
+use crate::store::{MemoryStore, Store};
+
+pub use report::{Report, Tallied};
+pub use view::{CopyView, ItemView, outcome_name};
+
+/// One partition.
+#[derive(Debug)]
+pub struct Partition {
+    index: u32,
+    inner: RwLock<Inner>,
+    /// Frames applied: the offset of the next one.
+    applied: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+pub struct Inner {
+    pub state: State,
+    pub store: MemoryStore,
+    pub chain: Chain,
+}
+
+/// What a frame asks of the shell, and on whose behalf.
+#[derive(Debug)]
+pub struct Asked {
+    pub partition: u32,
+    pub trace: Option<String>,
+    pub effects: Vec<Effect>,
+}
+
+impl Partition {
+    pub fn new(index: u32, of: u32, salt_key: &[u8]) -> Self {
+        let state = State { partition: index, partitions: of, ..State::default() };
+        let inner = Inner { state, store: MemoryStore::default(), chain: Chain::new(index, salt_key) };
+        Self { index, inner: RwLock::new(inner), applied: watch::Sender::new(0) }
+    }
+
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Applies the frame at `offset`; frames come in order, each once.
+    pub fn apply<C: Codec>(&self, offset: u64, bytes: &[u8], frame: &Frame, codec: &C) -> Asked {
+        let mut effects = Vec::new();
+        {
+            let mut inner = self.write();
+            let mut decisions = Vec::new();
+            for record in &frame.records {
+                let input = Input {
+                    offset,
+                    trace: frame.trace.clone(),
+                    record: record.clone(),
+                    control: control_entry(record, codec),
+                };
+                let found = inner.store.fetch(&needs(&inner.state, &input));
+                let step = step(&mut inner.state, &input, found);
+                inner.store.write(&step.rows);
+                decisions.extend(step.decisions);
+                effects.extend(step.effects);
+            }
+            inner.chain.add(offset, bytes, &decisions);
+        }
+        self.applied.send_replace(offset + 1);
+        Asked { partition: self.index, trace: frame.trace.clone(), effects }
+    }
+
+    /// Looks at the state between two frames. Keep it short: the owner waits.
+    pub fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The offset of the next frame to be applied.
+    pub fn applied(&self) -> u64 {
+        *self.applied.borrow()
+    }
+
+    /// Returns once the frame at `offset` has been applied.
+    pub async fn has_applied(&self, offset: u64) {
+        let mut applied = self.applied.subscribe();
+        // The sender lives as long as `self`.
+        let _ = applied.wait_for(|next| *next > offset).await;
+    }
+
+    /// Digest over everything known here, without ticks, offsets and owner records.
+    pub fn digest(&self) -> [u8; 32] {
+        let inner = self.read();
+        let mut digest = Digest::default();
+        inner.store.digest(&mut digest);
+        inner.state.duties.all().for_each(|d| digest.duty(d));
+        inner.state.requests.values().for_each(|r| digest.request(r));
+        digest.finish()
+    }
+}
+
+fn control_entry<C: Codec>(record: &Record, codec: &C) -> Option<Record> {
+    let Record::ControlCopy(copy) = record else { return None };
+    codec.decode_record(u16::try_from(copy.schema).ok()?, &copy.body).ok()
+}

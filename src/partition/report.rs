@@ -1,0 +1,137 @@
+//! The report of a sweep, a plan or a demo: every copy that fell due stands in exactly one column.
+
+use std::collections::BTreeMap;
+
+use quietus_core::identity::ItemId;
+use quietus_core::obligation::{Block, Duty, Obligation, Place, Stand};
+use quietus_core::verdict::Action;
+use serde::{Deserialize, Serialize};
+
+use super::Inner;
+use crate::store::Store;
+
+/// One JSON object. Item-copies, but for `subjects`, `items`, `generations`, `audit` and `seconds`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub subjects: u64,
+    pub items: u64,
+    pub copies: u64,
+    pub due: u64,
+    pub erased: u64,
+    pub masked: u64,
+    pub verified: u64,
+    pub held: u64,
+    pub deferred: u64,
+    pub residual: u64,
+    pub refused: u64,
+    pub out_of_reach: u64,
+    pub failed: u64,
+    pub in_flight: u64,
+    pub observed: u64,
+    pub corrected: u64,
+    pub resurrected: u64,
+    pub generations: u64,
+    pub audit: Tallied,
+    pub seconds: f64,
+}
+
+/// The audit chains, all partitions together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tallied {
+    pub entries: u64,
+    pub decisions: u64,
+    /// Hex.
+    pub root: String,
+    pub ok: bool,
+}
+
+/// Where a copy stands, in the order that decides when its parts differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Column {
+    Failed,
+    Refused,
+    OutOfReach,
+    InFlight,
+    Held,
+    Deferred,
+    Residual,
+    Observed,
+    Masked,
+    Erased,
+}
+
+impl Report {
+    /// Adds what this partition knows of the duties that `counts` lets through.
+    pub fn add(&mut self, inner: &Inner, counts: impl Fn(&Obligation) -> bool) {
+        let live = inner.store.counts();
+        self.subjects += live.subjects;
+        self.items += live.items;
+        self.copies += live.copies;
+        self.corrected += inner.state.tally.corrected;
+        self.resurrected += inner.state.tally.resurrected;
+        self.generations += inner.state.tally.generations;
+        let mut copies: BTreeMap<(ItemId, u32, &Place), Vec<&Obligation>> = BTreeMap::new();
+        for duty in inner.state.duties.all().filter(|d| counts(d)) {
+            copies.entry((duty.item, duty.generation, &duty.place)).or_default().push(duty);
+        }
+        copies.values().for_each(|duties| self.copy(duties));
+    }
+
+    fn copy(&mut self, duties: &[&Obligation]) {
+        let whole_gone = duties.iter().any(|d| d.duty == Duty::Delete && d.stand.is_gone());
+        let columns = duties.iter().filter_map(|d| column(d));
+        let Some(column) = (if whole_gone { Some(Column::Erased) } else { columns.min() }) else { return };
+        self.due += 1;
+        *self.cell(column) += 1;
+        let gone = || duties.iter().filter(|d| d.stand.is_gone() && !is_restriction(d));
+        if column >= Column::Masked && gone().all(|d| d.stand == Stand::Verified) {
+            self.verified += 1;
+        }
+    }
+
+    fn cell(&mut self, column: Column) -> &mut u64 {
+        match column {
+            Column::Failed => &mut self.failed,
+            Column::Refused => &mut self.refused,
+            Column::OutOfReach => &mut self.out_of_reach,
+            Column::InFlight => &mut self.in_flight,
+            Column::Held => &mut self.held,
+            Column::Deferred => &mut self.deferred,
+            Column::Residual => &mut self.residual,
+            Column::Observed => &mut self.observed,
+            Column::Masked => &mut self.masked,
+            Column::Erased => &mut self.erased,
+        }
+    }
+
+    /// `due` is the sum of its columns.
+    pub fn adds_up(&self) -> bool {
+        let gone = self.erased + self.masked;
+        let kept = self.held + self.deferred + self.residual + self.refused + self.out_of_reach;
+        self.due == gone + kept + self.failed + self.in_flight + self.observed && self.verified <= gone
+    }
+}
+
+fn is_restriction(duty: &Obligation) -> bool {
+    duty.duty == Duty::Change(Action::Restrict)
+}
+
+fn column(duty: &Obligation) -> Option<Column> {
+    if is_restriction(duty) {
+        return None;
+    }
+    Some(match (duty.stand, &duty.block, duty.duty) {
+        (Stand::Withdrawn, ..) => return None,
+        (Stand::Owed | Stand::Ordered | Stand::Accepted, ..) => Column::InFlight,
+        (Stand::Executed | Stand::Verified, _, Duty::Delete) => Column::Erased,
+        (Stand::Executed | Stand::Verified, _, Duty::Change(_)) => Column::Masked,
+        // A released hold that cools down is still a hold to whoever counts.
+        (Stand::Blocked, Some(Block::Hold(_)) | None, _) => Column::Held,
+        (Stand::Blocked, Some(Block::Minimum { .. } | Block::Lock { .. }), _) => Column::Deferred,
+        (Stand::Residual, ..) => Column::Residual,
+        (Stand::Refused, ..) => Column::Refused,
+        (Stand::OutOfReach, ..) => Column::OutOfReach,
+        (Stand::Failed, ..) => Column::Failed,
+        (Stand::Observed, ..) => Column::Observed,
+    })
+}

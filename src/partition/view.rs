@@ -1,0 +1,124 @@
+//! An item as people are shown it: where each copy stands, and since when.
+
+use quietus_core::engine::{State, judge};
+use quietus_core::item::{CopyState, Subject};
+use quietus_core::life::Life;
+use quietus_core::obligation::{Block, Obligation, Stand};
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/items/{id}` and the rows of a look-up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ItemView {
+    /// `it_…`
+    pub id: String,
+    /// `live` or `gone`.
+    pub state: String,
+    pub generation: u32,
+    /// RFC 3339; null = unknown or never.
+    pub due: Option<String>,
+    pub copies: Vec<CopyView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CopyView {
+    pub system: String,
+    pub dataset: String,
+    pub outcome: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub law: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl ItemView {
+    pub fn of(state: &State, life: &Life, subject: &Subject) -> Self {
+        let due = state
+            .control
+            .policy
+            .as_ref()
+            .and_then(|active| judge(active, &state.control, life, subject, state.now).due)
+            .map(|d| d.to_string());
+        let copies = life
+            .item
+            .copies
+            .iter()
+            .map(|copy| {
+                let place = copy.place();
+                let duties = state.duties.of_item(life.item.id);
+                let mine = duties.filter(|d| d.generation == life.item.generation && d.place == place);
+                copy_view(&copy.system, &copy.dataset, copy.state, mine.collect())
+            })
+            .collect();
+        Self {
+            id: life.item.id.to_string(),
+            state: if life.is_ended() { "gone" } else { "live" }.to_owned(),
+            generation: life.item.generation,
+            due,
+            copies,
+        }
+    }
+}
+
+fn copy_view(system: &str, dataset: &str, state: CopyState, mut duties: Vec<&Obligation>) -> CopyView {
+    // What is open says more than what is over, and the newest round more than the one before.
+    duties.retain(|d| d.stand != Stand::Withdrawn);
+    duties.sort_by_key(|d| (d.stand.is_gone(), std::cmp::Reverse((d.round, d.opened))));
+    let open = duties.iter().find(|d| !d.stand.is_gone());
+    let gone = duties.iter().find(|d| d.stand.is_gone());
+    let duty = match state {
+        CopyState::Live => open.or(gone),
+        CopyState::Erased { .. } | CopyState::Gone { .. } => gone.or(open),
+    };
+    let (until, rule, law) = match duty.and_then(|d| d.block.as_ref()) {
+        Some(Block::Minimum { until, rule, law }) => (Some(until.to_string()), Some(rule.clone()), law.clone()),
+        Some(Block::Lock { until }) => (until.map(|u| u.to_string()), None, None),
+        Some(Block::Hold(_)) | None => (None, duty.and_then(|d| d.rule.clone()), None),
+    };
+    let outcome = match (state, duty) {
+        (CopyState::Gone { .. }, None) => "executed",
+        (CopyState::Erased { verified: Some(_), .. }, None) => "verified",
+        (CopyState::Erased { verified: None, .. }, None) => "executed",
+        (CopyState::Live, None) => "live",
+        // A part is gone, the record lives.
+        (CopyState::Live, Some(duty)) if duty.stand.is_gone() => "live",
+        (_, Some(duty)) => outcome_name(duty.stand),
+    };
+    let verified = match state {
+        CopyState::Erased { verified, .. } => verified.map(|v| v.to_string()),
+        CopyState::Live | CopyState::Gone { .. } => None,
+    };
+    CopyView {
+        system: system.to_owned(),
+        dataset: dataset.to_owned(),
+        outcome: outcome.to_owned(),
+        verified,
+        until,
+        rule,
+        law,
+        detail: duty.and_then(|d| d.detail.clone()),
+    }
+}
+
+/// The outward word for where a duty stands.
+pub fn outcome_name(stand: Stand) -> &'static str {
+    match stand {
+        Stand::Owed => "owed",
+        Stand::Ordered => "ordered",
+        Stand::Accepted => "accepted",
+        Stand::Executed => "executed",
+        Stand::Verified => "verified",
+        Stand::Blocked => "blocked",
+        Stand::Residual => "residual",
+        Stand::Refused => "refused",
+        Stand::OutOfReach => "out_of_reach",
+        Stand::Failed => "failed",
+        Stand::Observed => "observed",
+        Stand::Withdrawn => "live",
+    }
+}

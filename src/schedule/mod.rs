@@ -1,0 +1,11 @@
+//! Ticks, cron, watermarks, the hold barrier: proposes, never decides.
+//!
+//! Everything here reads states and appends records. A task that dies loses nothing: what it was waiting for is
+//! read from the states again.
+
+pub mod barrier;
+pub mod clock;
+pub mod cron;
+pub mod plan;
+pub mod sweeps;
+pub mod ticks;

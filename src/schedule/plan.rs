@@ -1,0 +1,125 @@
+//! What a sweep would do now: counted, by rule, and as a frozen set with its root. Changes nothing.
+
+use std::collections::BTreeMap;
+
+use quietus_core::engine::{Stop, Wish, wishes};
+use quietus_core::identity::ItemId;
+use quietus_core::item::Subject;
+use quietus_core::life::Life;
+use quietus_core::merkle::{self, Tree};
+use quietus_core::obligation::{Block, Duty};
+use quietus_core::time::Millis;
+use serde::{Deserialize, Serialize};
+
+use crate::node::Node;
+use crate::partition::{Inner, Report};
+use crate::store::Store;
+
+/// `sweep plan --json`: the report, and what each rule makes due.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    #[serde(flatten)]
+    pub report: Report,
+    pub by_rule: Vec<ByRule>,
+    /// RFC 3339: decided as of this time.
+    pub as_of: String,
+    /// Merkle root of the frozen set, hex.
+    pub root: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ByRule {
+    pub rule: String,
+    pub due: u64,
+}
+
+/// One row of the plan, for `--csv` and for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanRow {
+    pub item: ItemId,
+    pub generation: u32,
+    pub wish: Wish,
+}
+
+/// Every duty that a sweep as of `as_of` would want, partition by partition, in key order.
+pub fn rows(node: &Node, as_of: Millis) -> Vec<Vec<PlanRow>> {
+    node.partitions.iter().map(|p| partition_rows(&p.read(), as_of)).collect()
+}
+
+fn partition_rows(inner: &Inner, as_of: Millis) -> Vec<PlanRow> {
+    let mut rows = Vec::new();
+    inner.store.each(&mut |lives| {
+        let Some(life) = lives.newest().filter(|l| !l.is_ended()) else { return };
+        let subject = inner.store.subject(life.item.id.subject);
+        let subject = subject.unwrap_or_else(|| Subject::unknown(life.item.id.subject));
+        let due = wishes(&inner.state.control, life, &subject, as_of);
+        rows.extend(due.into_iter().map(|wish| row(life, wish)));
+    });
+    rows
+}
+
+fn row(life: &Life, wish: Wish) -> PlanRow {
+    PlanRow { item: life.item.id, generation: life.item.generation, wish }
+}
+
+/// The plan as counts.
+pub fn plan(node: &Node, as_of: Millis) -> Plan {
+    let rows = rows(node, as_of);
+    let mut report = node.report(|_| false);
+    let mut by_rule: BTreeMap<String, u64> = BTreeMap::new();
+    let mut tree = Tree::default();
+    let mut copies: BTreeMap<_, Vec<&Wish>> = BTreeMap::new();
+    for row in rows.iter().flatten() {
+        *by_rule.entry(row.wish.rule.clone().unwrap_or_default()).or_default() += 1;
+        tree.push(merkle::leaf(&row.frozen()));
+        copies.entry((row.item, row.generation, row.wish.place.clone())).or_default().push(&row.wish);
+    }
+    for wishes in copies.values() {
+        column(&mut report, wishes);
+    }
+    Plan {
+        report,
+        by_rule: by_rule.into_iter().map(|(rule, due)| ByRule { rule, due }).collect(),
+        as_of: as_of.to_string(),
+        root: data_encoding::HEXLOWER.encode(&tree.root()),
+    }
+}
+
+/// A copy stands under what keeps it longest; what would be ordered counts as in flight, for nothing has happened.
+fn column(report: &mut Report, wishes: &[&Wish]) {
+    use quietus_core::verdict::Action;
+    let acting = wishes.iter().filter(|w| w.duty != Duty::Change(Action::Restrict));
+    let stops: Vec<Option<&Stop>> = acting.map(|w| w.stop.as_ref()).collect();
+    if stops.is_empty() {
+        return;
+    }
+    report.due += 1;
+    let has = |f: fn(&Option<&Stop>) -> bool| stops.iter().any(f);
+    let cell = if has(|s| s.is_none()) {
+        &mut report.in_flight
+    } else if has(|s| matches!(s, Some(Stop::Blocked(Block::Hold(_))))) {
+        &mut report.held
+    } else if has(|s| matches!(s, Some(Stop::Blocked(_)))) {
+        &mut report.deferred
+    } else {
+        &mut report.observed
+    };
+    *cell += 1;
+}
+
+impl PlanRow {
+    /// The row's bytes in the frozen set.
+    fn frozen(&self) -> Vec<u8> {
+        let parts = self.wish.parts.join(",");
+        let mut row = Vec::with_capacity(128);
+        row.extend_from_slice(&self.item.subject.0);
+        row.extend_from_slice(&self.item.item.0);
+        row.extend_from_slice(&self.generation.to_le_bytes());
+        for field in [self.wish.place.system.as_bytes(), self.wish.place.dataset.as_bytes(), &self.wish.place.cell] {
+            row.extend_from_slice(&(field.len() as u64).to_le_bytes());
+            row.extend_from_slice(field);
+        }
+        row.extend_from_slice(parts.as_bytes());
+        row
+    }
+}

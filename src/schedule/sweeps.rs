@@ -1,0 +1,203 @@
+//! Sweeps: ordered by cron or by people, limited, braked, and reported when they have come to rest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quietus_core::engine::{MAX_TRIES, awaits_read_back};
+use quietus_core::obligation::{Cause, Obligation, Stand};
+use quietus_core::record::{Record, SweepClosed, SweepOrdered, SweepSwitch};
+use quietus_core::system::Mode;
+use quietus_core::time::Millis;
+use serde::{Deserialize, Serialize};
+
+use super::{cron, plan, ticks};
+use crate::node::{Node, NodeError};
+use crate::partition::{Inner, Report};
+
+/// Read-backs that could not read, before a sweep goes on without them.
+const MAX_UNREAD: u32 = 5;
+
+/// `GET /v1/sweeps/{id}`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepView {
+    pub id: String,
+    /// `running`, `awaiting_approval`, `finished`, `stopped`, `failed`.
+    pub state: String,
+    /// `cron` or who asked.
+    pub mode: String,
+    pub as_of: String,
+    #[serde(flatten)]
+    pub report: Report,
+}
+
+/// Orders a sweep; its id is answered once every partition has applied it.
+pub async fn start(node: &Node, by: Option<String>) -> Result<String, NodeError> {
+    let (active, stopped) = node.with_control(|c| (c.policy.clone(), c.stopped));
+    let Some(active) = active else {
+        return Err(NodeError::Conflict {
+            code: "no-policy",
+            what: "no policy is active, so nothing is due".to_owned(),
+            fix: "publish one: `quietus policy publish FILE`".to_owned(),
+        });
+    };
+    if stopped {
+        return Err(NodeError::Conflict {
+            code: "sweeps-stopped",
+            what: "sweeps are stopped".to_owned(),
+            fix: "resume them: `quietus sweep resume`".to_owned(),
+        });
+    }
+    ticks::tick_all(node).await?;
+    let as_of = watermark(node);
+    let rows = plan::rows(node, as_of);
+    let quota = active.policy.sweep.limit.map(|limit| share(limit, &rows)).unwrap_or_default();
+    let id = crate::node::fresh_id("sw");
+    let record = SweepOrdered {
+        id: id.clone(),
+        as_of: as_of.0,
+        planned_k: i64::try_from(node.with_control(|c| c.k)).unwrap_or(i64::MAX),
+        quota,
+        root: None,
+        by,
+        at: node.clock.now().0,
+    };
+    node.decree(Record::SweepOrdered(record)).await?;
+    node.registry().nudge();
+    Ok(id)
+}
+
+/// A sweep never outruns intake: the time up to which every source has been read.
+pub fn watermark(node: &Node) -> Millis {
+    let http = node.clock.now().plus(-node.options().settle_ms);
+    let registered: Vec<(String, i32)> = node.with_control(|c| {
+        let fed = c.sources.iter().filter(|(_, s)| s.document.is_some());
+        fed.map(|(name, s)| (name.clone(), s.generation)).collect()
+    });
+    let of = |source: &(String, i32)| {
+        let read = |p: &Arc<crate::partition::Partition>| p.read().state.watermarks.get(source).copied();
+        // A source that has not been read at all holds everything back.
+        node.partitions.iter().map(|p| read(p).unwrap_or_default()).min().unwrap_or_default()
+    };
+    registered.iter().map(of).min().map_or(http, |slowest| slowest.min(http))
+}
+
+/// The limit, shared among the partitions in the order of their rows.
+fn share(limit: u64, rows: &[Vec<plan::PlanRow>]) -> Vec<i64> {
+    let mut left = limit;
+    rows.iter()
+        .map(|rows| {
+            let mine = left.min(rows.len() as u64);
+            left -= mine;
+            i64::try_from(mine).unwrap_or(i64::MAX)
+        })
+        .collect()
+}
+
+/// Cron, and closing what has come to rest, for ever.
+pub async fn run(node: Arc<Node>) {
+    let mut last = node.clock.now();
+    loop {
+        let _ = tokio::time::timeout(Duration::from_millis(100), node.moved.notified()).await;
+        close_settled(&node).await;
+        let now = node.clock.now();
+        if now.0 - last.0 < Millis::SECOND || node.options().simulated {
+            continue;
+        }
+        let schedule = node.with_control(|c| {
+            c.policy.as_ref().map(|p| (p.policy.sweep.schedule.clone(), p.policy.timezone.clone()))
+        });
+        let due = schedule.and_then(|(cron, zone)| cron::next(&cron, &zone, last)).is_some_and(|at| at <= now);
+        last = now;
+        if due && let Err(error) = start(&node, None).await {
+            tracing::error!(%error, "the scheduled sweep could not start");
+        }
+    }
+}
+
+/// Writes the report of every running sweep that has come to rest.
+pub async fn close_settled(node: &Node) {
+    let running: Vec<String> = node.with_control(|c| {
+        c.sweeps.values().filter(|s| s.closed.is_none()).map(|s| s.id.clone()).collect()
+    });
+    for id in running {
+        if is_settled(node, &id)
+            && let Err(error) = close(node, &id).await
+        {
+            tracing::warn!(%error, sweep = id, "its report could not be written yet");
+        }
+    }
+}
+
+async fn close(node: &Node, id: &str) -> Result<(), NodeError> {
+    if !node.take_closing(id) {
+        return Ok(());
+    }
+    let stopped = node.with_control(|c| c.stopped);
+    let mut report = report(node, id);
+    let started = node.with_control(|c| c.sweeps.get(id).map(|s| s.ordered)).unwrap_or_default();
+    report.seconds = (node.clock.now().0 - started.0) as f64 / 1000.0;
+    let record = SweepClosed {
+        id: id.to_owned(),
+        state: if stopped { "stopped" } else { "finished" }.to_owned(),
+        report: serde_json::to_string(&report).unwrap_or_default(),
+        at: node.clock.now().0,
+    };
+    let closed = node.decree(Record::SweepClosed(record)).await;
+    if closed.is_err() {
+        node.put_back_closing(id);
+    }
+    closed.map(|_| ())
+}
+
+/// Every partition has applied it, and nothing that could still move by itself does.
+pub fn is_settled(node: &Node, id: &str) -> bool {
+    let verifies = |system: &str| {
+        matches!(node.registry().connector(system), Some(Ok(connector)) if connector.describe().verify)
+    };
+    node.partitions.iter().all(|partition| {
+        let inner = partition.read();
+        inner.state.slices.contains_key(id)
+            && [Stand::Owed, Stand::Ordered, Stand::Executed, Stand::Failed].iter().all(|stand| {
+                inner.state.duties.standing(*stand).all(|duty| !is_moving(&inner, duty, &verifies))
+            })
+    })
+}
+
+fn is_moving(inner: &Inner, duty: &Obligation, verifies: &dyn Fn(&str) -> bool) -> bool {
+    let control = &inner.state.control;
+    let sendable = !control.stopped && control.mode(&duty.place.system) == Mode::Enforce;
+    match duty.stand {
+        Stand::Owed => sendable && duty.not_before.is_none_or(|at| at <= inner.state.now),
+        Stand::Ordered => true,
+        Stand::Executed => awaits_read_back(duty) && duty.unread < MAX_UNREAD && verifies(&duty.place.system),
+        Stand::Failed => sendable && duty.may_retry && duty.tries < MAX_TRIES,
+        Stand::Accepted | Stand::Verified | Stand::Blocked | Stand::Residual | Stand::Refused => false,
+        Stand::OutOfReach | Stand::Observed | Stand::Withdrawn => false,
+    }
+}
+
+/// The copies owed at its end, those from earlier sweeps included.
+pub fn report(node: &Node, id: &str) -> Report {
+    node.report(|duty| {
+        let mine = matches!(&duty.cause, Cause::Sweep(sweep) if sweep == id);
+        mine || (!duty.stand.is_gone() && duty.stand != Stand::Withdrawn)
+    })
+}
+
+/// A sweep as it stands, or as it was reported.
+pub fn view(node: &Node, id: &str) -> Option<SweepView> {
+    let info = node.with_control(|c| c.sweeps.get(id).cloned())?;
+    let (state, report) = match &info.closed {
+        Some((state, json)) => (state.clone(), serde_json::from_str(json).unwrap_or_default()),
+        None => ("running".to_owned(), report(node, id)),
+    };
+    let mode = info.by.clone().unwrap_or_else(|| "cron".to_owned());
+    Some(SweepView { id: info.id, state, mode, as_of: info.as_of.to_string(), report })
+}
+
+/// The stop switch.
+pub async fn switch(node: &Node, stopped: bool, by: Option<String>) -> Result<(), NodeError> {
+    node.decree(Record::SweepSwitch(SweepSwitch { stopped, by, at: node.clock.now().0 })).await?;
+    node.registry().nudge();
+    Ok(())
+}
