@@ -5,8 +5,8 @@
 //! days, and some days do not exist at all. The zone database is the bundled one, so that a replay gives the
 //! same dates on every machine. Rejected: the system's zone files, which differ between machines.
 
-use jiff::civil::{Date, Time};
-use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
 use jiff::{Span as JiffSpan, Timestamp};
 
 use super::model::{Edge, Policy, Span};
@@ -71,14 +71,18 @@ impl Calendar {
 
     /// The first instant of a local day; of a day that does not exist, of the next that does.
     pub fn first_instant(&self, day: Date) -> Millis {
-        let midnight = day.to_datetime(Time::midnight());
-        let out_of_range = if day.year() < 0 { Timestamp::MIN } else { Timestamp::MAX };
-        let at = |offset: jiff::tz::Offset| offset.to_timestamp(midnight).unwrap_or(out_of_range);
-        let instant = match self.zone.to_ambiguous_timestamp(midnight).offset() {
+        self.instant(day.to_datetime(Time::midnight()))
+    }
+
+    /// The instant of a local time: of one that is skipped, the first after the gap; of one that is repeated, the first.
+    pub fn instant(&self, local: DateTime) -> Millis {
+        let out_of_range = if local.year() < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        let at = |offset: Offset| offset.to_timestamp(local).unwrap_or(out_of_range);
+        let instant = match self.zone.to_ambiguous_timestamp(local).offset() {
             AmbiguousOffset::Unambiguous { offset } => at(offset),
             AmbiguousOffset::Fold { before, .. } => at(before),
             AmbiguousOffset::Gap { before, .. } => {
-                // Counted with the offset before it, midnight lies at or after the jump; the jump is the instant.
+                // Counted with the offset before it, the time lies at or after the jump; the jump is the instant.
                 let past = at(before);
                 let just_after =
                     Timestamp::from_millisecond(past.as_millisecond().saturating_add(1)).unwrap_or(past);

@@ -4,11 +4,15 @@
 //! starting point into a date, `judge` gives the verdict on an item.
 
 pub mod calendar;
+pub mod check;
+pub mod cron;
 pub mod effect;
 pub mod judge;
 pub mod keeping;
 pub mod minimum;
 pub mod model;
+mod overlap;
+pub mod parse;
 pub mod period;
 pub mod purpose;
 pub mod scope;
@@ -17,8 +21,14 @@ pub mod start;
 pub mod taxonomy;
 
 pub use calendar::Calendar;
+pub use check::{Used, check};
+pub use cron::Cron;
 pub use effect::{Because, Grounds, Refusal, RequestEffect, ends_by_request};
 pub use judge::judge;
 pub use model::*;
+pub use parse::{parse, parse_node};
 pub use start::Starts;
 pub use taxonomy::Taxonomy;
+
+#[cfg(test)]
+mod tests;

@@ -105,8 +105,9 @@ pub struct Rule {
     pub clause: Option<String>,
     pub note: Option<String>,
     pub locked: bool,
-    /// 1-based line in the file, for messages.
+    /// 1-based place in the file, for messages.
     pub line: usize,
+    pub column: usize,
 }
 
 /// Which (category, purpose, jurisdiction, system, service, controller) a rule speaks for; an empty list = all.

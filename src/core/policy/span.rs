@@ -67,7 +67,7 @@ fn units(text: &str) -> Result<Vec<(i64, Unit)>, String> {
             "wd" => Unit::WorkingDays,
             "m" => {
                 return Err(format!(
-                    "`{text}`: min or mo? write {number}min for minutes, {number}mo for months"
+                    "`{text}`: min or mo?; write {number}min for minutes, {number}mo for months"
                 ));
             }
             "" => {
@@ -128,7 +128,11 @@ fn iso(text: &str) -> Result<Vec<(i64, Unit)>, String> {
 }
 
 fn count(text: &str, number: &str) -> Result<i64, String> {
-    number.parse::<i64>().ok().filter(|n| *n <= 1_000_000_000).ok_or_else(|| format!("`{text}` is too long"))
+    number
+        .parse::<i64>()
+        .ok()
+        .filter(|n| *n <= 1_000_000_000)
+        .ok_or_else(|| format!("`{text}` is too long; write a shorter one"))
 }
 
 #[derive(Default)]
