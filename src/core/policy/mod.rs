@@ -27,6 +27,7 @@ pub use effect::{Because, Grounds, Refusal, RequestEffect, ends_by_request};
 pub use judge::judge;
 pub use model::*;
 pub use parse::{parse, parse_node};
+pub use purpose::NAMELESS;
 pub use start::Starts;
 pub use taxonomy::Taxonomy;
 

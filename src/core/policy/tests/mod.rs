@@ -1,7 +1,10 @@
 //! The policy language as a whole: files in, verdicts out.
 
 mod accepted;
+mod given;
 mod refused;
+mod requests;
+mod verdicts;
 
 use crate::document::{Diagnostic, Severity};
 use crate::policy::{Policy, Taxonomy, check, parse};
