@@ -1,0 +1,189 @@
+//! The two small files beside the segments: `ledger.meta` (which segments there must be) and `clean` (where a node
+//! that was shut down in order left off).
+//!
+//! Both are lines of text that end in their own checksum, and are only ever replaced whole. A file is read by
+//! writing it again: whatever does not come out byte for byte is damage.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+
+use super::frame::Chain;
+use crate::ledger::{Damage, LedgerError, Position};
+
+const META: &str = "ledger.meta";
+const CLEAN: &str = "clean";
+const DRAFT: &str = ".new";
+/// Both files are far smaller; a longer one is none of ours.
+const MAX_BYTES: u64 = 4096;
+
+/// Which segments belong to the ledger: without it a lost first or last one would go unnoticed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meta {
+    pub ledger: [u8; 16],
+    pub first: u64,
+    pub last: u64,
+}
+
+impl Meta {
+    pub fn path(dir: &Path) -> PathBuf {
+        dir.join(META)
+    }
+
+    pub fn read(dir: &Path) -> Result<Option<Self>, LedgerError> {
+        read(
+            &Self::path(dir),
+            |field| {
+                let ledger = HEXLOWER.decode(field("ledger")?.as_bytes()).ok()?.try_into().ok()?;
+                Some(Self {
+                    ledger,
+                    first: field("first")?.parse().ok()?,
+                    last: field("last")?.parse().ok()?,
+                })
+            },
+            Self::encode,
+        )
+    }
+
+    pub fn encode(&self) -> String {
+        lines(&[
+            ("ledger", HEXLOWER.encode(&self.ledger)),
+            ("first", self.first.to_string()),
+            ("last", self.last.to_string()),
+        ])
+    }
+}
+
+/// Nothing was written after this. Taken away before the first append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clean {
+    pub position: Position,
+    pub chain: Chain,
+}
+
+impl Clean {
+    pub fn path(dir: &Path) -> PathBuf {
+        dir.join(CLEAN)
+    }
+
+    pub fn read(dir: &Path) -> Result<Option<Self>, LedgerError> {
+        read(
+            &Self::path(dir),
+            |field| {
+                let position =
+                    Position { segment: field("segment")?.parse().ok()?, at: field("at")?.parse().ok()? };
+                Some(Self {
+                    position,
+                    chain: HEXLOWER.decode(field("chain")?.as_bytes()).ok()?.try_into().ok()?,
+                })
+            },
+            Self::encode,
+        )
+    }
+
+    pub fn encode(&self) -> String {
+        lines(&[
+            ("segment", self.position.segment.to_string()),
+            ("at", self.position.at.to_string()),
+            ("chain", HEXLOWER.encode(&self.chain)),
+        ])
+    }
+}
+
+fn lines(fields: &[(&str, String)]) -> String {
+    let mut text = String::from("quietus ledger 1\n");
+    for (name, value) in fields {
+        let _ = writeln!(text, "{name} {value}");
+    }
+    let crc = crc32c::crc32c(text.as_bytes());
+    let _ = writeln!(text, "crc {crc:08x}");
+    text
+}
+
+fn read<T>(
+    path: &Path,
+    parse: impl FnOnce(&dyn Fn(&str) -> Option<String>) -> Option<T>,
+    encode: impl FnOnce(&T) -> String,
+) -> Result<Option<T>, LedgerError> {
+    let file = match File::open(path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(LedgerError::io(path, "open"))?,
+    };
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(file, MAX_BYTES), &mut bytes)
+        .map_err(LedgerError::io(path, "read"))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let field = |name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned))
+    };
+    match parse(&field) {
+        Some(value) if encode(&value).as_bytes() == bytes => Ok(Some(value)),
+        _ => Err(Damage::new(path, 0, "its content does not match its checksum").into()),
+    }
+}
+
+/// Writes the file's next content beside it, durable; nothing has changed yet.
+pub fn draft(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let draft = draft_path(path);
+    let written = File::create(&draft).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    if written.is_err() {
+        // It takes room on a disk that may be full; should this fail too, the next start takes it away.
+        let _ = fs::remove_file(&draft);
+    }
+    written
+}
+
+/// Puts the draft in the file's place, durable when this returns.
+pub fn publish(path: &Path) -> io::Result<()> {
+    fs::rename(draft_path(path), path)?;
+    sync_folder(path)
+}
+
+/// Takes a draft away that will not be published.
+pub fn discard(path: &Path) -> io::Result<()> {
+    fs::remove_file(draft_path(path))
+}
+
+pub fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    draft(path, bytes)?;
+    publish(path)
+}
+
+/// Takes a file away, durable when this returns; one that is not there is no error.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(cause) => Err(cause),
+        Ok(()) => sync_folder(path),
+    }
+}
+
+/// Takes away what a crash left unpublished.
+pub fn discard_all(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.to_str().is_some_and(|name| name.ends_with(DRAFT)) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+fn draft_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(DRAFT);
+    PathBuf::from(name)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
