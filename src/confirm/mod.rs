@@ -65,7 +65,9 @@ fn answer(duty: &Obligation, told: &TargetOutcome) -> Answer {
         Outcome::Blocked { cause, until } => {
             Answer { detail: Some(cause.clone()), until: *until, ..blank(duty, AnswerKind::Blocked) }
         }
-        Outcome::Refused { reason } => Answer { detail: Some(reason.clone()), ..blank(duty, AnswerKind::Refused) },
+        Outcome::Refused { reason } => {
+            Answer { detail: Some(reason.clone()), ..blank(duty, AnswerKind::Refused) }
+        }
         Outcome::Failed(failure) => failed(duty, failure),
     };
     Answer { at: told.at, position: told.position.clone(), ..answer }
@@ -94,13 +96,21 @@ fn look(duty: &Obligation, back: &ReadBack) -> Seen {
     Seen {
         finding,
         count,
-        identity_rows: back.identity_rows.and_then(|n| i64::try_from(n).ok()),
+        identity_rows: identity_rows(back),
         scope: back.scope.clone(),
         not_checked: back.not_checked.clone(),
         detail,
         at: back.at,
         ..unread(duty, "")
     }
+}
+
+/// Rows of the collection that carry any of the subject's identities, as the connector's scope tells.
+fn identity_rows(back: &ReadBack) -> Option<i64> {
+    let rows = |scope: &String| -> Option<i64> {
+        scope.strip_prefix("identity ")?.strip_suffix(" rows")?.rsplit_once(": ")?.1.parse().ok()
+    };
+    back.scope.iter().filter_map(rows).max()
 }
 
 fn unread(duty: &Obligation, why: &str) -> Seen {

@@ -76,7 +76,9 @@ impl Digest {
         for (copy, note) in life.copies() {
             self.text(&copy.system).text(&copy.dataset).bytes(&copy.cell);
             self.words(&copy.categories).words(&copy.purposes);
-            self.word(copy.jurisdiction.as_deref()).word(copy.service.as_deref()).word(copy.controller.as_deref());
+            self.word(copy.jurisdiction.as_deref())
+                .word(copy.service.as_deref())
+                .word(copy.controller.as_deref());
             self.copy_state(copy.state);
             self.number(u64::from(note.round)).number(u64::from(note.late)).word(note.disclosure.as_deref());
             for (category, action) in &note.changed {
@@ -123,6 +125,8 @@ impl Digest {
 
     pub fn request(&mut self, request: &Request) {
         self.text("request").text(&request.id).text(request.kind.name()).bytes(&request.subject.0);
-        self.time(Some(request.received)).number(u64::from(request.cancelled)).number(request.targets.len() as u64);
+        self.time(Some(request.received))
+            .number(u64::from(request.cancelled))
+            .number(request.targets.len() as u64);
     }
 }

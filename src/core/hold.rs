@@ -95,7 +95,10 @@ impl Scope {
             && (self.systems.is_empty() || self.systems.contains(&copy.system))
             && any_segments(&self.purposes, copy.purposes.iter().map(String::as_str))
             && (self.jurisdictions.is_empty()
-                || copy.jurisdiction.as_ref().is_some_and(|j| self.jurisdictions.iter().any(|w| covers_place(w, j))))
+                || copy
+                    .jurisdiction
+                    .as_ref()
+                    .is_some_and(|j| self.jurisdictions.iter().any(|w| covers_place(w, j))))
     }
 
     /// The subjects this scope is limited to; None = it may cover any.
@@ -108,7 +111,9 @@ impl Scope {
 fn any_segments<'a>(wide: &[String], mut narrow: impl Iterator<Item = &'a str>) -> bool {
     wide.is_empty()
         || narrow.any(|n| {
-            wide.iter().any(|w| n.strip_prefix(w.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+            wide.iter().any(|w| {
+                n.strip_prefix(w.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
         })
 }
 
@@ -116,7 +121,6 @@ fn any_segments<'a>(wide: &[String], mut narrow: impl Iterator<Item = &'a str>) 
 fn covers_place(wide: &str, narrow: &str) -> bool {
     narrow.strip_prefix(wide).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
-
 
 fn is_false(value: &bool) -> bool {
     !*value

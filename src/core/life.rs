@@ -34,29 +34,96 @@ pub struct ChangeRow {
 /// What happened; the newest per item and kind is what counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    Touched { id: ItemId, at: Millis },
-    ItemEvent { id: ItemId, event: String, at: Millis },
-    ItemGranted { id: ItemId, purpose: String, at: Millis },
-    ItemWithdrawn { id: ItemId, purpose: String, at: Millis },
-    ItemEnded { id: ItemId, purpose: String, at: Millis },
-    Copied { id: ItemId, copy: AddedCopy },
+    Touched {
+        id: ItemId,
+        at: Millis,
+    },
+    ItemEvent {
+        id: ItemId,
+        event: String,
+        at: Millis,
+    },
+    ItemGranted {
+        id: ItemId,
+        purpose: String,
+        at: Millis,
+    },
+    ItemWithdrawn {
+        id: ItemId,
+        purpose: String,
+        at: Millis,
+    },
+    ItemEnded {
+        id: ItemId,
+        purpose: String,
+        at: Millis,
+    },
+    Copied {
+        id: ItemId,
+        copy: AddedCopy,
+    },
     /// Someone else took these copies away; None = every system, every dataset.
-    Gone { id: ItemId, system: Option<String>, dataset: Option<String>, at: Millis },
+    Gone {
+        id: ItemId,
+        system: Option<String>,
+        dataset: Option<String>,
+        at: Millis,
+    },
     /// Our own work on a copy: these parts, or the record as a whole.
-    Outcome { id: ItemId, generation: u32, place: Place, parts: Parts, executed: Millis, verified: Option<Millis> },
+    Outcome {
+        id: ItemId,
+        generation: u32,
+        place: Place,
+        parts: Parts,
+        executed: Millis,
+        verified: Option<Millis>,
+    },
     /// A copy that was erased is there again.
-    Revived { id: ItemId, generation: u32, place: Place },
+    Revived {
+        id: ItemId,
+        generation: u32,
+        place: Place,
+    },
     /// This copy became known after its item's end: owed at once.
-    Late { id: ItemId, generation: u32, place: Place },
+    Late {
+        id: ItemId,
+        generation: u32,
+        place: Place,
+    },
     /// Its system said executed, and the read-back found it.
-    StillThere { id: ItemId, generation: u32, place: Place, parts: Parts },
-    Granted { purpose: String, at: Millis },
-    Withdrawn { purpose: String, at: Millis },
-    Ended { purpose: String, at: Millis },
-    SubjectEvent { event: String, at: Millis },
-    ProcessEvent { process: ProcessKey, event: String, at: Millis },
-    Active { at: Millis },
-    Linked { also: SubjectKey },
+    StillThere {
+        id: ItemId,
+        generation: u32,
+        place: Place,
+        parts: Parts,
+    },
+    Granted {
+        purpose: String,
+        at: Millis,
+    },
+    Withdrawn {
+        purpose: String,
+        at: Millis,
+    },
+    Ended {
+        purpose: String,
+        at: Millis,
+    },
+    SubjectEvent {
+        event: String,
+        at: Millis,
+    },
+    ProcessEvent {
+        process: ProcessKey,
+        event: String,
+        at: Millis,
+    },
+    Active {
+        at: Millis,
+    },
+    Linked {
+        also: SubjectKey,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,7 +261,8 @@ impl Lives {
         };
         life.item.process = life.item.process.or(row.process);
         for (named, cell) in row.shape.copies.iter().zip(&row.cells) {
-            let place = Place { system: named.system.clone(), dataset: named.dataset.clone(), cell: cell.clone() };
+            let place =
+                Place { system: named.system.clone(), dataset: named.dataset.clone(), cell: cell.clone() };
             let copy = copy_of(&row.shape, &place, named.purposes.as_ref());
             life.put_copy(copy, named.disclosure.clone());
         }
@@ -243,7 +311,8 @@ impl Lives {
             }),
             What::Gone { system, dataset, at, .. } => self.newest_mut(|l| {
                 let named = |c: &Copy| {
-                    system.as_ref().is_none_or(|s| *s == c.system) && dataset.as_ref().is_none_or(|d| *d == c.dataset)
+                    system.as_ref().is_none_or(|s| *s == c.system)
+                        && dataset.as_ref().is_none_or(|d| *d == c.dataset)
                 };
                 for copy in l.item.copies.iter_mut().filter(|c| c.is_live() && named(c)) {
                     copy.state = CopyState::Gone { at: *at };
@@ -266,7 +335,9 @@ impl Lives {
             }
             What::Revived { generation, place, .. } => {
                 let Some(life) = self.of(*generation) else { return };
-                for (copy, note) in life.item.copies.iter_mut().zip(&mut life.notes).filter(|(c, _)| c.is_at(place)) {
+                for (copy, note) in
+                    life.item.copies.iter_mut().zip(&mut life.notes).filter(|(c, _)| c.is_at(place))
+                {
                     copy.state = CopyState::Live;
                     note.round += 1;
                     note.changed.clear();
@@ -274,13 +345,16 @@ impl Lives {
             }
             What::Late { generation, place, .. } => {
                 let Some(life) = self.of(*generation) else { return };
-                for (_, note) in life.item.copies.iter().zip(&mut life.notes).filter(|(c, _)| c.is_at(place)) {
+                for (_, note) in life.item.copies.iter().zip(&mut life.notes).filter(|(c, _)| c.is_at(place))
+                {
                     note.late = true;
                 }
             }
             What::StillThere { generation, place, parts, .. } => {
                 let Some(life) = self.of(*generation) else { return };
-                for (copy, note) in life.item.copies.iter_mut().zip(&mut life.notes).filter(|(c, _)| c.is_at(place)) {
+                for (copy, note) in
+                    life.item.copies.iter_mut().zip(&mut life.notes).filter(|(c, _)| c.is_at(place))
+                {
                     match parts {
                         Parts::Whole => copy.state = CopyState::Live,
                         Parts::Some { categories, .. } => note.changed.retain(|c, _| !categories.contains(c)),

@@ -205,7 +205,14 @@ impl ObligationId {
     }
 
     /// hash(SubjectKey, ItemKey, generation, copy, parts, duty, round), every field length-prefixed.
-    pub fn of(item: ItemId, generation: u32, place: &Place, parts: &[String], duty: Duty, round: u32) -> Self {
+    pub fn of(
+        item: ItemId,
+        generation: u32,
+        place: &Place,
+        parts: &[String],
+        duty: Duty,
+        round: u32,
+    ) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("quietus 2026 obligation id v1");
         let mut field = |bytes: &[u8]| {
             hasher.update(&(bytes.len() as u64).to_le_bytes());
@@ -276,9 +283,15 @@ pub enum Cause {
 pub enum Block {
     /// Ids of the holds.
     Hold(Vec<String>),
-    Minimum { until: Millis, rule: String, law: Option<String> },
+    Minimum {
+        until: Millis,
+        rule: String,
+        law: Option<String>,
+    },
     /// The store's own lock.
-    Lock { until: Option<Millis> },
+    Lock {
+        until: Option<Millis>,
+    },
 }
 
 /// A duty with everything that is known about it.
@@ -339,7 +352,18 @@ mod tests {
     fn only_a_read_back_verifies() {
         use Event::*;
         let others = [
-            Order, Accept, Execute, ReadFound, Block, Release, Reside, Refuse, PutOutOfReach, Fail, Observe, Withdraw,
+            Order,
+            Accept,
+            Execute,
+            ReadFound,
+            Block,
+            Release,
+            Reside,
+            Refuse,
+            PutOutOfReach,
+            Fail,
+            Observe,
+            Withdraw,
         ];
         for stand in Stand::ALL {
             assert!(others.iter().all(|e| stand.after(*e) != Some(Stand::Verified)), "{stand:?}");
@@ -359,7 +383,8 @@ mod tests {
         let place = Place { system: "a".into(), dataset: "bc".into(), cell: vec![1] };
         let moved = Place { system: "ab".into(), dataset: "c".into(), cell: vec![1] };
         let parts = ["user.name".to_owned()];
-        let id = |p: &Place, parts: &[String], round| ObligationId::of(item, 1, p, parts, Duty::Delete, round);
+        let id =
+            |p: &Place, parts: &[String], round| ObligationId::of(item, 1, p, parts, Duty::Delete, round);
         assert_eq!(id(&place, &parts, 0), id(&place, &parts, 0));
         assert_ne!(id(&place, &parts, 0), id(&moved, &parts, 0));
         assert_ne!(id(&place, &parts, 0), id(&place, &parts, 1));

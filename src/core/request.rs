@@ -101,7 +101,9 @@ impl Request {
         if self.targets.is_empty() {
             return match self.kind {
                 // Nothing had to go: the purpose ended, and that was all that was asked.
-                RequestKind::Withdraw | RequestKind::Object | RequestKind::Restrict => RequestState::Fulfilled,
+                RequestKind::Withdraw | RequestKind::Object | RequestKind::Restrict => {
+                    RequestState::Fulfilled
+                }
                 RequestKind::Erase | RequestKind::Correct | RequestKind::Access => RequestState::NothingHeld,
             };
         }

@@ -31,7 +31,11 @@ impl LedgerGate {
         let inner = self.partitions.get(at)?.read();
         let duty = inner.state.duties.get(ObligationId(command.0))?;
         let out = duty.stand == Stand::Ordered && duty.attempt == *attempt;
-        Some(if out && !inner.state.control.stopped && !held(&inner, duty) { Verdict::Go } else { Verdict::Stop })
+        Some(if out && !inner.state.control.stopped && !held(&inner, duty) {
+            Verdict::Go
+        } else {
+            Verdict::Stop
+        })
     }
 }
 

@@ -26,7 +26,8 @@ pub fn propose(state: &State, manifest: &Manifest, room: usize, lease: i64) -> O
             break;
         }
         let ripe = duty.not_before.is_none_or(|at| at <= state.now);
-        let free = state.duties.out(duty.item, &manifest.system).is_none() && !waits(state, manifest, duty.item);
+        let free =
+            state.duties.out(duty.item, &manifest.system).is_none() && !waits(state, manifest, duty.item);
         // A command is out at most once per item: the others wait for its answer.
         if ripe && free && items.insert(duty.item) {
             orders.push(Order {
@@ -52,7 +53,11 @@ fn waits(state: &State, manifest: &Manifest, item: quietus_core::identity::ItemI
 }
 
 /// The plan's hash, which its permit carries: BLAKE3 over system, control position and orders.
-pub fn plan_hash(system: &str, control_k: u64, duties: impl Iterator<Item = (ObligationId, u32)>) -> [u8; 32] {
+pub fn plan_hash(
+    system: &str,
+    control_k: u64,
+    duties: impl Iterator<Item = (ObligationId, u32)>,
+) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("quietus 2026 dispatch plan v1");
     hasher.update(&(system.len() as u64).to_le_bytes());
     hasher.update(system.as_bytes());

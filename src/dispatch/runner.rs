@@ -112,7 +112,11 @@ impl Dispatcher {
     /// Commands out at this system.
     fn out(&self) -> usize {
         let mine = |d: &&Obligation| d.place.system == self.manifest.system && !d.absent;
-        self.node.partitions.iter().map(|p| p.read().state.duties.standing(Stand::Ordered).filter(mine).count()).sum()
+        self.node
+            .partitions
+            .iter()
+            .map(|p| p.read().state.duties.standing(Stand::Ordered).filter(mine).count())
+            .sum()
     }
 
     /// Starts reading back what awaits it.
@@ -136,7 +140,8 @@ impl Dispatcher {
     fn waiting(&self, partition: &Partition, at_most: usize) -> Vec<Obligation> {
         let inner = partition.read();
         let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        let duties = [Stand::Executed, Stand::Ordered].into_iter().flat_map(|s| inner.state.duties.standing(s));
+        let duties =
+            [Stand::Executed, Stand::Ordered].into_iter().flat_map(|s| inner.state.duties.standing(s));
         let ripe = duties
             .filter(|d| d.place.system == self.manifest.system && awaits_read_back(d))
             .filter(|d| d.not_before.is_none_or(|at| at <= inner.state.now));

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quietus_contract::{CommandId, Connector, Failure, Identity, Locator, Permit, Target, TargetOutcome, Work};
+use quietus_contract::{
+    CommandId, Connector, Failure, Identity, Locator, Permit, Target, TargetOutcome, Work,
+};
 use quietus_core::obligation::{Duty, Obligation};
 use quietus_core::record::Record;
 use tracing::Instrument;
@@ -37,7 +39,12 @@ pub(super) async fn send(node: &Node, connector: Arc<dyn Connector>, system: &st
 }
 
 /// Reads back duties that were executed, or that found nothing at the first look.
-pub(super) async fn read_back(node: &Node, connector: Arc<dyn Connector>, system: &str, duties: Vec<Obligation>) {
+pub(super) async fn read_back(
+    node: &Node,
+    connector: Arc<dyn Connector>,
+    system: &str,
+    duties: Vec<Obligation>,
+) {
     let span = trace::child("confirm", duties.iter().find_map(|d| d.trace.as_deref()));
     tracing::Span::record(&span, "system", system);
     async {

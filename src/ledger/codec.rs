@@ -85,7 +85,8 @@ impl Entry {
     }
 }
 
-struct Avro;
+#[derive(Clone, Copy, Debug)]
+pub struct Avro;
 
 impl Codec for Avro {
     type Error = CodecError;

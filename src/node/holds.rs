@@ -66,7 +66,10 @@ impl Node {
     }
 
     /// What a hold of this scope would cover now: (items, copies per system). Changes nothing.
-    pub fn plan_hold(&self, scope: &Scope) -> Result<(u64, std::collections::BTreeMap<String, u64>), NodeError> {
+    pub fn plan_hold(
+        &self,
+        scope: &Scope,
+    ) -> Result<(u64, std::collections::BTreeMap<String, u64>), NodeError> {
         use crate::store::Store;
         refuse_empty(scope)?;
         let (mut items, mut systems) = (0, std::collections::BTreeMap::new());

@@ -3,10 +3,10 @@
 //! Every change goes in by an append and takes effect when its frame is read back: what answers "done" here waits
 //! for that. Start order: replay, own the partitions, catch up with the control log, then run.
 
-mod holds;
-mod policies;
 mod error;
+mod holds;
 mod open;
+mod policies;
 mod registry;
 mod requests;
 mod run;

@@ -48,12 +48,16 @@ impl NodeOptions {
 
 impl Node {
     /// Opens the ledger in `options.dir`, replays it and owns its partitions. Nothing runs yet: see [`Node::start`].
-    pub async fn open(options: NodeOptions, keys: Keys, clock: Arc<dyn Clock>) -> Result<Arc<Self>, NodeError> {
+    pub async fn open(
+        options: NodeOptions,
+        keys: Keys,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, NodeError> {
         let settings =
             Options { partitions: options.partitions, simulated: options.simulated, ..Options::default() };
         let (ledger, recovered) = Ledger::create_or_open(&options.dir.join("ledger"), settings)?;
-        if recovered.cut_bytes > 0 {
-            tracing::warn!(bytes = recovered.cut_bytes, "a torn write at the end of the ledger was cut off");
+        if let Some(cut) = &recovered.cut {
+            tracing::warn!(?cut, "a torn write at the end of the ledger was cut off");
         }
         let salt = keys.audit_salt();
         let partitions: Vec<Arc<Partition>> =

@@ -1,6 +1,6 @@
 //! Storing and publishing policies. What is published was checked; what is wrong says where and how to mend it.
 
-use quietus_core::document::{Diagnostic, Severity};
+use quietus_core::document::{Diagnostic, Diagnostics, Severity};
 use quietus_core::policy::{self, Calendar, Policy, Taxonomy};
 use quietus_core::record::{PolicyPublished, PolicyStored, Record};
 
@@ -23,9 +23,11 @@ impl Checked {
 pub fn check(file: &str, bytes: &[u8]) -> Checked {
     let (policy, mut diagnostics) = policy::parse(file, bytes, Taxonomy::bundled());
     if let Some(policy) = &policy {
-        diagnostics.extend(policy::check(policy, None, file));
+        diagnostics.extend(policy::check::check(file, policy, None));
         if let Err(why) = Calendar::new(policy) {
-            diagnostics.push(Diagnostic::error(file, 1, 1, why, None));
+            let mut found = Diagnostics::new(file);
+            found.error((1, 1), why, "name an IANA time zone such as Europe/Berlin");
+            diagnostics.extend(found.into_vec());
         }
     }
     Checked { policy, diagnostics }
@@ -72,9 +74,9 @@ impl Node {
             }
         }
         let checked = check(name, document.as_bytes());
-        let Some(policy) = checked.policy.filter(|_| {
-            !checked.diagnostics.iter().any(|d| d.severity == Severity::Error)
-        }) else {
+        let Some(policy) =
+            checked.policy.filter(|_| !checked.diagnostics.iter().any(|d| d.severity == Severity::Error))
+        else {
             return Err(Refusal::Wrong(checked.diagnostics));
         };
         if let Some(active) = &active {
@@ -99,7 +101,10 @@ fn refuse_shorter_locks(active: &Policy, new: &Policy) -> Result<(), NodeError> 
     for locked in active.rules.iter().filter(|r| r.locked) {
         let same = new.rules.iter().find(|r| r.id == locked.id);
         let kept = same.is_some_and(|r| {
-            r.locked && r.keep == locked.keep && r.at_least == locked.at_least && r.selectors == locked.selectors
+            r.locked
+                && r.keep == locked.keep
+                && r.at_least == locked.at_least
+                && r.selectors == locked.selectors
         });
         if !kept {
             return Err(NodeError::Conflict {

@@ -92,7 +92,7 @@ impl Node {
 /// One month from receipt, the day clamped to the month's last.
 fn one_month_after(at: Millis) -> Millis {
     let later = jiff::Timestamp::from_millisecond(at.0)
-        .map(|t| t.to_zoned(jiff::tz::TimeZone::UTC))
+        .map(|t| t.to_zoned_datetime(jiff::tz::TimeZone::UTC))
         .and_then(|t| t.checked_add(jiff::Span::new().months(1)));
     later.map_or(at.plus(30 * Millis::DAY), |t| Millis(t.timestamp().as_millisecond()))
 }

@@ -9,8 +9,8 @@ use quietus_core::system::Manifest;
 use tokio::task::JoinSet;
 
 use super::{Node, NodeError};
-use crate::ledger::codec::encode_record;
 use crate::ledger::Stream;
+use crate::ledger::codec::encode_record;
 use crate::partition::Asked;
 use crate::schedule;
 

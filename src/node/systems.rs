@@ -39,7 +39,9 @@ impl Node {
             return Err(Refusal::Wrong(diagnostics));
         };
         let known = systems.get(&manifest.system);
-        if !says_mode(bytes) && let Some(known) = known {
+        if !says_mode(bytes)
+            && let Some(known) = known
+        {
             manifest.mode = known.manifest.mode;
         }
         let mut all: BTreeMap<String, Manifest> =
@@ -56,7 +58,8 @@ impl Node {
             Some(_) => Put::Changed,
         };
         if put != Put::Unchanged {
-            let record = SystemPut { name: manifest.system.clone(), manifest: document, by, at: self.clock.now().0 };
+            let record =
+                SystemPut { name: manifest.system.clone(), manifest: document, by, at: self.clock.now().0 };
             self.decree(Record::SystemPut(record)).await?;
         }
         Ok((manifest, put, diagnostics))

@@ -76,7 +76,9 @@ fn copy_view(system: &str, dataset: &str, state: CopyState, mut duties: Vec<&Obl
         CopyState::Erased { .. } | CopyState::Gone { .. } => gone.or(open),
     };
     let (until, rule, law) = match duty.and_then(|d| d.block.as_ref()) {
-        Some(Block::Minimum { until, rule, law }) => (Some(until.to_string()), Some(rule.clone()), law.clone()),
+        Some(Block::Minimum { until, rule, law }) => {
+            (Some(until.to_string()), Some(rule.clone()), law.clone())
+        }
         Some(Block::Lock { until }) => (until.map(|u| u.to_string()), None, None),
         Some(Block::Hold(_)) | None => (None, duty.and_then(|d| d.rule.clone()), None),
     };

@@ -5,7 +5,6 @@
 
 pub mod barrier;
 pub mod clock;
-pub mod cron;
 pub mod plan;
 pub mod sweeps;
 pub mod ticks;

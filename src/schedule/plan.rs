@@ -115,7 +115,9 @@ impl PlanRow {
         row.extend_from_slice(&self.item.subject.0);
         row.extend_from_slice(&self.item.item.0);
         row.extend_from_slice(&self.generation.to_le_bytes());
-        for field in [self.wish.place.system.as_bytes(), self.wish.place.dataset.as_bytes(), &self.wish.place.cell] {
+        for field in
+            [self.wish.place.system.as_bytes(), self.wish.place.dataset.as_bytes(), &self.wish.place.cell]
+        {
             row.extend_from_slice(&(field.len() as u64).to_le_bytes());
             row.extend_from_slice(field);
         }

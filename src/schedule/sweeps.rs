@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use quietus_core::engine::{MAX_TRIES, awaits_read_back};
 use quietus_core::obligation::{Cause, Obligation, Stand};
+use quietus_core::policy::Cron;
 use quietus_core::record::{Record, SweepClosed, SweepOrdered, SweepSwitch};
 use quietus_core::system::Mode;
 use quietus_core::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use super::{cron, plan, ticks};
+use super::{plan, ticks};
 use crate::node::{Node, NodeError};
 use crate::partition::{Inner, Report};
 
@@ -103,10 +104,10 @@ pub async fn run(node: Arc<Node>) {
         if now.0 - last.0 < Millis::SECOND || node.options().simulated {
             continue;
         }
-        let schedule = node.with_control(|c| {
-            c.policy.as_ref().map(|p| (p.policy.sweep.schedule.clone(), p.policy.timezone.clone()))
-        });
-        let due = schedule.and_then(|(cron, zone)| cron::next(&cron, &zone, last)).is_some_and(|at| at <= now);
+        let active = node.with_control(|c| c.policy.clone());
+        let next =
+            active.and_then(|a| Cron::parse(&a.policy.sweep.schedule).ok()?.next_after(&a.calendar, last));
+        let due = next.is_some_and(|at| at <= now);
         last = now;
         if due && let Err(error) = start(&node, None).await {
             tracing::error!(%error, "the scheduled sweep could not start");
@@ -116,9 +117,8 @@ pub async fn run(node: Arc<Node>) {
 
 /// Writes the report of every running sweep that has come to rest.
 pub async fn close_settled(node: &Node) {
-    let running: Vec<String> = node.with_control(|c| {
-        c.sweeps.values().filter(|s| s.closed.is_none()).map(|s| s.id.clone()).collect()
-    });
+    let running: Vec<String> = node
+        .with_control(|c| c.sweeps.values().filter(|s| s.closed.is_none()).map(|s| s.id.clone()).collect());
     for id in running {
         if is_settled(node, &id)
             && let Err(error) = close(node, &id).await
@@ -151,9 +151,7 @@ async fn close(node: &Node, id: &str) -> Result<(), NodeError> {
 
 /// Every partition has applied it, and nothing that could still move by itself does.
 pub fn is_settled(node: &Node, id: &str) -> bool {
-    let verifies = |system: &str| {
-        matches!(node.registry().connector(system), Some(Ok(connector)) if connector.describe().verify)
-    };
+    let verifies = |system: &str| matches!(node.registry().connector(system), Some(Ok(connector)) if connector.describe().verify);
     node.partitions.iter().all(|partition| {
         let inner = partition.read();
         inner.state.slices.contains_key(id)

@@ -20,7 +20,10 @@ pub async fn run(node: Arc<Node>) {
         tokio::time::sleep(PERIOD).await;
         let now = node.clock.now();
         if let Err(jump) = steady.check(&*node.clock) {
-            tracing::error!(jump_seconds = jump / 1000, "the clock jumped: no tick until it is back or accepted");
+            tracing::error!(
+                jump_seconds = jump / 1000,
+                "the clock jumped: no tick until it is back or accepted"
+            );
             continue;
         }
         for (partition, seen) in node.partitions.iter().zip(&mut seen) {

@@ -68,6 +68,12 @@ impl Keys {
         ProcessKey(short(&self.item, "process", &[&subject.0, canonical_text(id).as_bytes()]))
     }
 
+    /// What salts the audit chain's leaves: a leaf whose salt is gone says nothing about anyone.
+    pub fn audit_salt(&self) -> [u8; 32] {
+        let tag = Fields::begin(&self.item, "audit").finish();
+        tag.as_ref().first_chunk().copied().unwrap_or_default()
+    }
+
     pub(super) fn sealing(&self) -> &hmac::Key {
         &self.seal
     }

@@ -31,7 +31,11 @@ impl Store for MemoryStore {
                     self.item(fact.id, |lives| lives.record(fact));
                     self.seen(fact.id.subject, fact.start);
                     if let (Some(process), Some(start)) = (fact.process, fact.start) {
-                        let at = self.subject_mut(fact.id.subject).process_activity.entry(process).or_insert(start);
+                        let at = self
+                            .subject_mut(fact.id.subject)
+                            .process_activity
+                            .entry(process)
+                            .or_insert(start);
                         *at = (*at).max(start);
                     }
                 }

@@ -31,7 +31,8 @@ impl Injector for Carrier {
 
 /// A span under the trace that `traceparent` names; a new trace without one.
 pub fn child(what: &'static str, traceparent: Option<&str>) -> Span {
-    let span = tracing::info_span!(target: "quietus", "step", otel.name = what, system = tracing::field::Empty);
+    let span =
+        tracing::info_span!(target: "quietus", "step", otel.name = what, system = tracing::field::Empty);
     if let Some(parent) = traceparent {
         let carrier = Carrier(BTreeMap::from([(HEADER.to_owned(), parent.to_owned())]));
         let context = TraceContextPropagator::new().extract(&carrier);

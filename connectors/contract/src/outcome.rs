@@ -21,13 +21,22 @@ pub enum Outcome {
     /// There was nothing at the locator.
     Absent,
     /// The record is there and was left as it is.
-    Unchanged { reason: String },
+    Unchanged {
+        reason: String,
+    },
     /// Taken on, not yet done; poll with this reference.
-    Accepted { reference: String },
+    Accepted {
+        reference: String,
+    },
     /// The gate stopped it, or a lock of the store's own.
-    Blocked { cause: String, until: Option<i64> },
+    Blocked {
+        cause: String,
+        until: Option<i64>,
+    },
     /// Will not be done, whatever the retry.
-    Refused { reason: String },
+    Refused {
+        reason: String,
+    },
     Failed(Failure),
 }
 

@@ -8,9 +8,9 @@ use crate::obligation::{Block, Duty, Event, Obligation, ObligationId, Stand};
 use crate::record::{Answer, AnswerKind, Confirmed, FindingKind, ReadBack, Seen};
 use crate::time::Millis;
 
+use super::Turn;
 use super::decision::Row;
 use super::orders::back_off;
-use super::Turn;
 
 pub(super) fn confirmed(turn: &mut Turn<'_>, record: &Confirmed) {
     for answer in &record.answers {
@@ -103,7 +103,9 @@ fn holds_on(turn: &Turn<'_>, duty: &Obligation) -> Vec<String> {
     let lives = turn.found.lives.get(&duty.item);
     let life = lives.and_then(|l| l.lives.iter().find(|l| l.item.generation == duty.generation));
     let Some(life) = life else { return Vec::new() };
-    let Some(copy) = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at)) else { return Vec::new() };
+    let Some(copy) = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at)) else {
+        return Vec::new();
+    };
     let mut holds: Vec<String> =
         duty.parts.iter().flat_map(|p| turn.state.control.holds_on(&life.item, copy, p)).collect();
     holds.sort();

@@ -102,7 +102,8 @@ fn copied(turn: &mut Turn<'_>, change: &Change, id: ItemId) {
 }
 
 fn linked(turn: &mut Turn<'_>, change: &Change, subject: SubjectKey) {
-    let also = change.linked.as_deref().unwrap_or_default().chunks_exact(16).filter_map(SubjectKey::from_slice);
+    let also =
+        change.linked.as_deref().unwrap_or_default().chunks_exact(16).filter_map(SubjectKey::from_slice);
     for also in also.collect::<Vec<_>>() {
         turn.write(Row::Change(ChangeRow { subject, what: What::Linked { also } }));
         turn.rule(Decision::Linked { subject, also });

@@ -182,7 +182,12 @@ impl Control {
     }
 
     /// Ids of the holds in force that cover this category of this copy. Sorted.
-    pub fn holds_on(&self, item: &crate::item::Item, copy: &crate::item::Copy, category: &str) -> Vec<String> {
+    pub fn holds_on(
+        &self,
+        item: &crate::item::Item,
+        copy: &crate::item::Copy,
+        category: &str,
+    ) -> Vec<String> {
         let covers = |h: &&Hold| h.blocks() && h.scope.covers(item, copy, category);
         self.holds.values().filter(covers).map(|h| h.id.clone()).collect()
     }

@@ -12,26 +12,55 @@ use super::state::{Covered, Slice};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
     /// An owner took over; what was sent under an older epoch is void.
-    Began { epoch: u64 },
+    Began {
+        epoch: u64,
+    },
     Now(Millis),
-    Watermark { source: String, generation: i32, time: Millis },
-    Mark { source: String, generation: i32, topic: String, partition: i32, to: i64 },
+    Watermark {
+        source: String,
+        generation: i32,
+        time: Millis,
+    },
+    Mark {
+        source: String,
+        generation: i32,
+        topic: String,
+        partition: i32,
+        to: i64,
+    },
     /// Entry `k` of the control log is in force here.
-    Control { k: u64, entry: Box<Record> },
+    Control {
+        k: u64,
+        entry: Box<Record>,
+    },
     Wrote(Row),
     Opened(Box<Obligation>),
     /// A duty moved; it stands as given.
-    Moved { event: Event, duty: Box<Obligation> },
+    Moved {
+        event: Event,
+        duty: Box<Obligation>,
+    },
     /// A duty stands where it stood; something about it became known.
     Noted(Box<Obligation>),
     Requested(Box<Request>),
-    Swept { sweep: String, slice: Slice },
+    Swept {
+        sweep: String,
+        slice: Slice,
+    },
     /// A hold stands here: nothing of what it covers is sent from now on.
-    Covered { hold: String, covered: Covered },
-    Linked { subject: SubjectKey, also: SubjectKey },
+    Covered {
+        hold: String,
+        covered: Covered,
+    },
+    Linked {
+        subject: SubjectKey,
+        also: SubjectKey,
+    },
     Noticed(Noticed),
     /// It could not happen where it stood, and changed nothing.
-    Ignored { why: &'static str },
+    Ignored {
+        why: &'static str,
+    },
 }
 
 /// A row for the store: written, never read first.
@@ -40,7 +69,10 @@ pub enum Row {
     Fact(FactRow),
     Change(ChangeRow),
     /// The sealed identity of a subject.
-    Identity { subject: SubjectKey, cell: Vec<u8> },
+    Identity {
+        subject: SubjectKey,
+        cell: Vec<u8>,
+    },
 }
 
 /// Something people or other systems should hear of.
@@ -86,8 +118,12 @@ impl Decision {
             Self::Swept { sweep, slice } => {
                 leaf.text("swept/1").text(sweep).number(slice.candidates).number(slice.due).bytes(&slice.root)
             }
-            Self::Covered { hold, covered } => leaf.text("covered/1").text(hold).number(covered.items).number(covered.copies()),
-            Self::Noticed(Noticed::Resurrected { item, place }) => leaf.text("resurrected/1").item(*item).place(place),
+            Self::Covered { hold, covered } => {
+                leaf.text("covered/1").text(hold).number(covered.items).number(covered.copies())
+            }
+            Self::Noticed(Noticed::Resurrected { item, place }) => {
+                leaf.text("resurrected/1").item(*item).place(place)
+            }
             Self::Noticed(Noticed::Reborn { item, generation }) => {
                 leaf.text("reborn/1").item(*item).number(u64::from(*generation))
             }

@@ -41,7 +41,13 @@ impl Wish {
 }
 
 /// The verdict on an item under the active policy.
-pub fn judge(active: &ActivePolicy, control: &Control, life: &Life, subject: &Subject, now: Millis) -> Verdict {
+pub fn judge(
+    active: &ActivePolicy,
+    control: &Control,
+    life: &Life,
+    subject: &Subject,
+    now: Millis,
+) -> Verdict {
     let retains = |system: &str| control.retains(system);
     policy::judge(&active.policy, &active.calendar, &life.item, subject, &retains, now)
 }
@@ -84,7 +90,8 @@ fn copy_wishes(
 ) -> Vec<Wish> {
     let over: Vec<Over<'_>> =
         verdict.parts.iter().filter_map(|p| over(control, life, copy, p, as_of, forced)).collect();
-    let changed = |category: &str, action: Action| note.changed.get(category).is_some_and(|done| *done >= action);
+    let changed =
+        |category: &str, action: Action| note.changed.get(category).is_some_and(|done| *done >= action);
     let whole = over.len() == copy.categories.len()
         && over.iter().all(|o| o.action == Action::Erase && o.block.is_none())
         && deletes_rows(control, copy);
@@ -103,7 +110,8 @@ fn copy_wishes(
     // Parts stopped by the same thing are one duty; its shape when it is freed is judged then.
     let mut rest = blocked;
     while let Some(first) = rest.first().and_then(|o| o.block.clone()) {
-        let (same, other): (Vec<_>, Vec<_>) = rest.into_iter().partition(|o| o.block.as_ref() == Some(&first));
+        let (same, other): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|o| o.block.as_ref() == Some(&first));
         let all = same.len() == copy.categories.len() && same.iter().all(|o| o.action == Action::Erase);
         let duty = match all && deletes_rows(control, copy) {
             true => Duty::Delete,

@@ -21,7 +21,9 @@ pub(super) fn evolve(state: &mut State, found: &mut Found, decision: &Decision) 
         }
         Decision::Control { k, entry } => state.control.apply(*k, entry),
         Decision::Wrote(row) => fold(found, row),
-        Decision::Opened(duty) | Decision::Noted(duty) | Decision::Moved { duty, .. } => state.duties.put((**duty).clone()),
+        Decision::Opened(duty) | Decision::Noted(duty) | Decision::Moved { duty, .. } => {
+            state.duties.put((**duty).clone())
+        }
         Decision::Requested(request) => {
             state.requests.insert(request.id.clone(), (**request).clone());
         }
@@ -57,11 +59,13 @@ fn fold(found: &mut Found, row: &Row) {
         Row::Fact(fact) => {
             let lives: &mut Lives = found.lives.entry(fact.id).or_default();
             lives.record(fact);
-            let subject = found.subjects.entry(fact.id.subject).or_insert_with(|| Subject::unknown(fact.id.subject));
+            let subject =
+                found.subjects.entry(fact.id.subject).or_insert_with(|| Subject::unknown(fact.id.subject));
             seen(subject, fact.start);
         }
         Row::Change(change) => {
-            let subject = found.subjects.entry(change.subject).or_insert_with(|| Subject::unknown(change.subject));
+            let subject =
+                found.subjects.entry(change.subject).or_insert_with(|| Subject::unknown(change.subject));
             match change.what.item() {
                 Some(id) => {
                     found.lives.entry(id).or_default().change(&change.what);

@@ -68,7 +68,8 @@ fn record(
         (Arc::clone(shape), row.cells.clone())
     } else {
         let pick = |i: usize| kept.get(i).copied().unwrap_or_default();
-        let copies = shape.copies.iter().enumerate().filter(|(i, _)| pick(*i)).map(|(_, c)| c.clone()).collect();
+        let copies =
+            shape.copies.iter().enumerate().filter(|(i, _)| pick(*i)).map(|(_, c)| c.clone()).collect();
         let cells = row.cells.iter().enumerate().filter(|(i, _)| pick(*i)).map(|(_, c)| c.clone()).collect();
         (Arc::new(Shape { copies, ..(**shape).clone() }), cells)
     };
@@ -191,7 +192,13 @@ fn deleted(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>) {
 }
 
 /// Copies of a life went without our doing, unless a command of ours is out for them or did it.
-pub(super) fn gone(turn: &mut Turn<'_>, life: &Life, system: Option<&str>, dataset: Option<&str>, at: Millis) {
+pub(super) fn gone(
+    turn: &mut Turn<'_>,
+    life: &Life,
+    system: Option<&str>,
+    dataset: Option<&str>,
+    at: Millis,
+) {
     let id = life.item.id;
     let named = |c: &&Copy| system.is_none_or(|s| s == c.system) && dataset.is_none_or(|d| d == c.dataset);
     let live: Vec<Copy> = life.item.copies.iter().filter(|c| c.is_live()).filter(named).cloned().collect();

@@ -17,7 +17,8 @@ pub(super) fn placed(turn: &mut Turn<'_>, id: &str) {
         let covers = |copy: &crate::item::Copy, parts: &[String]| {
             parts.iter().any(|category| hold.scope.covers(&life.item, copy, category))
         };
-        let mut covered = life.item.copies.iter().filter(|c| c.is_live() && covers(c, &c.categories)).peekable();
+        let mut covered =
+            life.item.copies.iter().filter(|c| c.is_live() && covers(c, &c.categories)).peekable();
         if covered.peek().is_none() {
             continue;
         }
@@ -27,7 +28,11 @@ pub(super) fn placed(turn: &mut Turn<'_>, id: &str) {
             .state
             .duties
             .of_item(life.item.id)
-            .filter(|d| life.copy_at(&d.place).and_then(|at| life.item.copies.get(at)).is_some_and(|c| covers(c, &d.parts)))
+            .filter(|d| {
+                life.copy_at(&d.place)
+                    .and_then(|at| life.item.copies.get(at))
+                    .is_some_and(|c| covers(c, &d.parts))
+            })
             .map(|d| (d.id, d.stand))
             .collect();
         for (duty, stand) in duties {

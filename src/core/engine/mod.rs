@@ -23,11 +23,11 @@ mod ticks;
 
 use std::collections::BTreeMap;
 
-pub use decision::{Decision, Effect, Noticed, Row};
 pub use answers::awaits_read_back;
+pub use decision::{Decision, Effect, Noticed, Row};
 pub use duties::{Stop, Wish, judge, wishes};
-pub use orders::MAX_TRIES;
 pub use needs::{Needs, needs};
+pub use orders::MAX_TRIES;
 pub use state::{Covered, Duties, Slice, State, Tally};
 
 use crate::identity::{ItemId, SubjectKey};
@@ -78,7 +78,9 @@ pub fn step(state: &mut State, input: &Input, found: Found) -> Step {
             turn.rule(Decision::Watermark { source, generation, time: Millis(r.time) });
         }
         Record::ControlCopy(r) => match &input.control {
-            Some(entry) if u64::try_from(r.k).ok() == Some(turn.state.control.k + 1) => control_entry(&mut turn, entry),
+            Some(entry) if u64::try_from(r.k).ok() == Some(turn.state.control.k + 1) => {
+                control_entry(&mut turn, entry)
+            }
             _ => turn.ignore("control entry out of order"),
         },
         Record::Facts(r) => facts::facts(&mut turn, r),

@@ -31,7 +31,8 @@ pub(super) fn ordered(turn: &mut Turn<'_>, record: &Ordered) {
     for order in &record.orders {
         let Some(id) = ObligationId::from_slice(&order.obligation) else { continue };
         if may_go(turn, id, order) {
-            let (attempt, not_after) = (u32::try_from(order.attempt).unwrap_or_default(), Millis(order.not_after));
+            let (attempt, not_after) =
+                (u32::try_from(order.attempt).unwrap_or_default(), Millis(order.not_after));
             turn.advance(id, Event::Order, |d| {
                 d.attempt = attempt;
                 d.tries += 1;
@@ -65,7 +66,8 @@ fn may_go(turn: &mut Turn<'_>, id: ObligationId, order: &Order) -> bool {
     }
     let (item, generation) = (duty.item, duty.generation);
     let duty = duty.clone();
-    let life = turn.found.lives.get(&item).and_then(|l| l.lives.iter().find(|l| l.item.generation == generation));
+    let life =
+        turn.found.lives.get(&item).and_then(|l| l.lives.iter().find(|l| l.item.generation == generation));
     let Some(life) = life.cloned() else { return false };
     still_owed(turn, &duty, &life)
 }

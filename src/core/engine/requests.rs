@@ -15,7 +15,9 @@ use super::decision::{Decision, Row};
 use super::duties::{judge, wishes};
 
 pub(super) fn received(turn: &mut Turn<'_>, record: &RequestReceived) {
-    let (Some(subject), Some(kind)) = (SubjectKey::from_slice(&record.subject), RequestKind::parse(&record.kind)) else {
+    let (Some(subject), Some(kind)) =
+        (SubjectKey::from_slice(&record.subject), RequestKind::parse(&record.kind))
+    else {
         return turn.ignore("a request that cannot be read");
     };
     if turn.state.requests.contains_key(&record.id) {
@@ -163,7 +165,8 @@ fn kept(
     let mut kept = Vec::new();
     for ((copy, _), verdict) in life.copies().zip(&verdict.copies).filter(|((c, _), _)| c.is_live()) {
         let place = copy.place();
-        let going = |category: &String| gone.iter().any(|t| t.place == place && t.categories.contains(category));
+        let going =
+            |category: &String| gone.iter().any(|t| t.place == place && t.categories.contains(category));
         let parts = verdict.parts.iter().filter(|p| !going(&p.category)).collect::<Vec<_>>();
         if parts.is_empty() {
             continue;
@@ -171,15 +174,14 @@ fn kept(
         let live = answered.iter().filter(|a| copy.purposes.contains(&a.purpose));
         let winner = parts.iter().flat_map(|p| &p.rules).find(|r| r.wins);
         let until = parts.iter().filter_map(|p| p.due).max();
-        let answer = live
-            .filter_map(|a| answer_of(a, winner.map(|r| r.id.clone()), until))
-            .next()
-            .unwrap_or(RequestAnswer::Refused {
+        let answer = live.filter_map(|a| answer_of(a, winner.map(|r| r.id.clone()), until)).next().unwrap_or(
+            RequestAnswer::Refused {
                 reason: "purpose_still_live".to_owned(),
                 rule: winner.map(|r| r.id.clone()),
                 law: None,
                 until,
-            });
+            },
+        );
         let categories = parts.iter().map(|p| p.category.clone()).collect();
         kept.push(RequestTarget { item: life.item.id, place, categories, answer });
     }
@@ -263,7 +265,8 @@ fn decided(turn: &mut Turn<'_>, record: &RequestMoved, request: Request) {
     for target in decided {
         let going = |t: &RequestTarget| t.place == target.place && matches!(t.answer, RequestAnswer::Duty(_));
         if !all.iter().any(going) {
-            let answer = RequestAnswer::Refused { reason: reason.clone(), rule: None, law: None, until: None };
+            let answer =
+                RequestAnswer::Refused { reason: reason.clone(), rule: None, law: None, until: None };
             all.push(RequestTarget { answer, ..target.clone() });
         }
     }

@@ -6,10 +6,10 @@ use crate::obligation::Cause;
 use crate::record::SweepOrdered;
 use crate::time::Millis;
 
+use super::Turn;
 use super::decision::Decision;
 use super::duties::{Wish, wishes};
 use super::state::Slice;
-use super::Turn;
 
 pub(super) fn ordered(turn: &mut Turn<'_>, record: &SweepOrdered) {
     let at = usize::try_from(turn.state.partition).unwrap_or_default();

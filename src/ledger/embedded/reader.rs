@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{Durable, Shared};
 use super::frame::{FrameHead, HEAD};
 use super::segment::{self, SegmentHead};
+use super::{Durable, Shared};
 use crate::ledger::{Damage, Frame, LedgerError, Position, Stream};
 
 /// Read ahead by this much.

@@ -105,7 +105,8 @@ pub fn list(dir: &Path) -> Result<Vec<u64>, LedgerError> {
     let mut numbers = Vec::new();
     for entry in entries {
         let name = entry.map_err(LedgerError::io(dir, "list"))?.file_name();
-        let number: Option<u64> = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)).and_then(|n| n.parse().ok());
+        let number: Option<u64> =
+            name.to_str().and_then(|name| name.strip_suffix(SUFFIX)).and_then(|n| n.parse().ok());
         numbers.extend(number);
     }
     numbers.sort_unstable();
