@@ -13,30 +13,42 @@ pub fn key_columns(collection: &Collection) -> Vec<String> {
     collection.fields.iter().filter(|f| f.primary_key).map(|f| f.name.clone()).collect()
 }
 
-/// The fields to replace when `category` is to be gone from a record; never empty.
-pub fn fields_to_mask<'a>(collection: &'a Collection, category: &str) -> Result<Vec<&'a Field>, String> {
-    let carrying: Vec<&Field> =
-        collection.fields.iter().filter(|f| f.categories.iter().any(|c| within(c, category))).collect();
-    if let Some(nested) = collection.fields.iter().find(|f| nested_within(f, category)) {
+/// The fields to replace when these categories are to be gone from a record; never empty.
+///
+/// A field that also carries a category which is not over cannot go: then the whole change is refused.
+pub fn fields_to_mask<'a>(
+    collection: &'a Collection,
+    categories: &[String],
+) -> Result<Vec<&'a Field>, String> {
+    let place = &collection.name;
+    let over = |category: &String| categories.iter().any(|wanted| within(category, wanted));
+    let open = || collection.fields.iter().filter(|f| f.waived.is_none());
+    if let Some(nested) = open().find(|f| nested(f, &over)) {
         return Err(format!(
-            "field {} carries {category} in a nested field, which cannot be changed on its own",
+            "{place}.{}: fields inside a column cannot be changed on their own",
             nested.name
         ));
     }
-    let open: Vec<&Field> = carrying.iter().copied().filter(|f| f.waived.is_none()).collect();
-    match (open.is_empty(), carrying.is_empty()) {
-        (false, _) => Ok(open),
-        (true, false) => Err(format!("every field of {} that carries {category} is waived", collection.name)),
-        (true, true) => Err(format!("no field of {} carries {category}", collection.name)),
+    if let Some(missing) =
+        categories.iter().find(|wanted| !open().any(|f| f.categories.iter().any(|c| within(c, wanted))))
+    {
+        return Err(format!("{place}: no field that may be changed carries {missing}"));
     }
+    let fields: Vec<&Field> = open().filter(|f| f.categories.iter().any(over)).collect();
+    for field in &fields {
+        if let Some(live) = field.categories.iter().find(|c| !over(c)) {
+            return Err(format!("{place}.{} also carries {live}, which is not over", field.name));
+        }
+    }
+    if fields.is_empty() { Err(format!("{place}: no category was named")) } else { Ok(fields) }
 }
 
 /// The fields to set when `category` is corrected: those that carry exactly it; never empty.
 pub fn fields_to_correct<'a>(collection: &'a Collection, category: &str) -> Result<Vec<&'a Field>, String> {
-    let fields: Vec<&Field> =
-        collection.fields.iter().filter(|f| f.categories.iter().any(|c| c == category)).collect();
+    let carries = |f: &&Field| f.waived.is_none() && f.categories.iter().any(|c| c == category);
+    let fields: Vec<&Field> = collection.fields.iter().filter(carries).collect();
     if fields.is_empty() {
-        return Err(format!("no field of {} carries {category}", collection.name));
+        return Err(format!("{}: no field that may be changed carries exactly {category}", collection.name));
     }
     Ok(fields)
 }
@@ -60,10 +72,8 @@ fn within(category: &str, wanted: &str) -> bool {
     category.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-fn nested_within(field: &Field, wanted: &str) -> bool {
-    field.fields.iter().any(|f| {
-        f.waived.is_none() && (f.categories.iter().any(|c| within(c, wanted)) || nested_within(f, wanted))
-    })
+fn nested(field: &Field, over: &impl Fn(&String) -> bool) -> bool {
+    field.fields.iter().any(|f| f.waived.is_none() && (f.categories.iter().any(over) || nested(f, over)))
 }
 
 #[cfg(test)]
@@ -82,27 +92,36 @@ mod tests {
                 field("email", "user.contact.email"),
                 field("city", "user.contact.address.city"),
                 Field { waived: Some("public".into()), ..field("nick", "user.name") },
+                Field { categories: vec!["user.genetic".into(), "user.health".into()], ..field("file", "") },
                 Field { fields: vec![field("ip", "user.device.ip_address")], ..Field::default() },
             ],
             ..Collection::default()
         }
     }
 
+    fn names(categories: &[&str]) -> Result<Vec<String>, String> {
+        let categories: Vec<String> = categories.iter().map(|c| (*c).to_owned()).collect();
+        fields_to_mask(&collection(), &categories).map(|f| f.iter().map(|f| f.name.clone()).collect())
+    }
+
     #[test]
     fn a_category_means_itself_and_what_lies_below_by_whole_segments() {
-        let c = collection();
-        let names =
-            |k: &str| fields_to_mask(&c, k).map(|f| f.iter().map(|f| f.name.clone()).collect::<Vec<_>>());
-        assert_eq!(names("user.contact").expect("two"), ["email", "city"]);
-        assert_eq!(names("user.contact.email").expect("one"), ["email"]);
-        assert!(names("user.cont").is_err());
+        assert_eq!(names(&["user.contact"]).expect("two"), ["email", "city"]);
+        assert_eq!(names(&["user.contact.email"]).expect("one"), ["email"]);
+        assert!(names(&["user.cont"]).is_err());
     }
 
     #[test]
     fn what_cannot_be_changed_is_a_reason_not_an_empty_success() {
-        let c = collection();
-        assert!(fields_to_mask(&c, "user.name").expect_err("waived").contains("waived"));
-        assert!(fields_to_mask(&c, "user.device").expect_err("nested").contains("nested"));
-        assert!(fields_to_mask(&c, "user.sensor").is_err());
+        for (categories, why) in [
+            (&["user.name"][..], "user.name"),
+            (&["user.device"], "inside a column"),
+            (&["user.contact", "user.sensor"], "user.sensor"),
+            (&["user.health"], "also carries user.genetic"),
+            (&[], "no category"),
+        ] {
+            assert!(names(categories).expect_err(why).contains(why), "{categories:?}");
+        }
+        assert_eq!(names(&["user.health", "user.genetic"]).expect("both over"), ["file"]);
     }
 }

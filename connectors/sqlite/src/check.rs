@@ -1,6 +1,6 @@
 //! Everything that would make a command fail, found before the first one: reading only.
 
-use quietus_contract::{CheckReport, Failure, Problem, fields_to_mask};
+use quietus_contract::{CheckReport, Failure, Problem};
 use quietus_core::system::{Collection, Dataset, Field, Manifest};
 use rusqlite::Connection;
 
@@ -159,13 +159,11 @@ impl Problems<'_> {
                 Ok(_) => {}
             }
         }
-        for field in collection.fields.iter().filter(|f| !f.fields.is_empty()) {
-            let nested: Vec<&String> = field.fields.iter().flat_map(|f| &f.categories).collect();
-            if nested.iter().any(|c| fields_to_mask(collection, c).is_err()) {
-                let detail = format!("{} carries categories in nested fields", field.name);
-                let fix = "name the categories on the column itself; it is then replaced as a whole";
-                self.add(false, "cannot_execute", &format!("{place}.{}", field.name), detail, fix);
-            }
+        let inner = |f: &&Field| f.fields.iter().any(|f| !f.categories.is_empty() && f.waived.is_none());
+        for field in collection.fields.iter().filter(inner) {
+            let detail = format!("{} carries categories in nested fields", field.name);
+            let fix = "name the categories on the column itself; it is then replaced as a whole";
+            self.add(false, "cannot_execute", &format!("{place}.{}", field.name), detail, fix);
         }
     }
 

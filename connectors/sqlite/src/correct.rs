@@ -40,8 +40,13 @@ pub(crate) fn values(
                     )?
                 }
             };
-            set.retain(|(name, _)| *name != field.name);
-            set.push((field.name.clone(), value));
+            match set.iter().find(|(name, _)| *name == field.name) {
+                Some((_, other)) if *other != value => {
+                    return Err(format!("two changes give {}.{} different values", table.name, field.name));
+                }
+                Some(_) => {}
+                None => set.push((field.name.clone(), value)),
+            }
         }
     }
     if set.is_empty() {

@@ -41,15 +41,8 @@ pub(crate) fn replacements(
     categories: &[String],
 ) -> Result<Vec<(String, Value)>, String> {
     let mut set: Vec<(String, Value)> = Vec::new();
-    for category in categories {
-        for field in fields_to_mask(collection, category)? {
-            if !set.iter().any(|(name, _)| *name == field.name) {
-                set.push((field.name.clone(), replacement(collection, table, field)?));
-            }
-        }
-    }
-    if set.is_empty() {
-        return Err("no category was named".into());
+    for field in fields_to_mask(collection, categories)? {
+        set.push((field.name.clone(), replacement(collection, table, field)?));
     }
     set.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(set)

@@ -85,7 +85,7 @@ impl Schema {
         })
     }
 
-    /// By the dataset's references and the database's own foreign keys; cycles end at the number of tables.
+    /// By the dataset's references and `erase_after`, and the database's own foreign keys; cycles end at the number of tables.
     fn rank(&mut self, manifest: &Manifest) {
         let mut edges: Vec<(String, String)> = Vec::new();
         for collection in manifest.datasets.iter().flat_map(|d| &d.collections) {

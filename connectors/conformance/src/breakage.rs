@@ -1,0 +1,81 @@
+//! The ways to break a connector, and the one law each of them fails.
+
+use crate::laws::Law;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breakage {
+    OmitsTheLast,
+    ClaimsRemoved,
+    AbsentAsRemoved,
+    IgnoresTheGate,
+    IgnoresTheLease,
+    ComparesLoosely,
+    DoesItTwice,
+    ParentsFirst,
+    FailsTheBatch,
+    MasksHalf,
+    MasksTooMuch,
+    UnchangedAsChanged,
+    ClaimsCorrected,
+    CorrectInserts,
+    PretendsToRestrict,
+    VerifyRepeats,
+    VerifyByKeyOnly,
+    CheckTidiesUp,
+    CheckKeepsQuiet,
+    SaysNoRetry,
+    LeaksSecrets,
+}
+
+impl Breakage {
+    pub const ALL: [Self; 21] = [
+        Self::OmitsTheLast,
+        Self::ClaimsRemoved,
+        Self::AbsentAsRemoved,
+        Self::IgnoresTheGate,
+        Self::IgnoresTheLease,
+        Self::ComparesLoosely,
+        Self::DoesItTwice,
+        Self::ParentsFirst,
+        Self::FailsTheBatch,
+        Self::MasksHalf,
+        Self::MasksTooMuch,
+        Self::UnchangedAsChanged,
+        Self::ClaimsCorrected,
+        Self::CorrectInserts,
+        Self::PretendsToRestrict,
+        Self::VerifyRepeats,
+        Self::VerifyByKeyOnly,
+        Self::CheckTidiesUp,
+        Self::CheckKeepsQuiet,
+        Self::SaysNoRetry,
+        Self::LeaksSecrets,
+    ];
+
+    /// The one law it fails.
+    pub fn law(self) -> Law {
+        match self {
+            Self::OmitsTheLast => Law::EveryTargetIsAnswered,
+            Self::ClaimsRemoved => Law::ErasedIsGone,
+            Self::AbsentAsRemoved => Law::AbsentIsTold,
+            Self::IgnoresTheGate => Law::GateIsAsked,
+            Self::IgnoresTheLease => Law::LeaseIsKept,
+            Self::ComparesLoosely => Law::OnlyTheTarget,
+            Self::DoesItTwice => Law::RepeatChangesNothing,
+            Self::ParentsFirst => Law::ChildrenGoFirst,
+            Self::FailsTheBatch => Law::OneHarmsNoOther,
+            Self::MasksHalf => Law::MaskIsWhole,
+            Self::MasksTooMuch => Law::MaskIsNarrow,
+            Self::UnchangedAsChanged => Law::UnchangedIsTold,
+            Self::ClaimsCorrected => Law::CorrectedIsSet,
+            Self::CorrectInserts => Law::CorrectNeverInserts,
+            Self::PretendsToRestrict => Law::RefusesWhatItCannot,
+            Self::VerifyRepeats => Law::VerifyReads,
+            Self::VerifyByKeyOnly => Law::VerifyByIdentity,
+            Self::CheckTidiesUp => Law::CheckOnlyReads,
+            Self::CheckKeepsQuiet => Law::CheckIsFrank,
+            Self::SaysNoRetry => Law::FailuresTell,
+            Self::LeaksSecrets => Law::SecretsStay,
+        }
+    }
+}

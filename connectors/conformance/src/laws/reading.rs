@@ -1,0 +1,89 @@
+//! Laws on reading: the read-back and the check.
+
+use quietus_contract::{Finding, Target, Work};
+
+use crate::fixture::{MASK, letter, mask, person};
+use crate::harness::Harness;
+use crate::trial::{Flaw, Held, Trial, ensure};
+
+pub(super) async fn verify_reads(harness: &dyn Harness) -> Held {
+    let masked = person(1).with("name", None);
+    let row = letter("a", "c1");
+    let trial = Trial::on(harness, &[masked.clone(), row.clone()]).await?;
+    reads_back(&trial)?;
+    let target = row.target(1, Work::Delete);
+    ensure(found(&trial, &target).await, "a record that was never erased is read back as gone")?;
+    trial.outcome(&target).await;
+    let gone = trial.row(&row).await?.is_none();
+    ensure(found(&trial, &target).await != gone, "the read-back does not say what the erasure left")?;
+    trial.put(&row).await?;
+    ensure(found(&trial, &target).await, "a record that came back is read back as gone")?;
+    if trial.connector.describe().mask {
+        let target = masked.target(2, mask(&["user.name", "user.contact.email"]));
+        ensure(found(&trial, &target).await, "a record masked by half is read back as gone")?;
+        trial.put(&masked.with("email", Some(MASK))).await?;
+        ensure(!found(&trial, &target).await, "a record masked as a whole is read back as found")?;
+    }
+    Ok(())
+}
+
+pub(super) async fn verify_by_identity(harness: &dyn Harness) -> Held {
+    let trial = Trial::on(harness, &[letter(" ANN ", "c1"), letter("zoe", "c1")]).await?;
+    reads_back(&trial)?;
+    let other_spelling = letter("ann", "c1").target(1, Work::Delete);
+    ensure(
+        found(&trial, &other_spelling).await,
+        "the record under another spelling of its key was not found",
+    )?;
+    let other_subject = letter("ann", "c2").target(2, Work::Delete);
+    ensure(!found(&trial, &other_subject).await, "the record of another subject was taken for the target")?;
+    let other_record = letter("bob", "c1").target(3, Work::Delete);
+    ensure(!found(&trial, &other_record).await, "another record of the subject was taken for the target")
+}
+
+pub(super) async fn check_only_reads(harness: &dyn Harness) -> Held {
+    let mut rows = vec![person(1), letter("a", "c1")];
+    let trial = Trial::on(harness, &rows).await?;
+    let targets: Vec<Target> = (1..).zip(&rows).map(|(n, r)| r.target(n, Work::Delete)).collect();
+    let connector = &trial.connector;
+    connector.describe();
+    connector.check().await;
+    connector.verify(&targets).await;
+    connector.poll(&[]).await;
+    if let Err(failure) = connector.now().await {
+        return Err(Flaw::Broken(format!("the target is there, and its clock is not: {}", failure.code)));
+    }
+    rows.sort();
+    ensure(trial.rows().await? == rows, "a call that only reads changed the target")
+}
+
+pub(super) async fn check_is_frank(harness: &dyn Harness) -> Held {
+    let trial = Trial::on(harness, &[person(1)]).await?;
+    let report = trial.connector.check().await;
+    if let Some(problem) = report.problems.iter().find(|p| p.fatal) {
+        return Err(Flaw::Broken(format!(
+            "a sound target fails its check: {} at {}",
+            problem.code, problem.place
+        )));
+    }
+    let can = trial.connector.describe();
+    let all = can.mask && can.anonymise && can.pseudonymise && can.restrict;
+    let told = report.problems.iter().any(|p| p.code == "cannot_execute");
+    ensure(all || told, "the check does not say what the connector cannot execute")?;
+    if let Some(connector) = harness.unreachable().await {
+        let fatal = connector.check().await.problems.iter().any(|p| p.fatal);
+        ensure(fatal, "a target that cannot be reached passes its check")?;
+    }
+    Ok(())
+}
+
+async fn found(trial: &Trial<'_>, target: &Target) -> bool {
+    matches!(trial.finding(target).await, Some(Finding::Found { .. }))
+}
+
+fn reads_back(trial: &Trial<'_>) -> Held {
+    match trial.connector.describe().verify {
+        true => Ok(()),
+        false => Err(Flaw::NotTried("the connector has no read-back: nothing here is ever verified".into())),
+    }
+}
