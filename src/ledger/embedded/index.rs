@@ -26,7 +26,7 @@ impl Index {
     }
 
     pub fn frame(&mut self, slot: usize, offset: u64, position: Position) {
-        if offset % EVERY == 0
+        if offset.is_multiple_of(EVERY)
             && let Some(entries) = self.frames.get_mut(slot)
         {
             entries.push((offset, position));
