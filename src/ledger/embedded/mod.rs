@@ -25,7 +25,7 @@ mod writer;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
@@ -38,7 +38,7 @@ pub use verify::{Verified, verify};
 
 use super::{LedgerError, Position, Stream};
 use index::Index;
-use writer::{Job, Message};
+use writer::{Job, Message, Writer};
 
 /// A segment's head names every stream's offset, so their number has a bound.
 pub const MAX_PARTITIONS: u32 = 1024;
@@ -120,15 +120,20 @@ impl Ledger {
     /// Opens the ledger in this folder, or makes one. Reads all of it once: what is damaged is an error, what a
     /// crash left unfinished at the end is cut off and reported.
     pub fn create_or_open(dir: &Path, options: Options) -> Result<(Self, Recovered), LedgerError> {
-        let (writer, messages, sender, recovered) = recover::open(dir, &options)?;
-        let shared = writer.shared();
+        let (writer, recovered) = recover::open(dir, &options)?;
+        Ok((Self::start(writer)?, recovered))
+    }
+
+    fn start(writer: Writer) -> Result<Self, LedgerError> {
+        let shared = writer.shared.clone();
+        let (sender, messages) = channel();
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || writer.run(messages))
-            .map_err(LedgerError::io(dir, "start the thread that writes"))?;
+            .map_err(LedgerError::io(&shared.dir, "start the thread that writes"))?;
         let room = Arc::new(Semaphore::new(MAX_WAITING));
         let inner = Inner { shared, sender, room, writer: Mutex::new(Some(thread)) };
-        Ok((Self { inner: Arc::new(inner) }, recovered))
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Appends one frame; answers its offset once it is durable. Dropping the future may or may not append it.

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, RwLock};
 
 use tokio::sync::watch;
@@ -11,15 +10,13 @@ use super::examine::{Examined, examine};
 use super::index::Index;
 use super::mark::{self, Clean, Meta};
 use super::segment::{self, SegmentHead};
-use super::writer::{Message, Writer};
+use super::writer::Writer;
 use super::{Durable, MAX_PARTITIONS, Options, Recovered, Shared};
 use crate::ledger::{LedgerError, Position};
 
 const LOCK: &str = "lock";
 
-type Opened = (Writer, Receiver<Message>, Sender<Message>, Recovered);
-
-pub fn open(dir: &Path, options: &Options) -> Result<Opened, LedgerError> {
+pub fn open(dir: &Path, options: &Options) -> Result<(Writer, Recovered), LedgerError> {
     check(dir, options)?;
     fs::create_dir_all(dir).map_err(LedgerError::io(dir, "make the folder"))?;
     let lock = lock(dir)?;
@@ -71,8 +68,7 @@ pub fn open(dir: &Path, options: &Options) -> Result<Opened, LedgerError> {
         buffer: Vec::new(),
         _lock: lock,
     };
-    let (sender, messages) = channel();
-    Ok((writer, messages, sender, recovered))
+    Ok((writer, recovered))
 }
 
 fn check(dir: &Path, options: &Options) -> Result<(), LedgerError> {

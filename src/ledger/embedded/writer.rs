@@ -56,10 +56,6 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn shared(&self) -> Arc<Shared> {
-        self.shared.clone()
-    }
-
     pub fn run(mut self, messages: Receiver<Message>) {
         let mut waiting = VecDeque::new();
         loop {

@@ -1,9 +1,9 @@
-//! A disk that is full, on a file system of 1 MiB. Needs the right to mount one.
+//! A disk that fails, and one that is full: a file system of 1 MiB, which needs the right to mount it.
 
 use std::process::Command;
 
 use super::*;
-use crate::ledger::embedded::verify;
+use crate::ledger::embedded::{recover, verify};
 
 struct Small(tempfile::TempDir);
 
@@ -62,4 +62,38 @@ async fn a_full_disk_loses_nothing_and_appends_go_on_when_there_is_room() {
     assert!(
         read.iter().take(acknowledged as usize).enumerate().all(|(n, body)| *body == vec![n as u8; 30 << 10])
     );
+}
+
+/// A ledger that from now on writes to this device instead of its segment.
+fn on_device(dir: &Path, device: &str) -> Ledger {
+    let (mut writer, _) = recover::open(dir, &options()).unwrap();
+    writer.file = fs::File::options().read(true).write(true).open(device).unwrap();
+    Ledger::start(writer).unwrap()
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_or_write_nothing_is_taken_until_a_restart() {
+    // /dev/null takes every write and refuses to sync; /dev/full refuses the write, and to be cut back.
+    for (device, happened) in [("/dev/null", true), ("/dev/full", false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let (ledger, _) = open(dir.path());
+        ledger.append(P0, b"before".to_vec()).await.unwrap();
+        ledger.close().await.unwrap();
+        let ledger = on_device(dir.path(), device);
+        let error = ledger.append(P0, b"lost".to_vec()).await.unwrap_err();
+        assert_eq!(
+            (error.might_have_happened(), error.may_retry(), error.status()),
+            (happened, false, 503),
+            "{error}"
+        );
+        let after = ledger.append(P0, b"later".to_vec()).await;
+        assert!(matches!(after, Err(LedgerError::Poisoned { .. })), "{after:?}");
+        assert_eq!(ledger.end(P0), Ok(1), "readers never see what was not synced");
+        assert_eq!(bodies(&ledger, P0), [b"before"]);
+        assert!(matches!(ledger.close().await, Err(LedgerError::Poisoned { .. })));
+        assert!(!verify(dir.path()).unwrap().clean, "nobody vouches for the end");
+        let (ledger, recovered) = open(dir.path());
+        assert!(!recovered.clean);
+        assert_eq!(ledger.append(P0, b"again".to_vec()).await, Ok(1));
+    }
 }
