@@ -1,1 +1,24 @@
 //! Sources → facts: map, hash, seal, route.
+//!
+//! [`cloudevent`] takes a body apart into events, [`lifecycle`] checks what an event says, [`identify`] turns
+//! people and records into keyed hashes and sealed cells, [`route`] lays the rows into frames per partition, and
+//! [`accept`] is the way through all of them. What intake knows of policy and systems is a [`Context`].
+
+pub mod accept;
+pub mod cloudevent;
+pub mod context;
+pub mod data;
+pub mod dedupe;
+pub mod identify;
+pub mod lifecycle;
+pub mod refuse;
+pub mod route;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+pub use accept::{Accepted, Intake, Options, Receipt};
+pub use cloudevent::{Batch, RawEvent, Unreadable, read};
+pub use context::Context;
+pub use refuse::{Refused, Rejected};
+pub use route::Feed;
