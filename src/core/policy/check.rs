@@ -139,9 +139,19 @@ fn longer(one: &Period, other: &Period) -> bool {
     else {
         return false;
     };
-    start == other_start && edge == other_edge && shortest(*span) > longest(*other_span) || {
-        // 13mo and 12mo are told apart although their ranges in days may touch.
-        start == other_start && edge == other_edge && exceeds(*span, *other_span)
+    // 13mo and 12mo are told apart although their ranges in days may touch.
+    start == other_start
+        && edge == other_edge
+        && (exceeds(*span, *other_span) || shortest(*span) > longest(*other_span))
+}
+
+/// True where one period is certain to be no shorter than the other, part by part.
+pub(super) fn at_least_as_long(one: &Period, other: &Period) -> bool {
+    match (one, other) {
+        (Period::Earliest(one), Period::Earliest(other)) | (Period::Latest(one), Period::Latest(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| at_least_as_long(one, other))
+        }
+        (one, other) => one == other || longer(one, other),
     }
 }
 

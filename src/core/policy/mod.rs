@@ -3,12 +3,14 @@
 //! [`model`] is what a policy *is*; `parse` reads the file, `check` finds what is wrong in it, `period` turns a
 //! starting point into a date, `judge` gives the verdict on an item.
 
+pub mod bound;
 pub mod calendar;
 pub mod check;
 pub mod cron;
 pub mod effect;
 pub mod judge;
 pub mod keeping;
+pub mod lock;
 pub mod minimum;
 pub mod model;
 mod overlap;
@@ -20,11 +22,13 @@ pub mod span;
 pub mod start;
 pub mod taxonomy;
 
+pub use bound::{Bound, bound};
 pub use calendar::Calendar;
 pub use check::{Used, check};
 pub use cron::Cron;
 pub use effect::{Because, Grounds, Refusal, RequestEffect, ends_by_request};
 pub use judge::judge;
+pub use lock::{How, Unlocked, unlocked};
 pub use model::*;
 pub use parse::{parse, parse_node};
 pub use purpose::NAMELESS;

@@ -1,6 +1,7 @@
 //! The policy language as a whole: files in, verdicts out.
 
 mod accepted;
+mod bounds;
 mod given;
 mod refused;
 mod requests;
