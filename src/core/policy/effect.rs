@@ -3,13 +3,12 @@
 //! Invariant: a request ends only what the basis lets it end, or what `ends_on` says in so many words. Nothing here
 //! erases: an ended purpose is one that keeps no longer, and holds and minima stand as before.
 
-use super::judge::keepings;
 use super::model::{Basis, EndsOn, Purpose};
 use super::period::Begun;
 use super::purpose::NAMELESS;
+use super::shape::ShapeRules;
 use super::start::Starts;
 use super::taxonomy::tail;
-use crate::item::CopyState;
 use crate::time::Millis;
 
 /// Why a person asks for erasure.
@@ -162,10 +161,10 @@ fn has_ended(starts: &Starts<'_>, purpose: &Purpose, now: Millis) -> bool {
 
 /// Refused on account of the rule that keeps the item longest under this purpose; one that names a law before others.
 fn refused(starts: &Starts<'_>, purpose: &str, because: Because) -> RequestEffect {
-    let live = starts.item.copies.iter().filter(|copy| copy.state == CopyState::Live);
-    let parts = live.flat_map(|copy| copy.categories.iter().map(move |category| (copy, category)));
-    let kept = parts
-        .flat_map(|(copy, category)| keepings(starts, copy, category))
+    let rules = ShapeRules::of(starts.policy, &starts.item.copies, &|_| false);
+    let kept = rules
+        .keepings(starts)
+        .into_iter()
         .filter(|keeping| keeping.purpose.unwrap_or(NAMELESS) == purpose)
         .filter_map(|keeping| keeping.winner)
         .max_by_key(|kept| (kept.rule.law.is_some(), kept.due().is_err(), kept.due().ok()));

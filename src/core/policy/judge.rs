@@ -6,12 +6,12 @@
 
 use super::calendar::Calendar;
 use super::keeping::Keeping;
-use super::minimum::{self, Binding};
+use super::minimum::Binding;
 use super::model::Policy;
 use super::period::Ends;
-use super::scope::Point;
+use super::shape::{PartRules, ShapeRules};
 use super::start::Starts;
-use crate::item::{Copy, CopyState, Item, Subject};
+use crate::item::{CopyState, Item, Subject};
 use crate::time::Millis;
 use crate::verdict::{Action, CopyVerdict, Minimum, Open, PartVerdict, RuleVerdict, Verdict};
 
@@ -26,52 +26,35 @@ pub fn judge(
     now: Millis,
 ) -> Verdict {
     let starts = Starts { policy, calendar, item, subject };
-    let copies: Vec<CopyVerdict> = item
-        .copies
-        .iter()
-        .enumerate()
-        .map(|(n, copy)| match copy.state {
-            CopyState::Live => judge_copy(&starts, retains, n, copy, now),
-            CopyState::Erased { .. } | CopyState::Gone { .. } => CopyVerdict { due: None, parts: Vec::new() },
-        })
-        .collect();
-    let live = copies.iter().zip(&item.copies).filter(|(_, copy)| copy.state == CopyState::Live);
-    let due = latest(live.map(|(verdict, _)| verdict.due));
-    Verdict { due, copies }
+    ShapeRules::of(policy, &item.copies, retains).verdict(&starts, now)
 }
 
-fn judge_copy(
-    starts: &Starts<'_>,
-    retains: &dyn Fn(&str) -> bool,
-    n: usize,
-    copy: &Copy,
-    now: Millis,
-) -> CopyVerdict {
-    let parts: Vec<PartVerdict> = copy
-        .categories
-        .iter()
-        .map(|category| {
-            let minima = minimum::binding(starts, retains, n, category);
-            judge_part(starts, &keepings(starts, copy, category), &minima, category, now)
-        })
-        .collect();
-    CopyVerdict { due: latest(parts.iter().map(|part| part.due)), parts }
-}
-
-/// What keeps this part, one entry per purpose of its copy.
-pub(super) fn keepings<'a>(starts: &Starts<'a>, copy: &'a Copy, category: &'a str) -> Vec<Keeping<'a>> {
-    let nameless = minimum::point_of(copy, category);
-    if copy.purposes.is_empty() {
-        return vec![Keeping::of(starts, &nameless)];
+impl ShapeRules<'_> {
+    /// The verdict on one item of this shape, with the reasons.
+    pub fn verdict(&self, starts: &Starts<'_>, now: Millis) -> Verdict {
+        let keepings = self.keepings(starts);
+        let bindings = self.bindings(starts);
+        let judge = |n: usize| {
+            let part = |part: &PartRules<'_>| {
+                let keepings: Vec<&Keeping<'_>> =
+                    part.purposes.iter().filter_map(|n| keepings.get(*n)).collect();
+                let minima: Vec<&Binding<'_>> = part.minima.iter().filter_map(|n| bindings.get(*n)).collect();
+                judge_part(starts, &keepings, &minima, part.category, now)
+            };
+            let parts: Vec<PartVerdict> = self.parts_of(n).map(part).collect();
+            CopyVerdict { due: latest(parts.iter().map(|part| part.due)), parts }
+        };
+        let copies: Vec<CopyVerdict> = (0..starts.item.copies.len()).map(judge).collect();
+        let live = copies.iter().zip(&starts.item.copies).filter(|(_, copy)| copy.state == CopyState::Live);
+        let due = latest(live.map(|(verdict, _)| verdict.due));
+        Verdict { due, copies }
     }
-    let under = |purpose: &'a String| Keeping::of(starts, &Point { purpose: Some(purpose), ..nameless });
-    copy.purposes.iter().map(under).collect()
 }
 
 fn judge_part(
     starts: &Starts<'_>,
-    keepings: &[Keeping<'_>],
-    minima: &[Binding<'_>],
+    keepings: &[&Keeping<'_>],
+    minima: &[&Binding<'_>],
     category: &str,
     now: Millis,
 ) -> PartVerdict {
@@ -88,7 +71,7 @@ fn judge_part(
         category: category.to_owned(),
         due,
         keep,
-        action: keepings.iter().map(Keeping::action).max().unwrap_or(Action::Erase),
+        action: keepings.iter().map(|keeping| keeping.action()).max().unwrap_or(Action::Erase),
         stage: stage(starts, keepings, minima, keep, now),
         minimum: binding.map(|(until, bound)| Minimum {
             until,
@@ -101,7 +84,7 @@ fn judge_part(
 }
 
 /// Why some live purpose has no end, the gravest first.
-fn why_open(keepings: &[Keeping<'_>]) -> Option<Open> {
+fn why_open(keepings: &[&Keeping<'_>]) -> Option<Open> {
     let reasons: Vec<Open> = keepings.iter().filter_map(|keeping| keeping.end().err()).collect();
     [Open::Uncovered, Open::Undated, Open::Indefinite, Open::Waiting]
         .into_iter()
@@ -109,7 +92,7 @@ fn why_open(keepings: &[Keeping<'_>]) -> Option<Open> {
 }
 
 /// A minimum that binds and has no date leaves the part without one.
-fn why_unknown(minima: &[Binding<'_>]) -> Option<Open> {
+fn why_unknown(minima: &[&Binding<'_>]) -> Option<Open> {
     let any = |ends: Ends| minima.iter().any(|bound| bound.ends == ends);
     if any(Ends::Unknown) { Some(Open::Undated) } else { any(Ends::Waiting).then_some(Open::Waiting) }
 }
@@ -118,8 +101,8 @@ fn why_unknown(minima: &[Binding<'_>]) -> Option<Open> {
 /// part is restricted.
 fn stage(
     starts: &Starts<'_>,
-    keepings: &[Keeping<'_>],
-    minima: &[Binding<'_>],
+    keepings: &[&Keeping<'_>],
+    minima: &[&Binding<'_>],
     keep: Option<Millis>,
     now: Millis,
 ) -> Option<(Action, Millis)> {
@@ -137,8 +120,8 @@ fn stage(
 
 /// Every rule that applies. Where there is a date, the rule that gave it wins: a minimum only where it is later.
 fn rules(
-    keepings: &[Keeping<'_>],
-    minima: &[Binding<'_>],
+    keepings: &[&Keeping<'_>],
+    minima: &[&Binding<'_>],
     keep: Option<Millis>,
     due: Option<Millis>,
 ) -> Vec<RuleVerdict> {

@@ -6,7 +6,7 @@
 use super::model::{Keep, Rule, Stage, Start};
 use super::period::Ends;
 use super::purpose::{self, Ended};
-use super::scope::{Covering, Point};
+use super::scope::Covering;
 use super::start::Starts;
 use crate::time::Millis;
 use crate::verdict::{Action, Open, RuleKind, RuleVerdict};
@@ -34,19 +34,22 @@ pub struct Kept<'a> {
 pub struct Indefinite;
 
 impl<'a> Keeping<'a> {
-    /// What keeps this point, and until when.
-    pub fn of(starts: &Starts<'a>, point: &Point<'a>) -> Self {
-        let covering = Covering::of(starts.policy, point, |rule| rule.keep.is_some());
-        let date = |rule: &'a Rule| kept(starts, rule, point.purpose);
-        let mut winners: Vec<Kept<'a>> = covering.winners.into_iter().filter_map(date).collect();
-        let mut losers: Vec<Kept<'a>> = covering.losers.into_iter().filter_map(date).collect();
-        let longest = winners.iter().enumerate().rev().max_by_key(|(_, kept)| kept.rank()).map(|(n, _)| n);
-        let winner = longest.map(|n| winners.remove(n));
-        losers.splice(0..0, winners);
+    /// What keeps a part under this purpose, and until when. `winners` are the rules that win by scope.
+    pub fn of(starts: &Starts<'_>, purpose: Option<&'a str>, winners: &[&'a Rule]) -> Self {
+        let dated = winners.iter().filter_map(|rule| kept(starts, rule, purpose));
+        let winner = dated.reduce(|longest, next| if next.rank() > longest.rank() { next } else { longest });
         let withdrawal_starts = winner.is_some_and(|kept| starts_at_withdrawn(kept.rule));
-        let name = point.purpose.unwrap_or(purpose::NAMELESS);
+        let name = purpose.unwrap_or(purpose::NAMELESS);
         let ended = purpose::ended(starts.policy, starts.item, starts.subject, name, withdrawal_starts);
-        Self { purpose: point.purpose, winner, losers, ended }
+        Self { purpose, winner, losers: Vec::new(), ended }
+    }
+
+    /// The rules that apply and lost, dated too.
+    pub fn with_losers(mut self, starts: &Starts<'_>, covering: &Covering<'a>) -> Self {
+        let won = |rule: &Rule| self.winner.is_some_and(|winner| std::ptr::eq(winner.rule, rule));
+        let lost = covering.winners.iter().chain(&covering.losers).filter(|rule| !won(rule));
+        self.losers = lost.filter_map(|rule| kept(starts, rule, self.purpose)).collect();
+        self
     }
 
     /// When this purpose keeps the part no more; Err says why there is no date.
@@ -69,7 +72,7 @@ impl<'a> Keeping<'a> {
     }
 
     /// The last stage of its rule that has been reached, before the last of all.
-    pub fn stage(&self, starts: &Starts<'a>, now: Millis) -> Option<(Action, Millis)> {
+    pub fn stage(&self, starts: &Starts<'_>, now: Millis) -> Option<(Action, Millis)> {
         let Some(Keep::Stages(stages)) = self.winner.and_then(|kept| kept.rule.keep.as_ref()) else {
             return None;
         };
@@ -119,7 +122,7 @@ impl Kept<'_> {
     }
 }
 
-fn kept<'a>(starts: &Starts<'a>, rule: &'a Rule, purpose: Option<&'a str>) -> Option<Kept<'a>> {
+fn kept<'a>(starts: &Starts<'_>, rule: &'a Rule, purpose: Option<&'a str>) -> Option<Kept<'a>> {
     let ends = match rule.keep.as_ref()? {
         Keep::For(period) => Ok(ends(starts, period, purpose)),
         Keep::Indefinitely { .. } => Err(Indefinite),
@@ -131,16 +134,13 @@ fn kept<'a>(starts: &Starts<'a>, rule: &'a Rule, purpose: Option<&'a str>) -> Op
 }
 
 fn ends(starts: &Starts<'_>, period: &super::model::Period, purpose: Option<&str>) -> Ends {
-    let purposes: Vec<&str> = purpose.into_iter().collect();
-    period.ends(starts.calendar, &mut |start| starts.begun(start, &purposes))
+    period.ends(starts.calendar, &mut |start| starts.begun(start, purpose.as_slice()))
 }
 
 fn starts_at_withdrawn(rule: &Rule) -> bool {
     match &rule.keep {
-        Some(Keep::For(period)) => period.starts().contains(&&Start::Withdrawn),
-        Some(Keep::Stages(stages)) => {
-            stages.iter().any(|stage| stage.period.starts().contains(&&Start::Withdrawn))
-        }
+        Some(Keep::For(period)) => period.starts_at(&Start::Withdrawn),
+        Some(Keep::Stages(stages)) => stages.iter().any(|stage| stage.period.starts_at(&Start::Withdrawn)),
         Some(Keep::Indefinitely { .. }) | None => false,
     }
 }

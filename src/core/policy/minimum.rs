@@ -7,7 +7,7 @@ use super::model::{Policy, Rule};
 use super::period::Ends;
 use super::scope::{Point, Scope};
 use super::start::Starts;
-use crate::item::{Copy, CopyState, Item};
+use crate::item::{Copy, CopyState};
 use crate::verdict::{RuleKind, RuleVerdict};
 
 /// A minimum that binds one part of one copy.
@@ -17,32 +17,27 @@ pub struct Binding<'a> {
     pub ends: Ends,
 }
 
-/// Every minimum that binds this part of the item's `n`th copy.
-pub fn binding<'a>(
-    starts: &Starts<'a>,
+/// Every rule whose minimum binds this category of the `n`th of these copies.
+pub fn bound<'a>(
+    policy: &'a Policy,
+    copies: &[Copy],
     retains: &dyn Fn(&str) -> bool,
     n: usize,
     category: &str,
-) -> Vec<Binding<'a>> {
-    let mut found = Vec::new();
-    for rule in &starts.policy.rules {
-        let Some(period) = &rule.at_least else { continue };
-        if !binds(starts.policy, rule, starts.item, retains, n, category) {
-            continue;
-        }
-        let purposes: Vec<&str> = starts.item.copies.get(n).map_or_else(Vec::new, |copy| {
-            let named = |purpose: &&String| {
-                rule.selectors.purpose.is_empty() || rule.selectors.purpose.contains(purpose)
-            };
-            copy.purposes.iter().filter(named).map(String::as_str).collect()
-        });
-        let ends = period.ends(starts.calendar, &mut |start| starts.begun(start, &purposes));
-        found.push(Binding { rule, ends });
-    }
-    found
+) -> Vec<&'a Rule> {
+    let minima = policy.rules.iter().filter(|rule| rule.at_least.is_some());
+    minima.filter(|rule| binds(policy, rule, copies, retains, n, category)).collect()
 }
 
-impl Binding<'_> {
+impl<'a> Binding<'a> {
+    /// The rule's minimum, dated for one item; `purposes` are those of the copy's that it names.
+    pub fn of(starts: &Starts<'_>, rule: &'a Rule, purposes: &[&str]) -> Self {
+        let ends = rule.at_least.as_ref().map_or(Ends::Unknown, |period| {
+            period.ends(starts.calendar, &mut |start| starts.begun(start, purposes))
+        });
+        Self { rule, ends }
+    }
+
     pub fn verdict(&self) -> RuleVerdict {
         RuleVerdict {
             id: self.rule.id.clone(),
@@ -60,13 +55,12 @@ impl Binding<'_> {
 fn binds(
     policy: &Policy,
     rule: &Rule,
-    item: &Item,
+    copies: &[Copy],
     retains: &dyn Fn(&str) -> bool,
     n: usize,
     category: &str,
 ) -> bool {
-    let spoken_for: Vec<(usize, &Copy)> = item
-        .copies
+    let spoken_for: Vec<(usize, &Copy)> = copies
         .iter()
         .enumerate()
         .filter(|(_, copy)| copy.state == CopyState::Live && speaks_for(policy, rule, copy, category))

@@ -18,6 +18,7 @@ pub mod parse;
 pub mod period;
 pub mod purpose;
 pub mod scope;
+pub mod shape;
 pub mod span;
 pub mod start;
 pub mod taxonomy;
@@ -32,6 +33,7 @@ pub use lock::{How, Unlocked, unlocked};
 pub use model::*;
 pub use parse::{parse, parse_node};
 pub use purpose::NAMELESS;
+pub use shape::{Dates, PartDate, ShapeRules};
 pub use start::Starts;
 pub use taxonomy::Taxonomy;
 

@@ -66,6 +66,14 @@ impl Period {
         }
     }
 
+    /// True where it names this starting point.
+    pub fn starts_at(&self, wanted: &Start) -> bool {
+        match self {
+            Self::Simple { start, .. } => start == wanted,
+            Self::Earliest(periods) | Self::Latest(periods) => periods.iter().any(|p| p.starts_at(wanted)),
+        }
+    }
+
     /// Every starting point it names.
     pub fn starts(&self) -> Vec<&Start> {
         match self {

@@ -5,6 +5,7 @@ mod bounds;
 mod given;
 mod refused;
 mod requests;
+mod shapes;
 mod verdicts;
 
 use crate::document::{Diagnostic, Severity};
