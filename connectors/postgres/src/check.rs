@@ -73,7 +73,7 @@ impl Report {
 async fn read(connector: &PostgresConnector, report: &mut Report) -> Result<(), Failure> {
     let mut lease = connector.read.lease().await?;
     let faulty = |e| Fault::read(&e, "check").failure;
-    lease.script("BEGIN READ ONLY; SET LOCAL statement_timeout = 30000").await.map_err(faulty)?;
+    lease.begin_read("check").await.map_err(|f| f.failure)?;
     server(connector, &lease, report).await.map_err(faulty)?;
     let mut tables = Vec::new();
     for dataset in &connector.manifest.datasets {
@@ -97,9 +97,7 @@ async fn read(connector: &PostgresConnector, report: &mut Report) -> Result<(), 
         indexes(&mut lease, collection, table, report).await.map_err(|f| f.failure)?;
         children(table, &mapped, report);
     }
-    if lease.script("ROLLBACK").await.is_ok() {
-        lease.give_back();
-    }
+    lease.roll_back().await;
     Ok(())
 }
 

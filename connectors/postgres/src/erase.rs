@@ -27,6 +27,8 @@ pub(crate) async fn erase(
     carry_out(connector, targets, permit, gate, is_ours).await
 }
 
+const SCHEMA_MAY_HAVE_CHANGED: [&str; 4] = ["missing_table", "missing_column", "conflict", "internal"];
+
 /// The outcomes so far, by the target's place in the call.
 pub(crate) type Outcomes = BTreeMap<usize, (Outcome, Option<Stamp>)>;
 
@@ -53,7 +55,10 @@ pub(crate) async fn carry_out(
     steps.sort_by(Step::order);
     let batch = Batch { connector, tables: &tables, gate: &*gate, deadline };
     run(&batch, steps, &mut outcomes).await;
-    if outcomes.values().any(|(o, _)| matches!(o, Outcome::Failed(f) if f.code.starts_with("missing_"))) {
+    if outcomes
+        .values()
+        .any(|(o, _)| matches!(o, Outcome::Failed(f) if SCHEMA_MAY_HAVE_CHANGED.contains(&f.code)))
+    {
         connector.catalogue.forget();
     }
     let answer = |(index, target): (usize, &Target)| {
@@ -173,15 +178,15 @@ pub(crate) async fn table(connector: &PostgresConnector, name: &str) -> Result<A
     let mut last = Fault::lost(name);
     for _ in 0..2 {
         let mut lease = connector.write.lease().await?;
-        match connector.catalogue.table(&mut lease, &connector.manifest, name).await {
-            Ok(table) => {
-                lease.give_back();
-                return Ok(table);
-            }
+        let read = match lease.begin_read(name).await {
+            Ok(_) => connector.catalogue.table(&mut lease, &connector.manifest, name).await,
+            Err(fault) => Err(fault),
+        };
+        match read {
             Err(fault) if fault.concerns == Concerns::Connection => last = fault,
-            Err(fault) => {
-                lease.give_back();
-                return Err(fault.failure);
+            read => {
+                lease.roll_back().await;
+                return read.map_err(|fault| fault.failure);
             }
         }
     }

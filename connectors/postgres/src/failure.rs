@@ -87,6 +87,11 @@ impl Fault {
             (_, "28") => fatal("denied", "the server refused the login", Connection),
             ("3D000", _) => fatal("unreachable", "there is no such database", Connection),
             ("42P01" | "3F000", _) => fatal("missing_table", "there is no such table or schema", Table),
+            ("42883" | "42804" | "42846" | "0A000", _)
+                if said.message().contains("cached plan") || code != "0A000" =>
+            {
+                retry("conflict", "the table's types are not what they were: they are read again", Table)
+            }
             ("42703", _) => fatal("missing_column", "there is no such column", Table),
             ("23503" | "23001", _) => retry("constraint", "other rows still refer to this one", Row),
             (_, "23" | "44") => fatal("constraint", "a constraint forbids it", Row),

@@ -2,7 +2,7 @@
 //!
 //! A call goes [`erase`] or [`correct`] → [`step`] (targets in the database's terms, by the catalogue of [`types`]) →
 //! [`pace`] (how many at once) → [`transaction`] (begin, gate, clock, commit) → [`rows`] (the statements of
-//! [`statement`], halved where one fails). [`verify`] shares the catalogue's reader with them and nothing else.
+//! [`statement`], halved where one fails). [`verify`] (by key) and [`person`] (by identity) share the catalogue's reader with them and nothing else.
 //!
 //! Rejected: an ORM, row-by-row deletes, and cursors that hold a transaction open.
 
@@ -14,6 +14,7 @@ mod correct;
 mod erase;
 mod failure;
 mod pace;
+mod person;
 mod pool;
 mod rows;
 mod statement;

@@ -15,7 +15,10 @@ use tokio_postgres::{Client, Error, NoTls, Row, Statement};
 
 use crate::config::Connection;
 use crate::failure::Fault;
+use crate::transaction::CLOCK;
 
+/// The longest that a statement which only reads may take.
+const READ_MS: u32 = 30_000;
 /// More distinct statements than this in one session, and all are prepared anew.
 const STATEMENTS_MAX: usize = 256;
 
@@ -108,6 +111,23 @@ impl Lease {
             }
         };
         self.session.client.query(&statement, values).await
+    }
+
+    /// Opens a read-only transaction with one snapshot; answers the database's clock in milliseconds.
+    pub(crate) async fn begin_read(&self, place: &str) -> Result<Option<i64>, Fault> {
+        let sql = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {READ_MS}; \
+             SET LOCAL row_security = off; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SELECT {CLOCK}"
+        );
+        let clock = self.script(&sql).await.map_err(|e| Fault::read(&e, place))?;
+        Ok(clock.first().and_then(|us| us.parse::<i64>().ok()).map(|us| us / 1000))
+    }
+
+    /// Ends a transaction that is to leave nothing behind, for the next one.
+    pub(crate) async fn roll_back(self) {
+        if self.script("ROLLBACK").await.is_ok() {
+            self.give_back();
+        }
     }
 
     /// Statements without values, several at once; the rows of the last `SELECT` as text.

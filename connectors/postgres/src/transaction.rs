@@ -106,14 +106,16 @@ impl Batch<'_> {
         };
         match self.transaction(&mut lease, steps, careful).await {
             Ok((attempt, is_open)) => {
-                if !is_open || lease.script("ROLLBACK").await.is_ok() {
+                if is_open {
+                    lease.roll_back().await;
+                } else {
                     lease.give_back();
                 }
                 attempt
             }
             Err(fault) => {
-                if fault.concerns != Concerns::Connection && lease.script("ROLLBACK").await.is_ok() {
-                    lease.give_back();
+                if fault.concerns != Concerns::Connection {
+                    lease.roll_back().await;
                 }
                 match fault.concerns {
                     Concerns::Row | Concerns::LockedRow | Concerns::Table if !careful => Attempt::Isolate,

@@ -38,6 +38,8 @@ pub(crate) struct Table {
     pub(crate) delete_is_watched: bool,
     pub(crate) update_is_watched: bool,
     pub(crate) where_: Option<String>,
+    /// Reading it whole costs little.
+    pub(crate) is_small: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -160,6 +162,7 @@ pub(crate) async fn read(lease: &mut Lease, manifest: &Manifest, name: &str) -> 
         delete_is_watched: !is_plain || get(row, 5, name)?,
         update_is_watched: !is_plain || get(row, 6, name)?,
         where_: condition(collection),
+        is_small: get(row, 9, name)?,
     })
 }
 
@@ -213,7 +216,8 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text,
                  FROM pg_catalog.pg_constraint p, unnest(p.conkey) WITH ORDINALITY k(attnum, n), pg_catalog.pg_attribute a
                  WHERE p.conrelid = c.oid AND p.contype = 'p' AND a.attrelid = c.oid AND a.attnum = k.attnum), '{}'),
        coalesce((SELECT array_agg(f.confrelid) FROM pg_catalog.pg_constraint f
-                 WHERE f.conrelid = c.oid AND f.contype = 'f'), '{}')
+                 WHERE f.conrelid = c.oid AND f.contype = 'f'), '{}'),
+       c.relkind = 'r' AND pg_relation_size(c.oid) < 16 * 1024 * 1024
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = to_regclass($1::text) AND c.relkind IN ('r', 'p', 'v', 'f')";
 

@@ -6,19 +6,16 @@
 //! another spelling: `Found`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use quietus_contract::{Failure, Finding, ReadBack, Target};
-use quietus_core::system::Collection;
 use tokio_postgres::types::ToSql;
 
 use crate::PostgresConnector;
 use crate::failure::{Concerns, Fault};
+use crate::person::{Asked, Seen, by_identity};
 use crate::pool::Lease;
 use crate::step::{self, Act};
 use crate::types::{Table, get, quote};
-
-const STATEMENT_MS: u32 = 30_000;
 
 pub(crate) async fn verify(connector: &PostgresConnector, targets: &[Target]) -> Vec<ReadBack> {
     let mut by_dataset: BTreeMap<&str, Vec<(usize, &Target)>> = BTreeMap::new();
@@ -74,9 +71,7 @@ async fn group(
         match &read {
             Err(fault) if fault.concerns == Concerns::Connection => last = fault.clone(),
             _ => {
-                if lease.script("ROLLBACK").await.is_ok() {
-                    lease.give_back();
-                }
+                lease.roll_back().await;
                 return read;
             }
         }
@@ -94,13 +89,7 @@ async fn in_transaction(
     name: &str,
     wanted: &[(usize, &Target)],
 ) -> Result<BTreeMap<usize, ReadBack>, Fault> {
-    let begin = format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {STATEMENT_MS}; \
-         SET LOCAL row_security = off; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SELECT {}",
-        crate::transaction::CLOCK
-    );
-    let clock = lease.script(&begin).await.map_err(|e| Fault::read(&e, name))?;
-    let at = clock.first().and_then(|us| us.parse::<i64>().ok()).map(|us| us / 1000);
+    let at = lease.begin_read(name).await?;
     let table = connector.seen.table(lease, &connector.manifest, name).await?;
     let mut answers = BTreeMap::new();
     let mut readable: Vec<Wanted<'_>> = Vec::new();
@@ -112,7 +101,10 @@ async fn in_transaction(
     }
     let by_key = by_key(lease, &table, &readable).await?;
     let mut by_identity = match connector.manifest.collection(name) {
-        Some((_, collection)) => by_identity(lease, &table, collection, &readable).await?,
+        Some((_, collection)) => {
+            let asked: Vec<Asked<'_>> = readable.iter().map(Wanted::asked).collect();
+            by_identity(lease, &table, collection, &asked).await?
+        }
         None => Vec::new(),
     };
     by_identity.resize_with(readable.len(), Seen::default);
@@ -155,6 +147,10 @@ impl<'a> Wanted<'a> {
             }
         };
         Ok(Self { index, target, key, held })
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        Asked { identities: &self.target.identities, key: &self.key, is_delete: self.held.is_empty() }
     }
 }
 
@@ -213,103 +209,5 @@ fn count_by_key(table: &Table, columns: &[&str]) -> String {
         same.join(" AND "),
         arrays.join(", "),
         names.join(", ")
-    )
-}
-
-/// What the subject's identity fields showed of one target.
-#[derive(Default)]
-struct Seen {
-    scope: Vec<String>,
-    not_checked: Vec<String>,
-    /// Rows to be deleted that are still there with their key spelt otherwise.
-    lookalikes: u64,
-}
-
-async fn by_identity(
-    lease: &mut Lease,
-    table: &Arc<Table>,
-    collection: &Collection,
-    wanted: &[Wanted<'_>],
-) -> Result<Vec<Seen>, Fault> {
-    let mut seen: Vec<Seen> = wanted.iter().map(|_| Seen::default()).collect();
-    for (column, kind) in identity_columns(collection) {
-        let Some(described) = table.columns.get(column) else { continue };
-        for (one, seen) in wanted.iter().zip(&mut seen) {
-            for identity in one.target.identities.iter().filter(|i| i.kind == kind) {
-                let value = identity.value.reveal();
-                let sql = count_by_identity(table, column, &described.base, described.is_text);
-                let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&value];
-                parameters.extend(one.key.iter().map(|k| k as &(dyn ToSql + Sync)));
-                savepoint(lease, "SAVEPOINT quietus_identity", table).await?;
-                match lease.query(&sql, &parameters).await {
-                    Ok(rows) => {
-                        savepoint(lease, "RELEASE SAVEPOINT quietus_identity", table).await?;
-                        let Some(row) = rows.first() else { continue };
-                        let (all, same): (i64, i64) =
-                            (get(row, 0, &table.shown)?, get(row, 1, &table.shown)?);
-                        seen.scope.push(format!("identity {kind}: {all} rows"));
-                        if one.held.is_empty() {
-                            seen.lookalikes = seen.lookalikes.max(same.unsigned_abs());
-                        }
-                    }
-                    Err(error) => {
-                        let fault = Fault::read(&error, &table.shown);
-                        if fault.concerns == Concerns::Connection {
-                            return Err(fault);
-                        }
-                        savepoint(lease, "ROLLBACK TO SAVEPOINT quietus_identity", table).await?;
-                        seen.not_checked.push(format!("identity {kind} in {column}: {}", fault.failure.code));
-                    }
-                }
-            }
-        }
-    }
-    for seen in &mut seen {
-        if seen.scope.is_empty() && seen.not_checked.is_empty() {
-            seen.not_checked
-                .push("identity fields: none of this subject's identities has a column here".to_owned());
-        }
-    }
-    Ok(seen)
-}
-
-async fn savepoint(lease: &Lease, sql: &str, table: &Table) -> Result<(), Fault> {
-    lease.script(sql).await.map(drop).map_err(|e| Fault::read(&e, &table.shown))
-}
-
-/// Columns that hold an identity, and of which type.
-fn identity_columns(collection: &Collection) -> Vec<(&str, &str)> {
-    let subject = collection.subject.iter().map(|s| (s.column.as_str(), s.kind.as_str()));
-    let fields = collection.fields.iter().filter_map(|f| Some((f.name.as_str(), f.identity.as_deref()?)));
-    let mut columns: Vec<(&str, &str)> = subject.chain(fields).collect();
-    columns.sort_unstable();
-    columns.dedup();
-    columns
-}
-
-/// All rows of the collection with this identity, and those among them whose key is the target's, laxly compared.
-fn count_by_identity(table: &Table, column: &str, base: &str, is_text: bool) -> String {
-    let quoted = quote(column);
-    let same_person = if is_text {
-        format!("t.{quoted} = $1::text OR t.{quoted} = lower($1::text)")
-    } else {
-        format!("t.{quoted} = $1::text::{base}")
-    };
-    let lax = |text: String| format!("regexp_replace(lower(btrim({text})), '^0+(?=[0-9])', '')");
-    let same_key: Vec<String> = table
-        .key
-        .iter()
-        .enumerate()
-        .map(|(i, k)| {
-            format!("{} = {}", lax(format!("t.{}::text", quote(k))), lax(format!("${}::text", i + 2)))
-        })
-        .collect();
-    let from = match &table.where_ {
-        Some(condition) => format!("(SELECT * FROM {} WHERE {condition})", table.name),
-        None => table.name.clone(),
-    };
-    format!(
-        "SELECT count(*), count(*) FILTER (WHERE {}) FROM {from} AS t WHERE {same_person}",
-        same_key.join(" AND ")
     )
 }

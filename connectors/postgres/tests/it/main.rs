@@ -9,6 +9,8 @@
 )]
 
 mod check;
+mod correct;
 mod erase;
+mod loss;
 mod shop;
 mod verify;

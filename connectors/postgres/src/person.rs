@@ -1,0 +1,177 @@
+//! The read-back by the subject's identity fields: what else the collection still holds about this person, and
+//! whether the target is there under another spelling of its key.
+//!
+//! Set-wise: a person with ten thousand rows and five hundred targets among them is read once.
+
+use quietus_contract::Identity;
+use quietus_core::system::Collection;
+use tokio_postgres::types::ToSql;
+
+use crate::failure::{Concerns, Fault};
+use crate::pool::Lease;
+use crate::types::{Column, Table, get, quote};
+
+/// What is asked about one target.
+pub(crate) struct Asked<'a> {
+    pub(crate) identities: &'a [Identity],
+    pub(crate) key: &'a [String],
+    pub(crate) is_delete: bool,
+}
+
+/// What the subject's identity fields showed of one target.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) scope: Vec<String>,
+    pub(crate) not_checked: Vec<String>,
+    /// Rows to be deleted that are still there with their key spelt otherwise.
+    pub(crate) lookalikes: u64,
+}
+
+/// One question: this target (by its place), this identity's value.
+struct Question<'a> {
+    at: usize,
+    value: &'a str,
+    key: &'a [String],
+}
+
+/// One answer per target, in order. A value that the column's type cannot hold is `not_checked`.
+pub(crate) async fn by_identity(
+    lease: &mut Lease,
+    table: &Table,
+    collection: &Collection,
+    asked: &[Asked<'_>],
+) -> Result<Vec<Seen>, Fault> {
+    let mut seen: Vec<Seen> = asked.iter().map(|_| Seen::default()).collect();
+    for (name, kind) in identity_columns(collection) {
+        let Some(column) = table.columns.get(name) else { continue };
+        let is_lax = column.is_text && table.is_small;
+        let mut waiting: Vec<Vec<Question<'_>>> = vec![questions(asked, kind)];
+        while let Some(mut group) = waiting.pop() {
+            if group.is_empty() {
+                continue;
+            }
+            match counts(lease, &count(table, name, column, is_lax), table, &group).await {
+                Ok(counted) => {
+                    for (question, (all, same)) in group.iter().zip(counted) {
+                        let (Some(seen), Some(asked)) = (seen.get_mut(question.at), asked.get(question.at))
+                        else {
+                            continue;
+                        };
+                        seen.scope.push(format!("identity {kind}: {all} rows"));
+                        if asked.is_delete {
+                            seen.lookalikes = seen.lookalikes.max(same);
+                        }
+                        if column.is_text && !is_lax {
+                            seen.not_checked
+                                .push(format!("identity {kind} in {name}: other letter case (large table)"));
+                        }
+                    }
+                }
+                Err(fault) if fault.concerns == Concerns::Connection => return Err(fault),
+                Err(fault) if fault.concerns == Concerns::Row && group.len() > 1 => {
+                    let back = group.split_off(group.len() / 2);
+                    waiting.extend([back, group]);
+                }
+                Err(fault) => {
+                    for question in &group {
+                        if let Some(seen) = seen.get_mut(question.at) {
+                            seen.not_checked
+                                .push(format!("identity {kind} in {name}: {}", fault.failure.code));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    for seen in &mut seen {
+        if seen.scope.is_empty() && seen.not_checked.is_empty() {
+            seen.not_checked
+                .push("identity fields: none of this subject's identities has a column here".to_owned());
+        }
+    }
+    Ok(seen)
+}
+
+fn questions<'a>(asked: &[Asked<'a>], kind: &str) -> Vec<Question<'a>> {
+    let of = |(at, one): (usize, &Asked<'a>)| -> Vec<Question<'a>> {
+        let known = one.identities.iter().filter(|i| i.kind == kind);
+        known.map(|i| Question { at, value: i.value.reveal(), key: one.key }).collect()
+    };
+    asked.iter().enumerate().flat_map(of).collect()
+}
+
+/// (rows with this identity, those among them whose key is the target's, laxly) per question, under a savepoint.
+async fn counts(
+    lease: &mut Lease,
+    sql: &str,
+    table: &Table,
+    group: &[Question<'_>],
+) -> Result<Vec<(u64, u64)>, Fault> {
+    let faulty = |e| Fault::read(&e, &table.shown);
+    let mut arrays: Vec<Vec<&str>> = vec![group.iter().map(|q| q.value).collect()];
+    for i in 0..table.key.len() {
+        arrays.push(group.iter().map(|q| q.key.get(i).map_or("", String::as_str)).collect());
+    }
+    let parameters: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(|a| a as &(dyn ToSql + Sync)).collect();
+    lease.script("SAVEPOINT quietus_identity").await.map_err(faulty)?;
+    match lease.query(sql, &parameters).await {
+        Ok(rows) => {
+            lease.script("RELEASE SAVEPOINT quietus_identity").await.map_err(faulty)?;
+            let count = |row, at| get::<i64>(row, at, &table.shown).map(i64::unsigned_abs);
+            rows.iter().map(|row| Ok((count(row, 0)?, count(row, 1)?))).collect()
+        }
+        Err(error) => {
+            let fault = faulty(error);
+            if fault.concerns != Concerns::Connection {
+                lease.script("ROLLBACK TO SAVEPOINT quietus_identity").await.map_err(faulty)?;
+            }
+            Err(fault)
+        }
+    }
+}
+
+/// Columns that hold an identity, and of which type.
+fn identity_columns(collection: &Collection) -> Vec<(&str, &str)> {
+    let subject = collection.subject.iter().map(|s| (s.column.as_str(), s.kind.as_str()));
+    let fields = collection.fields.iter().filter_map(|f| Some((f.name.as_str(), f.identity.as_deref()?)));
+    let mut columns: Vec<(&str, &str)> = fields.chain(subject).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    columns
+}
+
+/// `$1` the identities' values, `$2…` the keys' columns; one row per element, in order.
+fn count(table: &Table, name: &str, column: &Column, is_lax: bool) -> String {
+    let lax = |text: String| format!("regexp_replace(lower(btrim({text})), '^0+(?=[0-9])', '')");
+    let quoted = quote(name);
+    let person = if is_lax {
+        format!("lower(btrim(t.{quoted}::text)) = lower(p.v)")
+    } else {
+        format!("t.{quoted} = p.v::{}", column.base)
+    };
+    let from = match &table.where_ {
+        Some(condition) => format!("(SELECT * FROM {} WHERE {condition})", table.name),
+        None => table.name.clone(),
+    };
+    let each = |of: &dyn Fn(usize, &String) -> String| -> Vec<String> {
+        table.key.iter().enumerate().map(|(i, k)| of(i, k)).collect()
+    };
+    let spelt = each(&|i, k| format!("{} AS l{i}", lax(format!("t.{}::text", quote(k)))));
+    let names = each(&|i, _| format!("l{i}"));
+    let arrays = each(&|i, _| format!("${}::text[]", i + 2));
+    let raw = each(&|i, _| format!("a{i}"));
+    let same = each(&|i, _| format!("s.l{i} = {}", lax(format!("w.a{i}"))));
+    format!(
+        "WITH seen AS MATERIALIZED (SELECT p.v, {}, count(*) AS c FROM (SELECT DISTINCT v FROM unnest($1::text[]) AS v) AS p \
+         JOIN {from} AS t ON {person} GROUP BY p.v, {}), \
+         per AS MATERIALIZED (SELECT v, sum(c)::int8 AS c FROM seen GROUP BY v) \
+         SELECT coalesce(per.c, 0), coalesce(s.c, 0) \
+         FROM unnest($1::text[], {}) WITH ORDINALITY AS w(v, {}, n) \
+         LEFT JOIN per ON per.v = w.v LEFT JOIN seen AS s ON s.v = w.v AND {} ORDER BY w.n",
+        spelt.join(", "),
+        names.join(", "),
+        arrays.join(", "),
+        raw.join(", "),
+        same.join(" AND ")
+    )
+}
