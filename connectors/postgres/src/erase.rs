@@ -175,6 +175,9 @@ async fn plan(
 
 /// The catalogue's answer; a connection that died while it was idle is replaced once.
 pub(crate) async fn table(connector: &PostgresConnector, name: &str) -> Result<Arc<Table>, Failure> {
+    if let Some(known) = connector.catalogue.known(name) {
+        return Ok(known);
+    }
     let mut last = Fault::lost(name);
     for _ in 0..2 {
         let mut lease = connector.write.lease().await?;

@@ -17,6 +17,10 @@ use crate::config::Connection;
 use crate::failure::Fault;
 use crate::transaction::CLOCK;
 
+/// Of every session: a time without a zone is UTC, row security may not hide rows in silence, and a commit that was
+/// answered is on this server's disk.
+const SETTINGS: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET row_security = off; \
+    SELECT set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'local'), false)";
 /// The longest that a statement which only reads may take.
 const READ_MS: u32 = 30_000;
 /// More distinct statements than this in one session, and all are prepared anew.
@@ -59,11 +63,13 @@ impl Pool {
         let place = self.connection.place();
         let (client, driver) =
             self.connection.settings().connect(NoTls).await.map_err(|e| Fault::connecting(&e, &place))?;
+        let lost = place.clone();
         tokio::spawn(async move {
             if driver.await.is_err() {
-                tracing::debug!(%place, "a PostgreSQL connection was lost");
+                tracing::debug!(place = %lost, "a PostgreSQL connection was lost");
             }
         });
+        client.simple_query(SETTINGS).await.map_err(|e| Fault::connecting(&e, &place))?;
         Ok(Session { client, statements: BTreeMap::new() })
     }
 
@@ -116,8 +122,7 @@ impl Lease {
     /// Opens a read-only transaction with one snapshot; answers the database's clock in milliseconds.
     pub(crate) async fn begin_read(&self, place: &str) -> Result<Option<i64>, Fault> {
         let sql = format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {READ_MS}; \
-             SET LOCAL row_security = off; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SELECT {CLOCK}"
+            "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {READ_MS}; SELECT {CLOCK}"
         );
         let clock = self.script(&sql).await.map_err(|e| Fault::read(&e, place))?;
         Ok(clock.first().and_then(|us| us.parse::<i64>().ok()).map(|us| us / 1000))

@@ -108,7 +108,14 @@ async fn delete(lease: &mut Lease, tables: &Tables, table: &Table, steps: &[&Ste
     if steps.is_empty() {
         return Ok(draft);
     }
-    let removed = ordinals(lease, &statement::delete(table), table, &steps, 0).await?;
+    let exact = match table.key.as_slice() {
+        [column] if table.columns.get(column).is_some_and(|c| c.is_exact) => Some(column),
+        _ => None,
+    };
+    let removed = match exact {
+        Some(column) => exactly(lease, table, column, &steps).await?,
+        None => ordinals(lease, &statement::delete(table), table, &steps, 0).await?,
+    };
     let is_doubtful = |at: usize| table.delete_is_watched || !removed.contains_key(&at);
     let looked_at: Vec<(usize, &Step)> =
         steps.iter().copied().enumerate().filter(|(at, _)| is_doubtful(*at)).collect();
@@ -125,6 +132,35 @@ async fn delete(lease: &mut Lease, tables: &Tables, table: &Table, steps: &[&Ste
         (step.index, outcome)
     }));
     Ok(draft)
+}
+
+/// Deletes by a key whose text is its value: which steps' rows went, and how many.
+async fn exactly(
+    lease: &mut Lease,
+    table: &Table,
+    column: &str,
+    steps: &[&Step],
+) -> Result<BTreeMap<usize, u64>, Fault> {
+    let keys: Vec<&str> = steps.iter().filter_map(|s| s.key.first()).map(String::as_str).collect();
+    let rows = lease.query(&statement::delete_exact(table, column), &[&keys]).await.map_err(fault(table))?;
+    let mut gone: BTreeMap<&str, u64> = BTreeMap::new();
+    for key in rows.first().map_or(Ok(Vec::new()), |row| get::<Vec<&str>>(row, 0, &table.shown))? {
+        *gone.entry(key).or_insert(0) += 1;
+    }
+    let claim = |at: usize, key: &str, gone: &mut BTreeMap<&str, u64>| Some((at, gone.remove(key)?));
+    let mut removed: BTreeMap<usize, u64> =
+        keys.iter().enumerate().filter_map(|(at, key)| claim(at, key, &mut gone)).collect();
+    if !gone.is_empty() {
+        // A locator that spells its key otherwise: `007`, a UUID in capitals.
+        let rows = lease.query(&statement::spell(table, column), &[&keys]).await.map_err(fault(table))?;
+        let spelt = rows.first().map_or(Ok(Vec::new()), |row| get::<Vec<&str>>(row, 0, &table.shown))?;
+        for (at, key) in
+            spelt.into_iter().enumerate().filter(|(at, _)| !removed.contains_key(at)).collect::<Vec<_>>()
+        {
+            removed.extend(claim(at, key, &mut gone));
+        }
+    }
+    Ok(removed)
 }
 
 /// Steps whose row would take rows of another collection of ours with it: those are to be erased by their own

@@ -17,6 +17,24 @@ pub(crate) fn delete(table: &Table) -> String {
     )
 }
 
+/// The same for a key of one exact column, without a join: the keys that went, as the database writes them.
+pub(crate) fn delete_exact(table: &Table, column: &str) -> String {
+    let base = table.columns.get(column).map_or("text", |c| c.base.as_str());
+    let key = format!("{}.{}", table.alias, quote(column));
+    format!(
+        "WITH gone AS (DELETE FROM {} WHERE {key} = ANY ($1::text[]::{base}[]){} RETURNING {key}::text AS k) \
+         SELECT coalesce(array_agg(k), '{{}}') FROM gone",
+        table.name,
+        ours(table)
+    )
+}
+
+/// The keys as the database writes them.
+pub(crate) fn spell(table: &Table, column: &str) -> String {
+    let base = table.columns.get(column).map_or("text", |c| c.base.as_str());
+    format!("SELECT $1::text[]::{base}[]::text[]")
+}
+
 /// `UPDATE … RETURNING` the ordinals and whether every field holds its replacement now. Rows that hold them all
 /// already are left alone.
 pub(crate) fn set(table: &Table, columns: &[&str]) -> String {

@@ -171,12 +171,8 @@ impl Batch<'_> {
         let left = self.deadline.left().ok_or_else(Fault::expired)?;
         let (limit, wait) = (left.as_millis(), left.min(LOCK_WAIT).as_millis().max(1));
         let sql = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; {} SELECT set_config('statement_timeout', '{limit}', true), \
-             set_config('idle_in_transaction_session_timeout', '{limit}', true), \
-             set_config('lock_timeout', '{wait}', true), set_config('TimeZone', 'UTC', true), \
-             set_config('DateStyle', 'ISO, YMD', true), set_config('row_security', 'off', true), \
-             set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'local'), true), \
-             {CLOCK}",
+            "BEGIN ISOLATION LEVEL READ COMMITTED; {} SET LOCAL statement_timeout = {limit}; \
+             SET LOCAL idle_in_transaction_session_timeout = {limit}; SET LOCAL lock_timeout = {wait}; SELECT {CLOCK}",
             if careful { "SET CONSTRAINTS ALL IMMEDIATE;" } else { "" }
         );
         let row = lease.script(&sql).await.map_err(|e| Fault::read(&e, "begin"))?;

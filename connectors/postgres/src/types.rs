@@ -15,6 +15,8 @@ use tokio_postgres::{Error, Row};
 use crate::failure::Fault;
 use crate::pool::Lease;
 
+/// Types whose values have one text each. (`1.50` is the numeric `1.5`, and `bpchar` forgives blanks.)
+const EXACT: [&str; 7] = ["bigint", "integer", "smallint", "uuid", "date", "text", "character varying"];
 /// How long a reading of the catalogue is believed. An error about names or types ends it at once.
 const BELIEVED_FOR: Duration = Duration::from_secs(30);
 
@@ -50,6 +52,8 @@ pub(crate) struct Column {
     pub(crate) full: String,
     /// `S` = text; others forgive outer blanks when cast, so we do not let them in.
     pub(crate) is_text: bool,
+    /// Two values are equal exactly when their texts are.
+    pub(crate) is_exact: bool,
     pub(crate) not_null: bool,
     /// The default's text, when it is the same for every row.
     pub(crate) constant_default: Option<String>,
@@ -78,6 +82,12 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
+    /// The table behind `dataset.collection`, if it was read lately.
+    pub(crate) fn known(&self, name: &str) -> Option<Arc<Table>> {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.get(name).filter(|(read, _)| read.elapsed() < BELIEVED_FOR).map(|(_, table)| Arc::clone(table))
+    }
+
     /// The table behind `dataset.collection`.
     pub(crate) async fn table(
         &self,
@@ -85,11 +95,8 @@ impl Catalogue {
         manifest: &Manifest,
         name: &str,
     ) -> Result<Arc<Table>, Fault> {
-        let known = self.tables.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        if let Some((read, table)) = known
-            && read.elapsed() < BELIEVED_FOR
-        {
-            return Ok(table);
+        if let Some(known) = self.known(name) {
+            return Ok(known);
         }
         let table = Arc::new(read(lease, manifest, name).await?);
         self.tables
@@ -177,8 +184,10 @@ async fn column(lease: &mut Lease, row: &Row, name: &str) -> Result<(String, Col
         }
         None => None,
     };
+    let base: String = get(row, 1, name)?;
     let described = Column {
-        base: get(row, 1, name)?,
+        is_exact: EXACT.contains(&base.as_str()) && get(row, 8, name)?,
+        base,
         full,
         is_text: get(row, 7, name)?,
         not_null: get(row, 3, name)?,
@@ -234,7 +243,8 @@ SELECT a.attname::text,
            SELECT FROM regexp_matches(x.adbin::text, ':(?:funcid|opfuncid) ([0-9]+)', 'g') m
            JOIN pg_catalog.pg_proc p ON p.oid = m[1]::oid WHERE p.provolatile <> 'i'), false),
        a.attgenerated <> '' OR a.attidentity = 'a',
-       t.typcategory = 'S'
+       t.typcategory = 'S',
+       coalesce((SELECT l.collisdeterministic FROM pg_catalog.pg_collation l WHERE l.oid = a.attcollation), true)
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_catalog.pg_attrdef x ON x.adrelid = a.attrelid AND x.adnum = a.attnum
