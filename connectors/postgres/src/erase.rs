@@ -224,21 +224,32 @@ fn rank(connector: &PostgresConnector, steps: &mut [Step], tables: &BTreeMap<Str
     }
 }
 
-/// All steps in batches; what a foreign key refused is tried once more when others have gone.
+/// All steps in batches. What a foreign key refused is tried again as long as others go: rows of one table that
+/// refer to each other across batches, or a cycle of tables.
 async fn run(batch: &Batch<'_>, steps: Vec<Step>, outcomes: &mut Outcomes) {
+    let pace = &batch.connector.pace;
     let mut waiting = steps;
-    for last in [false, true] {
+    for pass in 0.. {
         let mut rest = waiting.as_slice();
         while !rest.is_empty() {
-            let (now, later) = rest.split_at(batch.connector.pace.take(rest));
+            // Those that wait for each other have the best chance together.
+            let size = if pass == 0 { pace.take(rest) } else { rest.len().min(pace.batch_max) };
+            let (now, later) = rest.split_at(size);
             outcomes.extend(batch.carry_out(now).await);
             rest = later;
         }
-        let is_child_left = |outcome: &Outcome| matches!(outcome, Outcome::Failed(f) if f.code == "constraint" && f.may_retry);
-        let removed = outcomes.values().any(|(o, _)| matches!(o, Outcome::Removed(_)));
-        waiting.retain(|s| outcomes.get(&s.index).is_some_and(|(o, _)| is_child_left(o)));
-        if last || !removed || waiting.is_empty() {
+        let before = waiting.len();
+        waiting.retain(|s| outcomes.get(&s.index).is_some_and(|(outcome, _)| waits_for_children(outcome)));
+        if waiting.is_empty() || (pass > 0 && waiting.len() == before) {
+            return;
+        }
+        if !outcomes.values().any(|(outcome, _)| matches!(outcome, Outcome::Removed(_) | Outcome::Changed(_)))
+        {
             return;
         }
     }
+}
+
+fn waits_for_children(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed(f) if f.code == "constraint" && f.may_retry)
 }

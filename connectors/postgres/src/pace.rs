@@ -13,7 +13,7 @@ const FIRST: Duration = Duration::from_millis(2);
 
 #[derive(Debug)]
 pub(crate) struct Pace {
-    batch_max: usize,
+    pub(crate) batch_max: usize,
     /// Nanoseconds per step, by collection.
     cost: Mutex<BTreeMap<String, u64>>,
 }

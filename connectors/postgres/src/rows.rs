@@ -142,11 +142,24 @@ async fn exactly(
     steps: &[&Step],
 ) -> Result<BTreeMap<usize, u64>, Fault> {
     let keys: Vec<&str> = steps.iter().filter_map(|s| s.key.first()).map(String::as_str).collect();
-    let rows = lease.query(&statement::delete_exact(table, column), &[&keys]).await.map_err(fault(table))?;
-    let mut gone: BTreeMap<&str, u64> = BTreeMap::new();
-    for key in rows.first().map_or(Ok(Vec::new()), |row| get::<Vec<&str>>(row, 0, &table.shown))? {
-        *gone.entry(key).or_insert(0) += 1;
+    let is_number = table
+        .columns
+        .get(column)
+        .is_some_and(|c| matches!(c.base.as_str(), "bigint" | "integer" | "smallint"));
+    if is_number && let Ok(numbers) = keys.iter().map(|k| k.parse::<i64>()).collect::<Result<Vec<i64>, _>>() {
+        let sql = statement::delete_numbered(table, column);
+        let rows = lease.query(&sql, &[&numbers]).await.map_err(fault(table))?;
+        let went = rows.first().map_or(Ok(Vec::new()), |row| get::<Vec<i64>>(row, 0, &table.shown))?;
+        let mut gone = counted(went);
+        return Ok(numbers
+            .iter()
+            .enumerate()
+            .filter_map(|(at, key)| Some((at, gone.remove(key)?)))
+            .collect());
     }
+    let rows = lease.query(&statement::delete_exact(table, column), &[&keys]).await.map_err(fault(table))?;
+    let went = rows.first().map_or(Ok(Vec::new()), |row| get::<Vec<&str>>(row, 0, &table.shown))?;
+    let mut gone = counted(went);
     let claim = |at: usize, key: &str, gone: &mut BTreeMap<&str, u64>| Some((at, gone.remove(key)?));
     let mut removed: BTreeMap<usize, u64> =
         keys.iter().enumerate().filter_map(|(at, key)| claim(at, key, &mut gone)).collect();
@@ -161,6 +174,15 @@ async fn exactly(
         }
     }
     Ok(removed)
+}
+
+/// How often each key went: more than once where it is not unique.
+fn counted<K: Ord>(keys: Vec<K>) -> BTreeMap<K, u64> {
+    let mut counts = BTreeMap::new();
+    for key in keys {
+        *counts.entry(key).or_insert(0) += 1;
+    }
+    counts
 }
 
 /// Steps whose row would take rows of another collection of ours with it: those are to be erased by their own

@@ -29,6 +29,18 @@ pub(crate) fn delete_exact(table: &Table, column: &str) -> String {
     )
 }
 
+/// The same for whole numbers, without a text in between: `$1` and the answer are 64-bit whatever the column is.
+pub(crate) fn delete_numbered(table: &Table, column: &str) -> String {
+    let base = table.columns.get(column).map_or("bigint", |c| c.base.as_str());
+    let key = format!("{}.{}", table.alias, quote(column));
+    format!(
+        "WITH gone AS (DELETE FROM {} WHERE {key} = ANY ($1::int8[]::{base}[]){} RETURNING {key}::int8 AS k) \
+         SELECT coalesce(array_agg(k), '{{}}') FROM gone",
+        table.name,
+        ours(table)
+    )
+}
+
 /// The keys as the database writes them.
 pub(crate) fn spell(table: &Table, column: &str) -> String {
     let base = table.columns.get(column).map_or("text", |c| c.base.as_str());
