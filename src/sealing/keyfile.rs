@@ -78,7 +78,9 @@ fn create(path: &Path) -> Result<bool, KeyFileError> {
     let digits = Zeroizing::new(data_encoding::HEXLOWER.encode(tenant.as_slice()) + "\n");
 
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
+    let mut unique = [0u8; 8];
+    aws_lc_rs::rand::fill(&mut unique).map_err(|_| SealError::Crypto)?;
+    name.push(format!(".{}.new", data_encoding::HEXLOWER.encode(&unique)));
     let draft = parent.join(name);
     let written = write_draft(&draft, &digits).map_err(io("write"));
     // Unlike a rename, a link never replaces a key that is already there.
@@ -129,10 +131,17 @@ mod tests {
     fn many_starts_at_once_agree_on_one_key() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tenant.key");
-        let made = create(&path).unwrap();
-        assert!(made && !create(&path).unwrap(), "a key is never replaced");
-        let names: Vec<String> = (0..4).map(|_| name(&Keys::load_or_create(&path).unwrap().0)).collect();
-        assert!(names.windows(2).all(|pair| pair[0] == pair[1]));
+        let starts: Vec<_> = (0..8)
+            .map(|_| {
+                let path = path.clone();
+                std::thread::spawn(move || Keys::load_or_create(&path).unwrap())
+            })
+            .collect();
+        let loaded: Vec<_> = starts.into_iter().map(|start| start.join().unwrap()).collect();
+        assert!(loaded.iter().all(|(keys, _)| name(keys) == name(&loaded[0].0)));
+        assert_eq!(loaded.iter().filter(|(_, made)| *made).count(), 1, "a key is made once");
+        assert!(!create(&path).unwrap(), "and never replaced");
+        assert_eq!(name(&Keys::load(&path).unwrap()), name(&loaded[0].0));
     }
 
     #[test]
