@@ -11,6 +11,8 @@ mod registry;
 mod requests;
 mod run;
 mod systems;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, RwLock};
 

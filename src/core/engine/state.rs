@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::control::Control;
 use crate::identity::{ItemId, SubjectKey};
-use crate::obligation::{Obligation, ObligationId, Stand};
+use crate::obligation::{Cause, Obligation, ObligationId, Stand};
 use crate::request::Request;
 use crate::time::Millis;
 
@@ -154,7 +154,8 @@ fn timer(duty: &Obligation) -> Option<Millis> {
     match duty.stand {
         Stand::Ordered => duty.not_after,
         Stand::Failed if duty.may_retry => duty.not_before,
-        Stand::Blocked if duty.block.is_none() => duty.not_before,
+        // What a sweep made due waits for the next one; a person's request waits for none.
+        Stand::Blocked if duty.block.is_none() && !matches!(duty.cause, Cause::Sweep(_)) => duty.not_before,
         Stand::Owed | Stand::Accepted | Stand::Executed | Stand::Verified | Stand::Blocked => None,
         Stand::Residual | Stand::Refused | Stand::OutOfReach | Stand::Failed => None,
         Stand::Observed | Stand::Withdrawn => None,

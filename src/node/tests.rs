@@ -1,0 +1,209 @@
+//! A node on a real SQLite database: event in → due → row gone → read back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quietus_contract::{Locator, Scalar};
+use quietus_core::record::{Fact, Facts, Origin, Record, Shape, ShapeCopy};
+use quietus_core::request::{RequestKind, RequestState};
+use quietus_core::time::Millis;
+
+use super::*;
+use crate::clock::{Clock, SystemClock};
+use crate::schedule::sweeps;
+
+const POLICY: &str = "policy: shop
+timezone: Europe/Berlin
+events:
+  account_closed: {of: subject, open_ended: true}
+purposes:
+  service: {use: essential.service, basis: contract, ended_by: account_closed}
+  ads: {use: marketing.advertising, basis: consent}
+rules:
+  - {id: contacts, category: user.contact, purpose: service, keep: 30d after recorded}
+  - {id: ads, category: user.contact, purpose: ads, keep: 900d after recorded}
+holds: {cool_down: 0s}
+";
+
+fn manifest(url: &str) -> String {
+    format!(
+        "system: shop-db
+kind: sqlite
+mode: enforce
+connection: {{url: \"{url}\"}}
+datasets:
+  - fides_key: shop
+    name: shop
+    collections:
+      - name: users
+        quietus: {{key: [id], subject: {{column: id, type: customer_id}}, recorded_at: created}}
+        fields:
+          - {{name: id, data_categories: [user.unique_id], fides_meta: {{primary_key: true}}}}
+          - {{name: email, data_categories: [user.contact.email]}}
+          - {{name: created}}
+"
+    )
+}
+
+struct World {
+    node: Arc<Node>,
+    running: Option<Running>,
+    db: rusqlite::Connection,
+    dir: tempfile::TempDir,
+}
+
+async fn world() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shop.db");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT, created TEXT)").unwrap();
+    let (node, running) = open(dir.path()).await;
+    node.store_policy("shop.yaml", POLICY.as_bytes(), None).await.unwrap();
+    node.publish_policy("shop", None).await.unwrap();
+    let load = |path: &str| Err(format!("no file {path}"));
+    let manifest = manifest(&format!("sqlite://{}", path.display()));
+    node.put_system("shop.system.yaml", manifest.as_bytes(), &load, None).await.unwrap();
+    World { node, running: Some(running), db, dir }
+}
+
+async fn open(dir: &std::path::Path) -> (Arc<Node>, Running) {
+    let (keys, _) = Keys::load_or_create(&dir.join("tenant.key")).unwrap();
+    let options = NodeOptions { settle_ms: 0, ..NodeOptions::at(dir.join("data")) };
+    let node = Node::open(options, keys, Arc::new(SystemClock::new())).await.unwrap();
+    let running = node.start().await.unwrap();
+    (node, running)
+}
+
+impl World {
+    async fn customer(&self, id: i64, days_ago: i64, purposes: &[&str]) -> quietus_core::identity::ItemId {
+        let (kind, name) = ("customer_id", id.to_string());
+        self.db.execute("INSERT INTO users VALUES (?1, ?2, 'x')", (id, format!("u{id}@example.org"))).unwrap();
+        let keys = &self.node.keys;
+        let subject = keys.subject_key(kind, &name);
+        let item = keys.item_key(&format!("user-{id}"));
+        let locator = Locator::from([("id".to_owned(), Scalar::Integer(id))]);
+        let cell = keys.seal_locator(&subject, &item, "shop-db", "shop.users", &locator).unwrap();
+        let now = self.node.clock.now();
+        let mut facts = Facts {
+            source: "http".into(),
+            shapes: vec![Shape {
+                categories: vec!["user.contact.email".into()],
+                purposes: purposes.iter().map(|p| (*p).to_owned()).collect(),
+                copies: vec![ShapeCopy { system: "shop-db".into(), dataset: "shop.users".into(), ..ShapeCopy::default() }],
+                ..Shape::default()
+            }],
+            ..Facts::default()
+        };
+        facts.push(&Fact {
+            subject,
+            item,
+            start: Some(now.plus(-days_ago * Millis::DAY)),
+            shape: 0,
+            origin: Origin::Event,
+            source_time: now,
+            process: None,
+            event_id: [0; 8],
+            cells: vec![cell],
+            identity: Some(keys.seal_identity(&subject, kind, &name).unwrap()),
+        });
+        let partition = self.node.partition_of(subject).index();
+        let offset = self.node.append(partition, vec![Record::Facts(facts)], None).await.unwrap();
+        self.node.has_applied(partition, offset).await;
+        quietus_core::identity::ItemId { subject, item }
+    }
+
+    fn rows(&self) -> i64 {
+        self.db.query_row("SELECT count(*) FROM users", [], |r| r.get(0)).unwrap()
+    }
+
+    async fn sweep(&self) -> sweeps::SweepView {
+        let id = sweeps::start(&self.node, None).await.unwrap();
+        for _ in 0..400 {
+            let view = sweeps::view(&self.node, &id).unwrap();
+            if view.state != "running" {
+                assert!(view.report.adds_up(), "{view:?}");
+                return view;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("the sweep does not come to rest: {:?}", sweeps::view(&self.node, &id));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_is_erased_and_verified_and_the_rest_stays() {
+    let w = world().await;
+    w.customer(1, 40, &["service"]).await;
+    w.customer(2, 10, &["service"]).await;
+    w.customer(3, 40, &["service", "ads"]).await;
+    let view = w.sweep().await;
+    assert_eq!((view.report.due, view.report.erased, view.report.verified), (1, 1, 1), "{view:?}");
+    assert_eq!(w.rows(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_keeps_it_and_its_release_lets_it_go() {
+    let w = world().await;
+    let item = w.customer(1, 40, &["service"]).await;
+    let scope = quietus_core::hold::Scope { subjects: [item.subject.0].into(), ..Default::default() };
+    let order = HoldOrder {
+        matter: "m".into(),
+        authority: "court".into(),
+        reference: None,
+        owner: "legal".into(),
+        reason: "suit".into(),
+        scope,
+        review: "2030-01-01".into(),
+        confidential: false,
+        allow: vec![],
+        by: None,
+    };
+    let (hold, standing) = w.node.place_hold(order, Duration::from_secs(5)).await.unwrap();
+    assert!(hold.effective.is_some(), "{standing:?}");
+    assert_eq!((standing.items, standing.copies), (1, 1));
+    let view = w.sweep().await;
+    assert_eq!((view.report.due, view.report.held, w.rows()), (1, 1, 1));
+    w.node.release_hold(&hold.id, None, None).await.unwrap();
+    let view = w.sweep().await;
+    assert_eq!((view.report.erased, view.report.verified, w.rows()), (1, 1, 0), "{view:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_ends_consent_and_is_carried_out_at_once() {
+    let w = world().await;
+    let item = w.customer(1, 2, &["ads"]).await;
+    let order = RequestOrder {
+        kind: RequestKind::Erase,
+        subject: item.subject,
+        identity: None,
+        grounds: None,
+        purposes: vec![],
+        regime: None,
+        on_behalf_of: None,
+        by: None,
+    };
+    let (request, _) = w.node.receive_request(order).await.unwrap();
+    for _ in 0..400 {
+        if w.node.request(&request.id).unwrap().1 == RequestState::Fulfilled {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let (request, state) = w.node.request(&request.id).unwrap();
+    assert_eq!((state, w.rows()), (RequestState::Fulfilled, 0), "{request:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_changes_nothing() {
+    let mut w = world().await;
+    for id in 1..20 {
+        w.customer(id, if id % 2 == 0 { 40 } else { 3 }, &["service"]).await;
+    }
+    w.sweep().await;
+    let digest = w.node.state_digest();
+    w.running.take().unwrap().stop().await.unwrap();
+    drop(w.node);
+    let (node, _running) = open(w.dir.path()).await;
+    assert_eq!(node.state_digest(), digest);
+    assert_eq!(w.db.query_row("SELECT count(*) FROM users", [], |r| r.get::<_, i64>(0)).unwrap(), 10);
+}
