@@ -28,13 +28,16 @@ pub struct Used {
 /// every pair that no rule covers is named.
 pub fn check(file: &str, policy: &Policy, used: Option<&[Used]>) -> Vec<Diagnostic> {
     let mut found = Diagnostics::new(file);
-    let maxima = combinations(policy, |rule| rule.keep.is_some());
-    if maxima.len() > MAX_COMBINATIONS {
-        let detail =
-            format!("the rules stand for {} combinations, more than {MAX_COMBINATIONS}", maxima.len());
-        found.error((1, 1), detail, "leave out selectors that make no difference");
+    if let Some(beyond) = too_many(policy) {
+        let detail = format!("the rules stand for more than {MAX_COMBINATIONS} combinations");
+        found.error(
+            (beyond.line, beyond.column),
+            detail,
+            "name a parent category, or leave out selectors that make no difference",
+        );
         return found.into_vec();
     }
+    let maxima = combinations(policy, |rule| rule.keep.is_some());
     for overlap in overlaps(policy, &maxima) {
         report(policy, &overlap, used, &mut found);
     }
@@ -47,6 +50,15 @@ pub fn check(file: &str, policy: &Policy, used: Option<&[Used]>) -> Vec<Diagnost
     let mut all = found.into_vec();
     all.dedup();
     all
+}
+
+/// The rule with which there are more combinations than can be compared with each other.
+pub(super) fn too_many(policy: &Policy) -> Option<&Rule> {
+    let mut count = 0_usize;
+    policy.rules.iter().find(|rule| {
+        count = count.saturating_add(Scope::count(&rule.selectors));
+        count > MAX_COMBINATIONS
+    })
 }
 
 fn report(policy: &Policy, overlap: &Overlap<'_>, used: Option<&[Used]>, found: &mut Diagnostics) {

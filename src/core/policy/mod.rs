@@ -22,6 +22,7 @@ pub mod shape;
 pub mod span;
 pub mod start;
 pub mod taxonomy;
+pub mod used;
 
 pub use bound::{Bound, bound};
 pub use calendar::Calendar;
@@ -36,6 +37,7 @@ pub use purpose::NAMELESS;
 pub use shape::{Dates, PartDate, ShapeRules};
 pub use start::Starts;
 pub use taxonomy::Taxonomy;
+pub use used::used;
 
 #[cfg(test)]
 mod tests;

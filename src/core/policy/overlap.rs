@@ -81,6 +81,9 @@ fn jurisdictions<'a>(policy: &'a Policy, one: Selector<'a>, other: Selector<'a>)
     shared.into_iter().map(Some).collect()
 }
 
+/// Nobody reads further.
+const MAX_FOUND: usize = 200;
+
 /// Two combinations of different rules that speak for the same and do not agree, nor lie one within the other.
 pub(super) struct Overlap<'a> {
     pub one: Combination<'a>,
@@ -92,7 +95,12 @@ pub(super) struct Overlap<'a> {
 pub(super) fn overlaps<'a>(policy: &'a Policy, all: &[Combination<'a>]) -> Vec<Overlap<'a>> {
     let mut found = Vec::new();
     for (n, one) in all.iter().enumerate() {
+        // Looked for once it is needed: most rules overlap with none.
+        let mut inside: Option<Vec<&Combination<'_>>> = None;
         for other in all.get(n.saturating_add(1)..).unwrap_or_default() {
+            if found.len() >= MAX_FOUND {
+                return found;
+            }
             if agree(one.rule, other.rule) {
                 continue;
             }
@@ -102,14 +110,15 @@ pub(super) fn overlaps<'a>(policy: &'a Policy, all: &[Combination<'a>]) -> Vec<O
             {
                 continue;
             }
+            let inside = inside.get_or_insert_with(|| {
+                all.iter().filter(|third| strictly(policy, &third.scope, &one.scope)).collect()
+            });
             for shared in shared {
                 // Equal scopes nest both ways: no rule can stand between them.
-                let between = |third: &Combination<'_>| {
-                    shared.within(policy, &third.scope)
-                        && strictly(policy, &third.scope, &one.scope)
-                        && strictly(policy, &third.scope, &other.scope)
+                let between = |third: &&Combination<'_>| {
+                    shared.within(policy, &third.scope) && strictly(policy, &third.scope, &other.scope)
                 };
-                if !all.iter().any(between) {
+                if !inside.iter().any(between) {
                     found.push(Overlap { one: *one, other: *other, shared });
                 }
             }

@@ -50,6 +50,13 @@ impl<'a> Scope<'a> {
         scopes
     }
 
+    /// How many combinations a rule stands for.
+    pub fn count(selectors: &Selectors) -> usize {
+        let Selectors { category, purpose, jurisdiction, system, service, controller } = selectors;
+        let lists = [category, purpose, jurisdiction, system, service, controller];
+        lists.iter().fold(1, |product: usize, list| product.saturating_mul(list.len().max(1)))
+    }
+
     /// True where this scope speaks for that point.
     pub fn matches(&self, policy: &Policy, point: &Point<'_>) -> bool {
         let same = |mine: Option<&str>, theirs: Option<&str>| mine.is_none() || mine == theirs;

@@ -73,8 +73,12 @@ impl Taxonomy {
 
     /// True where `selector` names `key` or one of its parents, in either spelling, by whole dot segments.
     pub fn covers(&self, selector: &str, key: &str) -> bool {
+        let respelt = |from: &str, to: &str| {
+            let rest = tail(from, selector).and_then(|kept| key.strip_prefix(to)?.strip_prefix(kept));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
         tail(selector, key).is_some()
-            || self.spellings(selector).iter().any(|spelling| tail(spelling, key).is_some())
+            || self.successors.iter().any(|(old, new)| respelt(old, new) || respelt(new, old))
     }
 
     /// True for a category of Fideslang, in either spelling.

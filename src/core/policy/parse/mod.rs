@@ -101,5 +101,10 @@ pub fn parse_node(node: &Node, taxonomy: &Taxonomy, found: &mut Diagnostics) -> 
     }
     policy.rules = rule::rules(rules.get(..MAX_RULES).unwrap_or(rules), &names, found);
     top.finish(found);
+    // Whoever judges by this policy takes the combinations apart: a flood of them is refused where it is read.
+    if super::check::too_many(&policy).is_some() {
+        found.extend(super::check(found.file(), &policy, None));
+        policy.rules.clear();
+    }
     Some(policy)
 }

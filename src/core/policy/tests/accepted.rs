@@ -5,7 +5,7 @@ use crate::policy::{EndsOn, Keep, Period, Span, Start};
 use crate::time::Millis;
 use crate::verdict::Action;
 
-const SHIPPED: &[(&str, &str)] = &[
+pub const SHIPPED: &[(&str, &str)] = &[
     ("leansocket", include_str!("../../../../deploy/policies/leansocket.yaml")),
     ("bank-de", include_str!("../../../../deploy/policies/bank-de.yaml")),
     ("hr-us", include_str!("../../../../deploy/policies/hr-us.yaml")),

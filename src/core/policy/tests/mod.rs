@@ -6,6 +6,7 @@ mod given;
 mod refused;
 mod requests;
 mod shapes;
+mod shipped;
 mod verdicts;
 
 use crate::document::{Diagnostic, Severity};

@@ -188,3 +188,13 @@ fn with_datasets_only_what_they_use_is_an_error() {
                 && d.severity == Severity::Warning)
     );
 }
+
+#[test]
+fn a_flood_of_combinations_is_refused_before_it_is_taken_apart() {
+    let many: Vec<String> = (0..300).map(|n| format!("s{n}")).collect();
+    let list = many.join(", ");
+    let rule = format!("rules:\n  - {{id: r, system: [{list}], service: [{list}], controller: [{list}], keep: 1d after closed}}");
+    let (policy, found) = parse("p.yaml", with(&rule).as_bytes(), Taxonomy::bundled());
+    assert!(found.iter().any(|d| d.severity == Severity::Error && d.detail.contains("combinations")), "{found:?}");
+    assert!(policy.unwrap().rules.is_empty());
+}
