@@ -98,6 +98,11 @@ impl Node {
     }
 }
 
+/// What a plain scalar of this text would be: for settings that come from elsewhere than a file.
+pub(crate) fn scalar(text: &str) -> Node {
+    Node { value: scalar::plain(text), line: 1, column: 1, plain: Some(text.into()) }
+}
+
 /// The canonical form: what the same file written as JSON would hold. A number that JSON cannot hold exactly
 /// (beyond 64 bits, `.inf`, `.nan`) stays the text it was.
 pub fn to_json(node: &Node) -> serde_json::Value {

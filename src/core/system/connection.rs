@@ -35,7 +35,8 @@ const KNOWN: [&str; 26] = [
     "header",
     "mechanism",
 ];
-const SECRET: [&str; 7] = ["password", "secret", "token", "secret_key", "passphrase", "key", "header"];
+const SECRET: [&str; 8] =
+    ["tenant_key", "password", "secret", "token", "secret_key", "passphrase", "key", "header"];
 
 pub(super) fn read(entries: &[(Key, Node)], kind: &str, found: &mut Diagnostics) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
@@ -90,7 +91,8 @@ fn is_variable(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-fn check(name: &str, value: &str, node: &Node, found: &mut Diagnostics) {
+/// Refuses a secret that stands in the file itself; `name` says what kind of setting it is.
+pub fn check(name: &str, value: &str, node: &Node, found: &mut Diagnostics) {
     let refs = match references(value) {
         Ok(refs) => refs,
         Err(fix) => return found.error(node, format!("`{name}` holds a reference that cannot be read"), fix),

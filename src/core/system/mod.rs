@@ -18,6 +18,7 @@ mod read_manifest;
 mod references;
 mod window;
 
+pub(crate) use connection::check as check_secret;
 pub use connection::references as secret_references;
 pub use dataset::*;
 pub use manifest::*;
