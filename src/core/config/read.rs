@@ -261,7 +261,7 @@ impl Reader<'_, '_> {
 
     /// A list; a variable or a flag may write it with commas.
     fn list(&mut self, f: &mut Fields, key: &'static str) -> Option<Vec<String>> {
-        f.node().get(key).filter(|n| !n.is_null())?;
+        f.take(key)?;
         let words = f.one_or_many(key, self.found);
         Some(match self.layer {
             Layer::File(_) => words,

@@ -140,7 +140,7 @@ fn own_keys(fields: &mut Fields, out: &mut Manifest, node: &Node, found: &mut Di
         let known = KINDS.contains(&out.kind.as_str());
         if let Some(at) = at.filter(|_| known && !kinds.contains(&out.kind.as_str())) {
             let fix = format!("remove it, or write `kind: {key}`");
-            found.error(at, format!("`{key}` means nothing to a `{}` system", out.kind), fix);
+            found.warning(at, format!("`{key}` means nothing to a `{}` system", out.kind), fix);
         }
         if kinds.contains(&out.kind.as_str()) && at.is_none() {
             found.error(node, format!("a `{}` system needs `{key}`", out.kind), format!("add `{key}:`"));

@@ -1,5 +1,6 @@
 mod datasets;
 mod properties;
+mod schemas;
 mod systems;
 mod wrong_manifests;
 
@@ -117,6 +118,15 @@ fn a_full_manifest_is_read() {
     assert_eq!((orders.on_due, orders.purposes.as_slice()), (OnDue::Columns, &["service".to_owned()][..]));
     let order: Vec<_> = children_first(dataset).unwrap().iter().map(|c| c.name.as_str()).collect();
     assert_eq!(order, ["orders", "users"]);
+}
+
+#[test]
+fn keys_of_another_kind_are_a_warning() {
+    let (m, found) = manifest("system: a\nkind: memory\nfiles: [{path: x, match: {id: customer_id}}]\n");
+    let said: Vec<_> = found.iter().map(ToString::to_string).collect();
+    let wanted = "dir/s.yaml:3:8: warning: `files` means nothing to a `memory` system; \
+                  remove it, or write `kind: files`";
+    assert_eq!((said, m.unwrap().files.len()), (vec![wanted.to_owned()], 1));
 }
 
 #[test]

@@ -102,10 +102,6 @@ const WRONG: &[(&str, &str)] = &[
     ),
     ("system: a\nkind: memory\nhttp: {}\n", "3:7: `http` needs `identity`; add `identity:`"),
     (
-        "system: a\nkind: memory\nfiles: []\n",
-        "3:8: `files` means nothing to a `memory` system; remove it, or write `kind: files`",
-    ),
-    (
         "system: a\nkind: files\nconnection: {url: \"file:///x\"}\nfiles: [{path: ../x, match: {id: customer_id}}]\n",
         "4:16: a path must stay below the connection's folder; write it relative, without `..`",
     ),
