@@ -197,13 +197,15 @@ impl Reader<'_, '_> {
         let personal =
             collection.leaves().iter().any(|(_, f)| f.categories.iter().any(|c| !c.starts_with("system")));
         if personal && collection.key.is_empty() {
+            let detail = format!("the collection `{name}` has personal data and no key");
             let fix =
                 "mark its key with `fides_meta: {primary_key: true}`, or add `quietus: {key: [COLUMN]}`";
-            self.found.error(
-                draft.node,
-                format!("the collection `{name}` has personal data and no key"),
-                fix,
-            );
+            // Fides does without; what speaks to us must let us name its rows.
+            if draft.node.get("quietus").is_some() {
+                self.found.error(draft.node, detail, fix);
+            } else {
+                self.found.warning(draft.node, format!("{detail}: nothing in it can be erased"), fix);
+            }
         }
         if personal && collection.subject.is_none() {
             let fix = "add `quietus: {subject: {column: COLUMN, type: IDENTITY_TYPE}}`";

@@ -1,7 +1,11 @@
 //! Who points at whom: Fides' references and ours → foreign keys of the child.
 //!
 //! Fides' `direction` says which way a search runs, not which side holds the key; the child is the side whose field
-//! is not its collection's whole key. Rejected: trusting the direction, which would delete parents first.
+//! is not its collection's whole key. Where neither is a key it may be a mere join (two tables with an e-mail
+//! address): it counts as a foreign key as long as it closes no circle. Rejected: trusting the direction, which would
+//! delete parents first.
+
+use std::collections::BTreeSet;
 
 use super::dataset::{Collection, Reference};
 use super::read_dataset::Draft;
@@ -31,13 +35,23 @@ pub(super) fn fides<'a>(node: &'a Node, column: &str, found: &mut Diagnostics) -
 pub(super) fn resolve(dataset: &str, drafts: &mut [Draft], found: &mut Diagnostics) {
     let known: Vec<Collection> = drafts.iter().map(|d| d.collection.clone()).collect();
     let mut resolved: Vec<(String, Reference)> = Vec::new();
+    let mut joins: Vec<(String, Reference)> = Vec::new();
     for draft in drafts.iter() {
         let own = &draft.collection;
         for reference in draft.fides.iter().filter(|r| r.dataset == dataset) {
-            resolved.extend(from_fides(reference, own, &known, found));
+            match from_fides(reference, own, &known, found) {
+                Some((edge, true)) => resolved.push(edge),
+                Some((edge, false)) => joins.push(edge),
+                None => {}
+            }
         }
         for (reference, node) in &draft.own {
             resolved.extend(from_own(reference, node, own, &known, found));
+        }
+    }
+    for (child, reference) in joins {
+        if !leads_to(&resolved, &reference.collection, &child) {
+            resolved.push((child, reference));
         }
     }
     for draft in drafts.iter_mut() {
@@ -53,12 +67,29 @@ pub(super) fn resolve(dataset: &str, drafts: &mut [Draft], found: &mut Diagnosti
     }
 }
 
+/// Can one come from `from` to `to` by following references from child to parent?
+fn leads_to(edges: &[(String, Reference)], from: &str, to: &str) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(name) = open.pop() {
+        if name == to {
+            return true;
+        }
+        if seen.insert(name) {
+            let next = edges.iter().filter(|(child, _)| child == name);
+            open.extend(next.map(|(_, reference)| reference.collection.as_str()));
+        }
+    }
+    false
+}
+
+/// The child's name and its reference; false = perhaps a mere join.
 fn from_fides(
     reference: &FidesReference,
     own: &Collection,
     known: &[Collection],
     found: &mut Diagnostics,
-) -> Option<(String, Reference)> {
+) -> Option<((String, Reference), bool)> {
     let at = reference.node.get("field").unwrap_or(reference.node);
     let split = known.iter().filter_map(|c| {
         let column = reference.field.strip_prefix(c.name.as_str())?.strip_prefix('.')?;
@@ -75,20 +106,21 @@ fn from_fides(
         return None;
     }
     let is_key = |c: &Collection, column: &str| c.key.iter().map(String::as_str).eq([column]);
-    if is_key(own, &reference.column) && !is_key(target, column) && !target.key.is_empty() {
+    let in_key = target.key.iter().any(|k| k == column);
+    if is_key(own, &reference.column) && !in_key && !target.key.is_empty() {
         let turned = Reference {
             columns: vec![column.to_owned()],
             collection: own.name.clone(),
             to: vec![reference.column.clone()],
         };
-        return Some((target.name.clone(), turned));
+        return Some(((target.name.clone(), turned), true));
     }
     let straight = Reference {
         columns: vec![reference.column.clone()],
         collection: target.name.clone(),
         to: vec![column.to_owned()],
     };
-    Some((own.name.clone(), straight))
+    Some(((own.name.clone(), straight), in_key))
 }
 
 fn from_own(

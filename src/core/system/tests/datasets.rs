@@ -26,7 +26,7 @@ const WRONG_COLLECTIONS: &[(&str, &str)] = &[
         "4:34: `data_categorys` is no key of a field; did you mean `data_categories`?",
     ),
     (
-        "- {name: a, fields: [{name: x, data_categories: [user.name]}]}",
+        "- {name: a, quietus: {}, fields: [{name: x, data_categories: [user.name]}]}",
         "4:5: the collection `a` has personal data and no key; mark its key with `fides_meta: {primary_key: true}`, or add `quietus: {key: [COLUMN]}`",
     ),
     (
@@ -174,4 +174,37 @@ fn a_reference_written_on_the_parent_is_turned_round() {
     assert_eq!(errors(&found), Vec::<String>::new());
     let order: Vec<_> = children_first(&datasets[0]).unwrap().iter().map(|c| c.name.as_str()).collect();
     assert_eq!(order, ["orders", "users"]);
+}
+
+#[test]
+fn a_join_is_a_foreign_key_as_long_as_it_closes_no_circle() {
+    let text = "\
+fides_key: d
+collections:
+- name: a
+  fields:
+  - {name: id, fides_meta: {primary_key: true}}
+  - {name: email, fides_meta: {references: [{dataset: d, field: b.email, direction: to}]}}
+- name: b
+  fields:
+  - {name: id, fides_meta: {primary_key: true}}
+  - {name: email, fides_meta: {references: [{dataset: d, field: a.email, direction: from}]}}
+";
+    let (datasets, found) = parse_dataset("d.yaml", text.as_bytes(), &known);
+    assert_eq!(errors(&found), Vec::<String>::new());
+    let order: Vec<_> = children_first(&datasets[0]).unwrap().iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(order, ["a", "b"]);
+}
+
+#[test]
+fn a_collection_of_fides_without_a_key_is_a_warning() {
+    let text = "fides_key: d\ncollections: [{name: visit, fields: [{name: email, data_categories: [user.contact.email], fides_meta: {identity: email}}]}]\n";
+    let (datasets, found) = parse_dataset("d.yaml", text.as_bytes(), &known);
+    assert_eq!((datasets.len(), errors(&found)), (1, vec![]));
+    assert!(
+        found[0]
+            .to_string()
+            .starts_with("d.yaml:2:15: warning: the collection `visit` has personal data and no key"),
+        "{found:?}"
+    );
 }
