@@ -123,6 +123,11 @@ impl Diagnostics {
         self.errors
     }
 
+    /// Further errors are only counted.
+    pub fn is_full(&self) -> bool {
+        self.errors > Self::MAX
+    }
+
     /// In the order of the lines; other files' findings after this file's.
     pub fn into_vec(self) -> Vec<Diagnostic> {
         let Self { file, mut list, .. } = self;

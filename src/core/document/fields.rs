@@ -208,6 +208,9 @@ impl<'a> Fields<'a> {
     /// Every key that nobody asked for is an error naming the nearest known one.
     pub fn finish(self, found: &mut Diagnostics) {
         for (key, _) in self.entries {
+            if found.is_full() {
+                return;
+            }
             if !self.known.contains(&key.text.as_str()) {
                 let fix = choose(&key.text, self.known.iter().copied());
                 found.error(key, format!("`{}` is no key of {}", clip(&key.text), self.what), fix);
@@ -219,6 +222,9 @@ impl<'a> Fields<'a> {
     /// other passes.
     pub fn finish_foreign(self, found: &mut Diagnostics) {
         for (key, _) in self.entries {
+            if found.is_full() {
+                return;
+            }
             let near = nearest(&key.text, self.known.iter().copied()).filter(|n| *n != key.text);
             if let Some(near) = near.filter(|_| !self.known.contains(&key.text.as_str())) {
                 let detail = format!("`{}` is no key of {}", clip(&key.text), self.what);
@@ -273,10 +279,13 @@ pub fn duration(text: &str) -> Result<i64, String> {
 
 /// The remedy for a word outside a closed list: the nearest, else the list.
 pub(crate) fn choose<'c>(word: &str, known: impl Iterator<Item = &'c str> + Clone) -> String {
-    match nearest(word, known.clone()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("known: {}", known.collect::<Vec<_>>().join(", ")),
+    // A list that nobody would read to its end helps nobody.
+    const SHOWN: usize = 40;
+    if let Some(near) = nearest(word, known.clone()) {
+        return format!("did you mean `{near}`?");
     }
+    let more = if known.clone().nth(SHOWN).is_some() { ", …" } else { "" };
+    format!("known: {}{more}", known.take(SHOWN).collect::<Vec<_>>().join(", "))
 }
 
 /// A scalar for a message, cut short.

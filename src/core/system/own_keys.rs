@@ -25,7 +25,11 @@ pub(super) fn read<'a>(mut own: Fields<'a>, draft: &mut Draft<'a>, found: &mut D
     collection.on_due = own.word("on_due", &words, found).unwrap_or_default();
     let words = [("redact", Joint::Redact), ("keep", Joint::Keep), ("erase", Joint::Erase)];
     collection.joint = own.word("joint", &words, found);
-    for node in own.list("references", found) {
+    let references = own.list("references", found);
+    if let Some(first) = references.get(MOST) {
+        found.error(first, format!("more than {MOST} references of one collection"), "remove the surplus");
+    }
+    for node in references.iter().take(MOST) {
         draft.own.extend(reference(node, &draft.collection, found).map(|r| (r, node)));
     }
     own.finish(found);
@@ -59,10 +63,17 @@ fn reference(node: &Node, collection: &Collection, found: &mut Diagnostics) -> O
     Some(Reference { columns, collection: target?, to })
 }
 
+/// No key has more columns, no table more foreign keys.
+const MOST: usize = 64;
+
 fn columns(node: &Node, collection: &Collection, found: &mut Diagnostics) -> Vec<String> {
     match node.as_list() {
         Some([]) => {
             found.error(node, "no column is named here", "name at least one");
+            Vec::new()
+        }
+        Some(list) if list.len() > MOST => {
+            found.error(node, format!("more than {MOST} columns"), "name the key's columns only");
             Vec::new()
         }
         Some(list) => list.iter().filter_map(|n| column(n, collection, found)).collect(),
@@ -91,4 +102,21 @@ pub(super) fn column(node: &Node, collection: &Collection, found: &mut Diagnosti
         return None;
     }
     Some(name.to_owned())
+}
+
+pub(super) fn no_field(
+    at: &Node,
+    shown: String,
+    name: &str,
+    collection: &Collection,
+    found: &mut Diagnostics,
+) {
+    // Looking for the nearest among thousands, thousands of times, is work that nobody would read.
+    let fix = if found.is_full() {
+        "write a field's name".to_owned()
+    } else {
+        let leaves = collection.leaves();
+        choose(name, leaves.iter().map(|(path, _)| path.as_str()).take(500))
+    };
+    found.error(at, format!("{shown} is no field of the collection `{}`", collection.name), fix);
 }

@@ -5,11 +5,11 @@
 //! address): it counts as a foreign key as long as it closes no circle. Rejected: trusting the direction, which would
 //! delete parents first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::dataset::{Collection, Reference};
 use super::read_dataset::Draft;
-use crate::document::{Diagnostics, Fields, Node, choose};
+use crate::document::{At, Diagnostics, Fields, Node, choose};
 
 /// `fides_meta.references[]` of one field, not yet resolved.
 #[derive(Debug)]
@@ -49,8 +49,18 @@ pub(super) fn resolve(dataset: &str, drafts: &mut [Draft], found: &mut Diagnosti
             resolved.extend(from_own(reference, node, own, &known, found));
         }
     }
+    if resolved.len() + joins.len() > MOST {
+        let at = drafts.first().map_or(At { line: 1, column: 1 }, |d| d.node.into());
+        found.error(at, format!("more than {MOST} references in one dataset"), "split the dataset");
+        return;
+    }
+    let mut parents: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (child, reference) in &resolved {
+        parents.entry(child.clone()).or_default().push(reference.collection.clone());
+    }
     for (child, reference) in joins {
-        if !leads_to(&resolved, &reference.collection, &child) {
+        if !leads_to(&parents, &reference.collection, &child) {
+            parents.entry(child.clone()).or_default().push(reference.collection.clone());
             resolved.push((child, reference));
         }
     }
@@ -67,8 +77,11 @@ pub(super) fn resolve(dataset: &str, drafts: &mut [Draft], found: &mut Diagnosti
     }
 }
 
-/// Can one come from `from` to `to` by following references from child to parent?
-fn leads_to(edges: &[(String, Reference)], from: &str, to: &str) -> bool {
+/// More than any schema has: following them all may take the square of it.
+const MOST: usize = 10_000;
+
+/// Can one come from `from` to `to` by going from child to parent?
+fn leads_to(parents: &BTreeMap<String, Vec<String>>, from: &str, to: &str) -> bool {
     let mut seen = BTreeSet::new();
     let mut open = vec![from];
     while let Some(name) = open.pop() {
@@ -76,8 +89,7 @@ fn leads_to(edges: &[(String, Reference)], from: &str, to: &str) -> bool {
             return true;
         }
         if seen.insert(name) {
-            let next = edges.iter().filter(|(child, _)| child == name);
-            open.extend(next.map(|(_, reference)| reference.collection.as_str()));
+            open.extend(parents.get(name).into_iter().flatten().map(String::as_str));
         }
     }
     false
@@ -167,7 +179,5 @@ fn erase_after(dataset: &str, draft: &Draft, known: &[Collection], found: &mut D
 }
 
 fn unknown_column(at: &Node, column: &str, target: &Collection, found: &mut Diagnostics) {
-    let leaves = target.leaves();
-    let fix = choose(column, leaves.iter().map(|(path, _)| path.as_str()));
-    found.error(at, format!("`{column}` is no field of the collection `{}`", target.name), fix);
+    super::own_keys::no_field(at, format!("`{column}`"), column, target, found);
 }

@@ -3,6 +3,35 @@ use proptest::prelude::*;
 use super::super::*;
 use super::{known, manifest};
 
+/// Files made to be slow: without the bounds on fields, columns and references this takes minutes.
+#[test]
+fn large_hostile_datasets_end_soon() {
+    let many = |n: usize, f: &dyn Fn(usize) -> String| (0..n).map(f).collect::<Vec<_>>().join("\n");
+    let field = |i| format!("  - {{name: f{i}, data_categorys: [x]}}");
+    let wrong_columns = format!("quietus: {{key: [{}]}}", "nope, ".repeat(30_000));
+    let chain = |i: usize| {
+        let next = i + 1;
+        format!(
+            "- {{name: c{i}, fields: [{{name: x, fides_meta: {{references: [{{dataset: d, field: c{next}.x}}]}}}}]}}"
+        )
+    };
+    for text in [
+        format!("fides_key: d\ncollections:\n- name: a\n  fields:\n{}\n", many(6_000, &field)),
+        format!(
+            "fides_key: d\ncollections:\n- name: a\n  {wrong_columns}\n  fields:\n{}\n",
+            many(4_000, &field)
+        ),
+        format!(
+            "fides_key: d\ncollections:\n{}\n- {{name: c2000, fields: [{{name: x}}]}}\n",
+            many(2_000, &chain)
+        ),
+        format!("fides_key: d\ncollections: []\n{}\n", many(30_000, &|i| format!("key{i}: 1"))),
+    ] {
+        let (_, found) = parse_dataset("d", text.as_bytes(), &known);
+        assert!(found.len() < 1_000);
+    }
+}
+
 fn name() -> impl Strategy<Value = String> {
     "[a-z][a-z0-9_]{0,6}"
 }
