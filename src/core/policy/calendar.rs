@@ -292,6 +292,8 @@ mod tests {
         }
 
         proptest! {
+            #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
             #[test]
             fn a_later_start_is_due_no_earlier_up_to_two_days(
                 zone in prop_oneof![

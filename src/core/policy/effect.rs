@@ -159,19 +159,24 @@ fn has_ended(starts: &Starts<'_>, purpose: &Purpose, now: Millis) -> bool {
     matches!(begun, Begun::At(at) if at <= now)
 }
 
-/// Refused on account of the rule that keeps the item longest under this purpose; one that names a law before others.
+/// Refused on account of the rule that keeps the item longest under this purpose; one that names a law before
+/// others, and where a law is what refuses, the minima too.
 fn refused(starts: &Starts<'_>, purpose: &str, because: Because) -> RequestEffect {
     let rules = ShapeRules::of(starts.policy, &starts.item.copies, &|_| false);
-    let kept = rules
-        .keepings(starts)
-        .into_iter()
-        .filter(|keeping| keeping.purpose.unwrap_or(NAMELESS) == purpose)
-        .filter_map(|keeping| keeping.winner)
-        .max_by_key(|kept| (kept.rule.law.is_some(), kept.due().is_err(), kept.due().ok()));
+    let maxima = rules.keepings(starts).into_iter();
+    let maxima = maxima.filter(|keeping| keeping.purpose.unwrap_or(NAMELESS) == purpose);
+    let maxima = maxima.filter_map(|keeping| keeping.winner).map(|kept| (kept.rule, kept.due().ok()));
+    let minima = rules.bindings(starts).into_iter().filter(|bound| {
+        let named = &bound.rule.selectors.purpose;
+        because == Because::LegalObligation && (named.is_empty() || named.iter().any(|name| name == purpose))
+    });
+    let minima = minima.map(|bound| (bound.rule, bound.ends.due()));
+    let longest =
+        maxima.chain(minima).max_by_key(|(rule, until)| (rule.law.is_some(), until.is_none(), *until));
     RequestEffect::Refused(Refusal {
         because,
-        rule: kept.map(|kept| kept.rule.id.clone()),
-        law: kept.and_then(|kept| kept.rule.law.clone()),
-        until: kept.and_then(|kept| kept.due().ok()),
+        rule: longest.map(|(rule, _)| rule.id.clone()),
+        law: longest.and_then(|(rule, _)| rule.law.clone()),
+        until: longest.and_then(|(_, until)| until),
     })
 }

@@ -119,8 +119,8 @@ pub const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA 
 
 /// The regimes whose request clocks ship with the program.
 pub const REGIMES: &[&str] = &[
-    "appi", "ccpa", "coppa", "dpdp", "fadp", "gdpr", "hipaa", "lgpd", "pdpa-sg", "pdpa-th", "pipa", "pipeda",
-    "pipl", "popia", "uk-gdpr",
+    "appi", "ccpa", "coppa", "cpra", "dpdp", "fadp", "gdpr", "hipaa", "lgpd", "pdpa-sg", "pdpa-th", "pipa",
+    "pipeda", "pipl", "popia", "uk-gdpr",
 ];
 
 #[cfg(test)]

@@ -39,14 +39,17 @@ impl<'t> Names<'t> {
         }
     }
 
+    /// A data use of Fideslang, or the company's own: what looks like a misspelt one is refused, because what is
+    /// under `marketing` ends on objection.
     pub fn data_use(&self, node: &Node, key: &str, found: &mut Diagnostics) {
-        if !self.taxonomy.is_use(key) {
-            let fix = match nearest(key, self.taxonomy.uses.iter().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "write a data use of Fideslang such as essential.service or marketing.advertising"
-                    .to_owned(),
-            };
-            found.error(node, format!("`{key}` is no data use of Fideslang"), fix);
+        if self.taxonomy.is_use(key) {
+            return;
+        }
+        let detail = format!("`{key}` is no data use of Fideslang");
+        match nearest(key, self.taxonomy.uses.iter().map(String::as_str)) {
+            Some(near) => found.error(node, detail, format!("did you mean `{near}`?")),
+            None if self.taxonomy.uses.iter().any(|known| tail(known, key).is_some()) => {}
+            None => found.warning(node, detail, "put your own below one, such as essential.service.lending"),
         }
     }
 

@@ -53,6 +53,8 @@ fn the_bound_is_near_the_truth_where_it_can_be() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn what_is_due_is_within_the_bound(
         purposes in proptest::sample::subsequence(vec!["short", "long", "staged", "event", "either", "both", "never"], 0..4),

@@ -3,6 +3,7 @@
 mod accepted;
 mod bounds;
 mod given;
+mod hostile;
 mod refused;
 mod requests;
 mod shapes;

@@ -67,6 +67,7 @@ fn rows() -> Vec<Row> {
         ("circle", "policy: p\ntimezone: UTC\nevents:\n  a: {of: subject, assume: b}\n  b: {of: subject, assume: 1d after a}\n".to_owned(), "p.yaml:4:28:", &["assumed from itself"]),
         ("reserved", "policy: p\ntimezone: UTC\nevents:\n  recorded: {of: item, open_ended: true}\n".to_owned(), "p.yaml:4:3:", &["name of the language"]),
         ("unknown use", "policy: p\ntimezone: UTC\npurposes:\n  a: {use: marketing.advertisin, basis: consent}\n".to_owned(), "p.yaml:4:12:", &["did you mean `marketing.advertising`?"]),
+        ("nearly marketing", "policy: p\ntimezone: UTC\npurposes:\n  a: {use: marketting, basis: consent}\n".to_owned(), "p.yaml:4:12:", &["did you mean `marketing`?"]),
         ("unknown basis", "policy: p\ntimezone: UTC\npurposes:\n  a: {use: marketing, basis: consnt}\n".to_owned(), "p.yaml:4:30:", &["did you mean `consent`?"]),
         ("ended by nothing", with("").replace("basis: contract", "basis: contract, ended_by: clsed"), "p.yaml:6:61:", &["`clsed` is not declared"]),
         ("ends on", with("").replace("basis: contract", "basis: contract, ends_on: [delete]"), "p.yaml:6:61:", &["`delete`"]),
@@ -193,8 +194,13 @@ fn with_datasets_only_what_they_use_is_an_error() {
 fn a_flood_of_combinations_is_refused_before_it_is_taken_apart() {
     let many: Vec<String> = (0..300).map(|n| format!("s{n}")).collect();
     let list = many.join(", ");
-    let rule = format!("rules:\n  - {{id: r, system: [{list}], service: [{list}], controller: [{list}], keep: 1d after closed}}");
+    let rule = format!(
+        "rules:\n  - {{id: r, system: [{list}], service: [{list}], controller: [{list}], keep: 1d after closed}}"
+    );
     let (policy, found) = parse("p.yaml", with(&rule).as_bytes(), Taxonomy::bundled());
-    assert!(found.iter().any(|d| d.severity == Severity::Error && d.detail.contains("combinations")), "{found:?}");
+    assert!(
+        found.iter().any(|d| d.severity == Severity::Error && d.detail.contains("combinations")),
+        "{found:?}"
+    );
     assert!(policy.unwrap().rules.is_empty());
 }

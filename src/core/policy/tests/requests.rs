@@ -15,6 +15,7 @@ purposes:
   contract: {use: essential.service, basis: contract, ended_by: closed}
   endless: {use: essential.service, basis: contract}
   obligation: {use: essential.legal_obligation, basis: legal_obligation}
+  bare_obligation: {use: essential.legal_obligation, basis: legal_obligation}
   vital: {use: essential, basis: vital_interests}
   public: {use: essential, basis: public_interest}
   interest: {use: analytics, basis: legitimate_interests}
@@ -24,6 +25,7 @@ purposes:
 rules:
   - {id: all, category: user, keep: 1y after recorded}
   - {id: law, category: user.name, purpose: obligation, keep: 10y after recorded to end_of_year, law: \"HGB 257\"}
+  - {id: minimum, category: user.contact, purpose: bare_obligation, at_least: 6y after recorded, law: \"AO 147\"}
   - {id: closed, category: user, purpose: [contract, endless], keep: 180d after closed}
 ";
 
@@ -117,6 +119,17 @@ fn a_refusal_names_rule_law_and_date() {
     };
     assert_eq!((refusal.rule.as_deref(), refusal.law.as_deref()), (Some("law"), Some("HGB 257")));
     assert_eq!(refusal.until, Millis::parse("2037-01-01T00:00:00Z"));
+    let RequestEffect::Refused(refusal) =
+        effect(&item("bare_obligation"), "bare_obligation", EndsOn::Erase, None)
+    else {
+        panic!("not refused")
+    };
+    assert_eq!(
+        (refusal.rule.as_deref(), refusal.law.as_deref()),
+        (Some("minimum"), Some("AO 147")),
+        "by a minimum"
+    );
+    assert_eq!(refusal.until, Millis::parse("2032-03-11T00:00:00Z"));
     let RequestEffect::Refused(refusal) = effect(&item("contract"), "contract", EndsOn::Erase, None) else {
         panic!("not refused")
     };

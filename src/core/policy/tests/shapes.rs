@@ -31,6 +31,8 @@ rules:
 ";
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn dates_and_verdict_agree(
         categories in proptest::collection::vec(
