@@ -1,0 +1,21 @@
+# Every recipe is one line over a cargo command.
+
+# The whole story on this machine, nothing else installed.
+demo *ARGS:
+    cargo run --release -- demo {{ARGS}}
+
+# Every test; installs and starts what it needs.
+test *ARGS:
+    cargo test --workspace {{ARGS}}
+
+# Formatting, lints, dependencies.
+check:
+    cargo fmt --all --check && cargo clippy --workspace --all-targets -- -D warnings && cargo deny check bans licenses sources
+
+# N seeds of the simulation.
+sim N="300":
+    QUIETUS_SIM_SEEDS={{N}} cargo test --test sim -- --nocapture
+
+# The same seed twice: the same hash twice.
+sim-twice SEED="1":
+    QUIETUS_SIM_TWICE={{SEED}} cargo test --test sim -- --nocapture
