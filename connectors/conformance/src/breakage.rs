@@ -79,3 +79,18 @@ impl Breakage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_law_has_a_connector_that_breaks_it_and_a_name_of_its_own() {
+        let broken: BTreeSet<Law> = Breakage::ALL.iter().map(|b| b.law()).collect();
+        assert_eq!(broken, Law::ALL.into_iter().collect());
+        let names: BTreeSet<&str> = Law::ALL.iter().map(|l| l.id()).collect();
+        assert_eq!(names.len(), Law::ALL.len());
+    }
+}

@@ -84,7 +84,7 @@ pub struct Problem {
     /// Stops `enforce`; else a warning.
     pub fatal: bool,
     /// `unreachable`, `denied`, `missing_table`, `missing_column`, `not_null`, `missing_index`, `clock_skew`,
-    /// `cannot_execute`, `missing_key`.
+    /// `cannot_execute`, `missing_key`, `constraint` (a mask the database would refuse), `cascade`.
     pub code: &'static str,
     /// `dataset.collection[.field]`, or the system.
     pub place: String,

@@ -13,7 +13,7 @@ use rusqlite::{Connection, params_from_iter};
 use crate::fault;
 use crate::schema::Schema;
 use crate::step::{Op, Step, groups};
-use crate::value::Part;
+use crate::value::{Part, stored};
 
 /// How often the rows that a constraint stopped are tried again after others of their group went.
 const PASSES: usize = 8;
@@ -249,8 +249,9 @@ fn count(
     let mut rows = statement.query(params_from_iter(values.iter().copied()))?;
     let mut counts = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        let key: Vec<Part> =
-            (0..width).map(|i| row.get::<_, Value>(i).map(Part::from)).collect::<rusqlite::Result<_>>()?;
+        let key: Vec<Part> = (0..width)
+            .map(|i| row.get_ref(i).map(|v| Part::from(stored(v))))
+            .collect::<rusqlite::Result<_>>()?;
         let n: &mut u64 = counts.entry(key).or_default();
         *n = n.saturating_add(1);
     }
@@ -263,4 +264,47 @@ fn list(columns: &[String], suffix: &str) -> String {
 
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quietus_core::system::{Collection, Dataset, Manifest};
+
+    /// A batch that reads the whole table would hold the application up for as long as that takes.
+    #[test]
+    fn a_composite_key_is_searched_by_its_index_whatever_its_collation() {
+        let conn = Connection::open_in_memory().expect("open");
+        conn.execute_batch(
+            "CREATE TABLE loose (a TEXT COLLATE NOCASE, b INTEGER, PRIMARY KEY (a, b)) WITHOUT ROWID;
+             CREATE TABLE plain (a TEXT, b INTEGER, PRIMARY KEY (a, b));",
+        )
+        .expect("made");
+        let collection = |name: &str| Collection { name: name.into(), ..Collection::default() };
+        let dataset =
+            Dataset { collections: vec![collection("loose"), collection("plain")], ..Dataset::default() };
+        let manifest = Manifest { datasets: vec![dataset], ..Manifest::default() };
+        let schema = Schema::read(&conn, &manifest).expect("read");
+        for name in ["loose", "plain"] {
+            let table = schema.table(name).expect("there");
+            let step = |n: u8| Step {
+                command: CommandId([n; 16]),
+                table,
+                columns: vec!["a".into(), "b".into()],
+                key: vec![Value::Text("k".into()), Value::Integer(n.into())],
+                op: Op::Delete,
+            };
+            let steps = [step(1), step(2), step(3)];
+            let group: Vec<&Step<'_>> = steps.iter().collect();
+            let keys = Keys::of(&group, &steps[0], 1);
+            let sql = format!("EXPLAIN QUERY PLAN DELETE FROM {name} WHERE {}", keys.condition);
+            let mut statement = conn.prepare(&sql).expect("prepared");
+            let plan: Vec<String> = statement
+                .query_map(params_from_iter(keys.values), |r| r.get(3))
+                .expect("planned")
+                .collect::<rusqlite::Result<_>>()
+                .expect("read");
+            assert!(plan.iter().any(|line| line.contains("(a=? AND b=?)")), "{name}: {plan:?}");
+        }
+    }
 }

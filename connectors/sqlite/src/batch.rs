@@ -135,6 +135,7 @@ impl Batch<'_> {
             let started = Instant::now();
             let stopped = self.stopped(&effects);
             *asked = asked.saturating_add(started.elapsed());
+            let stopped = stopped.inspect_err(|_| self.undo()).map_err(Lost::All)?;
             if stopped.is_empty() {
                 let at = self.clock();
                 self.finish(!effects.is_empty())?;
@@ -158,14 +159,20 @@ impl Batch<'_> {
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(|e| Lost::All(fault::of(&e)))
     }
 
-    /// The commands the gate does not let through; a verdict that did not come is a stop.
-    fn stopped(&self, effects: &[CommandId]) -> Vec<CommandId> {
+    /// The commands the gate does not let through; a verdict that did not come is a stop. A gate that takes longer
+    /// than the lease is not waited for: the application's writers wait too.
+    fn stopped(&self, effects: &[CommandId]) -> Result<Vec<CommandId>, Failure> {
         if effects.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let verdicts = self.runtime.block_on(self.gate.may_commit(effects));
+        let left = self.lease.left()?;
+        let asked = async { tokio::time::timeout(left, self.gate.may_commit(effects)).await };
+        let verdicts = self
+            .runtime
+            .block_on(asked)
+            .map_err(|_| Failure::retry("expired", "the gate did not answer in time; nothing was changed"))?;
         let mut verdicts = verdicts.into_iter();
-        effects.iter().copied().filter(|_| verdicts.next() != Some(Verdict::Go)).collect()
+        Ok(effects.iter().copied().filter(|_| verdicts.next() != Some(Verdict::Go)).collect())
     }
 
     fn finish(&self, changed: bool) -> Result<(), Lost> {

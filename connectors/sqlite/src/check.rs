@@ -85,6 +85,16 @@ impl Problems<'_> {
         self.replacements(&place, table, collection);
         self.condition(conn, &place, table, collection);
         self.indexes(&place, schema, table, collection);
+        if table.is_virtual {
+            let detail = format!("{} is a virtual table, which cannot say what it deleted", table.name);
+            self.add(
+                true,
+                "cannot_execute",
+                &place,
+                detail,
+                "map the table it indexes, and let a trigger follow it",
+            );
+        }
         if table.view {
             let detail = format!("{} is a view: whether a row goes is up to its triggers", table.name);
             self.add(false, "cannot_execute", &place, detail, "map the tables below it");

@@ -29,6 +29,8 @@ pub(crate) struct Table {
     pub(crate) guarded: bool,
     pub(crate) strict: bool,
     pub(crate) view: bool,
+    /// Rows that a module keeps (a full-text index, an R-tree).
+    pub(crate) is_virtual: bool,
     /// Foreign keys of this table.
     pub(crate) parents: Vec<ForeignKey>,
     /// Columns of each index, in order; true = unique and without a condition.
@@ -96,7 +98,13 @@ impl Schema {
         for table in self.tables.values() {
             edges.extend(table.parents.iter().map(|f| (table.name.clone(), f.parent.clone())));
         }
-        edges.retain(|(child, parent)| child != parent);
+        // SQLite takes a table's name in any case.
+        let own = |name: &str| self.tables.keys().find(|t| t.eq_ignore_ascii_case(name)).cloned();
+        let edges: Vec<(String, String)> = edges
+            .iter()
+            .filter_map(|(child, parent)| Some((own(child)?, own(parent)?)))
+            .filter(|(child, parent)| child != parent)
+            .collect();
         for _ in 0..self.tables.len() {
             for (child, parent) in &edges {
                 let above = self.tables.get(parent).map_or(0, |t| t.rank);
@@ -155,6 +163,7 @@ fn read_table(conn: &Connection, name: &str) -> rusqlite::Result<Option<Table>> 
         guarded: view || triggers > 0,
         strict,
         view,
+        is_virtual: kind == "virtual",
         parents: read_parents(conn, name)?,
         indexes: read_indexes(conn, name)?,
         rank: 0,

@@ -3,6 +3,8 @@
 //! Everything that can be known without touching a row is decided here, so that a target that cannot be done never
 //! enters a transaction.
 
+use std::collections::BTreeSet;
+
 use quietus_contract::{CommandId, Failure, Outcome, Target};
 use quietus_core::system::{Collection, Manifest};
 use rusqlite::types::Value;
@@ -10,7 +12,7 @@ use rusqlite::types::Value;
 use crate::schema::{Schema, Table};
 use crate::value::{Part, typed};
 
-#[derive(Debug)]
+/// No Debug: it would show the key.
 pub(crate) struct Step<'a> {
     pub(crate) command: CommandId,
     pub(crate) table: &'a Table,
@@ -20,7 +22,7 @@ pub(crate) struct Step<'a> {
     pub(crate) op: Op,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) enum Op {
     Delete,
     /// Column, value: all of them or nothing.
@@ -77,24 +79,28 @@ impl Step<'_> {
         self.key.iter().cloned().map(Part::from).collect()
     }
 
-    fn joins(&self, group: &[&Step<'_>]) -> bool {
-        let same = group
-            .first()
-            .is_some_and(|g| g.table.name == self.table.name && g.columns == self.columns && g.op == self.op);
-        same && group.iter().all(|g| g.key != self.key)
+    fn is_alike(&self, other: &Step<'_>) -> bool {
+        self.table.name == other.table.name && self.columns == other.columns && self.op == other.op
     }
 }
 
 /// Steps that one statement can do, children before parents. A row named twice goes into two groups, so that the
 /// second sees what the first did.
 pub(crate) fn groups<'s, 'a>(steps: &[&'s Step<'a>]) -> Vec<Vec<&'s Step<'a>>> {
-    let mut groups: Vec<Vec<&'s Step<'a>>> = Vec::new();
+    let mut groups: Vec<(BTreeSet<Vec<Part>>, Vec<&'s Step<'a>>)> = Vec::new();
     for step in steps {
-        match groups.iter_mut().find(|g| step.joins(g)) {
-            Some(group) => group.push(step),
-            None => groups.push(vec![step]),
+        let key = step.parts();
+        let joins = |keys: &BTreeSet<Vec<Part>>, group: &[&Step<'_>]| {
+            group.first().is_some_and(|first| step.is_alike(first)) && !keys.contains(&key)
+        };
+        match groups.iter_mut().find(|(keys, group)| joins(keys, group)) {
+            Some((keys, group)) => {
+                keys.insert(key);
+                group.push(step);
+            }
+            None => groups.push((BTreeSet::from([key]), vec![step])),
         }
     }
-    groups.sort_by_key(|g| std::cmp::Reverse(g.first().map_or(0, |s| s.table.rank)));
-    groups
+    groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.first().map_or(0, |s| s.table.rank)));
+    groups.into_iter().map(|(_, group)| group).collect()
 }

@@ -4,7 +4,7 @@
 //! conversion is done here, exactly once, and what no row of such a column can hold is told apart from absent.
 
 use quietus_contract::Scalar;
-use rusqlite::types::Value;
+use rusqlite::types::{Value, ValueRef};
 
 /// SQLite's column affinities, as its documentation derives them from the declared type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +106,17 @@ impl From<Value> for Part {
             Value::Text(t) => Self::Text(t),
             Value::Blob(b) => Self::Blob(b),
         }
+    }
+}
+
+/// A stored value; text that is no UTF-8 is read as near to it as can be, because one such row must not hide others.
+pub(crate) fn stored(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(i) => Value::Integer(i),
+        ValueRef::Real(r) => Value::Real(r),
+        ValueRef::Text(t) => Value::Text(String::from_utf8_lossy(t).into_owned()),
+        ValueRef::Blob(b) => Value::Blob(b.to_vec()),
     }
 }
 

@@ -5,25 +5,24 @@
 //! otherwise: among the subject's rows, one that differs from the locator only in case, space or type is a find.
 //! Other rows of the subject are counted and said in the scope; they may be live items.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use quietus_contract::{Failure, Finding, ReadBack, Scalar, Target, Work, identity_columns};
+use quietus_contract::{Failure, Finding, ReadBack, Target, Work, identity_columns};
 use quietus_core::system::{Collection, Manifest};
+use rusqlite::Connection;
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
 
 use crate::apply::quoted;
 use crate::config::{Config, clock};
+use crate::people::People;
 use crate::schema::{Schema, Table};
-use crate::value::{bytes, number, whole};
+use crate::spelling::{each, equal, loose_locator, same, shown_scalar, spellings};
 use crate::{correct, erase, fault};
 
 pub(crate) fn read_back(config: &Config, manifest: &Manifest, targets: &[Target]) -> Vec<ReadBack> {
     match session(config, manifest) {
         Ok((conn, schema)) => {
             let at = clock(&conn).ok();
-            let mut reader =
-                Reader { conn: &conn, schema: &schema, manifest, people: BTreeMap::new(), targets };
+            let people = People::of(manifest, targets);
+            let mut reader = Reader { conn: &conn, schema: &schema, manifest, people };
             targets.iter().map(|t| ReadBack { at, ..reader.target(t) }).collect()
         }
         Err(failure) => targets.iter().map(|t| unreadable(t, failure.clone())).collect(),
@@ -52,17 +51,7 @@ struct Reader<'a> {
     conn: &'a Connection,
     schema: &'a Schema,
     manifest: &'a Manifest,
-    targets: &'a [Target],
-    /// What was read of a person in a collection: read once for all targets of the call.
-    people: BTreeMap<(String, String, String), Person>,
-}
-
-/// The rows of one identity in one collection.
-#[derive(Clone, Default)]
-struct Person {
-    rows: u64,
-    /// Loose keys of targets of this call that are among them.
-    loose: BTreeSet<Vec<String>>,
+    people: People<'a>,
 }
 
 /// What is to be gone from a row.
@@ -132,7 +121,7 @@ impl Reader<'_> {
             conditions.join(" AND ")
         );
         let (mut there, mut kept) = (0, 0);
-        self.each(&sql, &values, |row| {
+        each(self.conn, &sql, &values, |row| {
             let same = target.locator.values().zip(row).all(|(s, v)| same(v, &shown_scalar(s)));
             let held = row.iter().skip(target.locator.len());
             let replaced = !fields.is_empty() && fields.iter().zip(held).all(|((_, w), v)| equal(v, w));
@@ -161,8 +150,9 @@ impl Reader<'_> {
                         .push(format!("identity {}: no column {}.{column}", identity.kind, table.name));
                     continue;
                 }
+                let known = identity.value.reveal();
                 let person =
-                    self.person(collection, table, column, &identity.kind, identity.value.reveal())?;
+                    self.people.person(self.conn, (collection, table), column, &identity.kind, known)?;
                 rows += person.rows;
                 found |= person.loose.contains(&loose_locator(target));
                 read = true;
@@ -176,77 +166,6 @@ impl Reader<'_> {
         }
         Ok(found)
     }
-
-    fn person(
-        &mut self,
-        collection: &Collection,
-        table: &Table,
-        column: &str,
-        kind: &str,
-        value: &str,
-    ) -> Result<Person, Failure> {
-        let known = (collection.name.clone(), column.to_owned(), value.to_owned());
-        if let Some(person) = self.people.get(&known) {
-            return Ok(person.clone());
-        }
-        let wanted: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = self.loose_keys(collection);
-        let mut person = Person::default();
-        let spellings = spellings(value);
-        // An e-mail address is known in lower case; the application may keep it as it was typed.
-        let fold = if kind == "email" { " COLLATE NOCASE" } else { "" };
-        let ours = collection.where_.as_ref().map_or_else(String::new, |w| format!(" AND ({w}\n)"));
-        for (columns, keys) in &wanted {
-            if columns.iter().any(|c| table.column(c).is_none()) {
-                continue;
-            }
-            let names: Vec<String> = columns.iter().map(|c| quoted(c)).collect();
-            let sql = format!(
-                "SELECT {} FROM {} WHERE {}{fold} IN ({}){ours}",
-                names.join(", "),
-                quoted(&table.name),
-                quoted(column),
-                vec!["?"; spellings.len()].join(", "),
-            );
-            let mut rows = 0;
-            self.each(&sql, &spellings, |row| {
-                rows += 1;
-                let key: Vec<String> = row.iter().map(|v| loose(&shown(v))).collect();
-                if keys.contains(&key) {
-                    person.loose.insert(key);
-                }
-            })?;
-            person.rows = person.rows.max(rows);
-        }
-        self.people.insert(known, person.clone());
-        Ok(person)
-    }
-
-    /// The loose keys of this call's targets in a collection, by their columns.
-    fn loose_keys(&self, collection: &Collection) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
-        let mut keys: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
-        for target in self.targets {
-            if self.manifest.collection(&target.dataset).is_some_and(|(_, c)| c.name == collection.name) {
-                keys.entry(target.locator.keys().cloned().collect())
-                    .or_default()
-                    .insert(loose_locator(target));
-            }
-        }
-        keys
-    }
-
-    fn each(&self, sql: &str, values: &[Value], mut see: impl FnMut(&[Value])) -> Result<(), Failure> {
-        let mut read = || -> rusqlite::Result<()> {
-            let mut statement = self.conn.prepare_cached(sql)?;
-            let width = statement.column_count();
-            let mut rows = statement.query(params_from_iter(values))?;
-            while let Some(row) = rows.next()? {
-                let row: Vec<Value> = (0..width).map(|i| row.get(i)).collect::<rusqlite::Result<_>>()?;
-                see(&row);
-            }
-            Ok(())
-        };
-        read().map_err(|e| fault::of(&e))
-    }
 }
 
 fn wanted(collection: &Collection, table: &Table, work: &Work) -> Result<Wanted, Failure> {
@@ -256,59 +175,4 @@ fn wanted(collection: &Collection, table: &Table, work: &Work) -> Result<Wanted,
         Work::Correct(changes) => correct::values(collection, table, changes),
     };
     fields.map(Wanted::Fields).map_err(|reason| Failure::fatal("missing_column", reason))
-}
-
-/// Every value a column of any type may hold for this text.
-fn spellings(text: &str) -> Vec<Value> {
-    let mut all = vec![Value::Text(text.to_owned())];
-    all.extend(number(text));
-    all.extend(bytes(text).filter(|b| !b.is_empty()).map(Value::Blob));
-    all
-}
-
-fn shown_scalar(scalar: &Scalar) -> String {
-    match scalar {
-        Scalar::Text(t) | Scalar::Number(t) => t.reveal().to_owned(),
-        Scalar::Integer(i) => i.to_string(),
-    }
-}
-
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::Integer(i) => i.to_string(),
-        Value::Real(r) => whole(*r).map_or_else(|| r.to_string(), |i| i.to_string()),
-        Value::Text(t) => t.clone(),
-        Value::Blob(b) => b.iter().map(|byte| format!("{byte:02x}")).collect(),
-    }
-}
-
-/// Whether a stored value is what the text names.
-fn same(value: &Value, text: &str) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Text(t) => t == text,
-        Value::Blob(b) => bytes(text).as_ref() == Some(b),
-        Value::Integer(_) | Value::Real(_) => number(text).is_some_and(|n| equal(value, &n)),
-    }
-}
-
-fn equal(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Integer(i), Value::Real(r)) | (Value::Real(r), Value::Integer(i)) => whole(*r) == Some(*i),
-        _ => a == b,
-    }
-}
-
-/// Without case, surrounding space and leading zeros.
-fn loose(text: &str) -> String {
-    let text = text.trim().to_lowercase();
-    match number(&text) {
-        Some(value) => shown(&value),
-        None => text,
-    }
-}
-
-fn loose_locator(target: &Target) -> Vec<String> {
-    target.locator.values().map(|s| loose(&shown_scalar(s))).collect()
 }
