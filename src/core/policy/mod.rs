@@ -1,7 +1,12 @@
 //! The retention policy: its language, its check, and what it says about an item.
 //!
-//! [`model`] is what a policy *is*; `parse` reads the file, `check` finds what is wrong in it, `period` turns a
-//! starting point into a date, `judge` gives the verdict on an item.
+//! [`model`] is what a policy *is*. The language: [`span`] and [`period`] are lengths and dates, [`calendar`] counts
+//! them, [`taxonomy`] holds the names, [`parse()`] reads a file, [`check()`] compares its rules with each other, and
+//! [`lock`] with the version before. The verdict: [`scope`] says which rule wins, [`start`] from when it counts,
+//! [`purpose`] what ended sooner, [`keeping`] and [`minimum`] what that comes to, [`shape`] and [`judge()`] put it
+//! together; [`effect`] says what a person's request ends, [`bound()`] how far back a sweep must look.
+//!
+//! Invariant: due is computed, never stored; all of this is a function of policy, item, subject and tick.
 
 pub mod bound;
 pub mod calendar;

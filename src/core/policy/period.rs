@@ -139,10 +139,10 @@ impl Start {
     }
 }
 
-/// Names of events are lower case, digits and `_`.
+/// Names of events begin with a letter and are letters, digits, `_`, `.` and `-`.
 pub fn is_event_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.' | '-'))
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
 }
 
 impl Edge {
@@ -221,7 +221,7 @@ mod tests {
             ("180d", "after what"),
             ("6m after recorded", "min or mo?"),
             ("180d after", "no starting point"),
-            ("180d after Recorded", "not a starting point"),
+            ("180d after 2026-01-01", "not a starting point"),
             ("180d after recorded to year_end", "not an edge"),
             ("180d after recorded until end_of_year", "SPAN after START"),
             ("for ever", "SPAN after START"),

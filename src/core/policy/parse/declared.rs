@@ -25,6 +25,10 @@ const ENDS_ON: &[(&str, EndsOn)] =
 /// Names of starting points, and of the event that feeds `last_activity`.
 const RESERVED: &[&str] = &["recorded", "last_activity", "granted", "withdrawn", "active"];
 
+fn is_reserved(name: &str) -> bool {
+    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+}
+
 pub(super) fn jurisdictions(top: &mut Fields<'_>, found: &mut Diagnostics) -> BTreeMap<String, Vec<String>> {
     let entries = top.map("jurisdictions", found);
     let groups: BTreeSet<&str> = entries.iter().map(|(key, _)| key.text.as_str()).collect();
@@ -118,12 +122,12 @@ fn top_key(key: &Key) -> Option<Node> {
 pub(super) fn event_names(entries: &[(Key, Node)], found: &mut Diagnostics) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for (key, node) in entries {
-        if RESERVED.contains(&key.text.as_str()) {
+        if is_reserved(&key.text) {
             found.error(key, format!("`{}` is a name of the language", key.text), "name the event otherwise");
         } else if !is_event_name(&key.text) {
             found.error(
                 key,
-                "an event's name is lower case letters, digits, `_`",
+                "an event's name is letters, digits, `_`, `.` and `-`, a letter first",
                 "write one such as account_closed",
             );
         }
@@ -166,7 +170,7 @@ pub(super) fn events(
                     "an event cannot take itself back",
                     "name the event that does, such as account_reopened",
                 );
-            } else if RESERVED.contains(&name.as_str()) || !is_event_name(name) {
+            } else if is_reserved(name) || !is_event_name(name) {
                 found.error(
                     *at,
                     format!("`{name}` cannot be an event's name"),

@@ -1,7 +1,7 @@
 //! A policy file, read: every key known, every name resolved, every period dated by a declared start.
 //!
 //! Invariant: what is returned beside errors is never activated; a policy without errors needs no further look at
-//! names. What can only be said by comparing rules with each other is [`super::check`]'s.
+//! names. What can only be said by comparing rules with each other is [`super::check()`]'s.
 
 mod declared;
 mod names;
