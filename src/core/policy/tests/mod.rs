@@ -4,6 +4,7 @@ mod accepted;
 mod bounds;
 mod given;
 mod hostile;
+mod minima;
 mod refused;
 mod requests;
 mod shapes;
