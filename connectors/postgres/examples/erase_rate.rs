@@ -38,13 +38,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
          INSERT INTO users SELECT i, i / 10, 'u' || i || '@example.org', repeat('x', 100) FROM generate_series(1, {rows} * 2) i;
          CREATE INDEX ON users (customer); VACUUM ANALYZE users; CHECKPOINT"
     );
-    for round in 0..3 {
+    for round in 0..6 {
         for statement in refill.split(';') {
             sql.batch_execute(statement).await?;
         }
-        let (by_hand, erased, verified) = measure(&sql, &url, rows).await?;
+        let batches = if round < 3 { 1 } else { 10 };
+        let (by_hand, erased, verified) = measure(&sql, &url, rows, batches).await?;
         println!(
-            "{{\"round\":{round},\"rows\":{rows},\"by_hand_s\":{by_hand:.3},\"erase_s\":{erased:.3},\"verify_s\":{verified:.3},\
+            "{{\"round\":{round},\"batches_per_call\":{batches},\"rows\":{rows},\"by_hand_s\":{by_hand:.3},\"erase_s\":{erased:.3},\"verify_s\":{verified:.3},\
              \"ratio\":{:.2},\"ratio_with_verify\":{:.2}}}",
             by_hand / erased,
             by_hand / (erased + verified)
@@ -59,16 +60,20 @@ async fn measure(
     sql: &tokio_postgres::Client,
     url: &str,
     rows: i64,
+    batches: usize,
 ) -> Result<(f64, f64, f64), Box<dyn Error>> {
     let statement = sql.prepare("DELETE FROM users WHERE id = ANY($1)").await?;
     let connector = connector(url)?;
     let permit = permit();
     let (mut by_hand, mut erased, mut verified) = (0.0, 0.0, 0.0);
     let ids: Vec<i64> = (1..=rows).collect();
-    for chunk in ids.chunks(BATCH) {
+    for chunk in ids.chunks(BATCH * batches) {
         let odd: Vec<i64> = chunk.iter().map(|i| i * 2 - 1).collect();
         let started = Instant::now();
-        let deleted = sql.execute(&statement, &[&odd]).await?;
+        let mut deleted = 0;
+        for batch in odd.chunks(BATCH) {
+            deleted += sql.execute(&statement, &[&batch]).await?;
+        }
         by_hand += started.elapsed().as_secs_f64();
         if usize::try_from(deleted)? != chunk.len() {
             return Err(format!("{deleted} rows deleted by hand, not {}", chunk.len()).into());

@@ -4,7 +4,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use quietus_contract::{Failure, Gate, Outcome, Permit, Target, TargetOutcome, Work};
@@ -224,19 +224,28 @@ fn rank(connector: &PostgresConnector, steps: &mut [Step], tables: &BTreeMap<Str
     }
 }
 
-/// All steps in batches. What a foreign key refused is tried again as long as others go: rows of one table that
+/// All steps in batches, a rank after the other. What a foreign key refused is tried again as long as others go: rows of one table that
 /// refer to each other across batches, or a cycle of tables.
 async fn run(batch: &Batch<'_>, steps: Vec<Step>, outcomes: &mut Outcomes) {
-    let pace = &batch.connector.pace;
     let mut waiting = steps;
     for pass in 0.. {
-        let mut rest = waiting.as_slice();
-        while !rest.is_empty() {
-            // Those that wait for each other have the best chance together.
-            let size = if pass == 0 { pace.take(rest) } else { rest.len().min(pace.batch_max) };
-            let (now, later) = rest.split_at(size);
-            outcomes.extend(batch.carry_out(now).await);
-            rest = later;
+        for rank in waiting.chunk_by(|a, b| a.rank == b.rank) {
+            let rest = Mutex::new(rank);
+            let hand = || async {
+                let mut mine = Outcomes::new();
+                while let Some(steps) = next(batch, &rest, pass > 0) {
+                    mine.extend(batch.carry_out(steps).await);
+                }
+                mine
+            };
+            // While one batch waits for its commit, the other's statements run.
+            if batch.connector.manifest.limits.concurrency > 1 {
+                let (one, other) = tokio::join!(hand(), hand());
+                outcomes.extend(one);
+                outcomes.extend(other);
+            } else {
+                outcomes.extend(hand().await);
+            }
         }
         let before = waiting.len();
         waiting.retain(|s| outcomes.get(&s.index).is_some_and(|(outcome, _)| waits_for_children(outcome)));
@@ -248,6 +257,16 @@ async fn run(batch: &Batch<'_>, steps: Vec<Step>, outcomes: &mut Outcomes) {
             return;
         }
     }
+}
+
+/// The next batch of what is left of one rank. Those that wait for each other have the best chance together.
+fn next<'a>(batch: &Batch<'_>, rest: &Mutex<&'a [Step]>, together: bool) -> Option<&'a [Step]> {
+    let pace = &batch.connector.pace;
+    let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
+    let size = if together { rest.len().min(pace.batch_max) } else { pace.take(&rest) };
+    let (now, later) = rest.split_at(size);
+    *rest = later;
+    (!now.is_empty()).then_some(now)
 }
 
 fn waits_for_children(outcome: &Outcome) -> bool {

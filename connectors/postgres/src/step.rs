@@ -1,6 +1,7 @@
 //! One target as a step: which table, which key, and what is to be done there, in the database's terms.
 //!
-//! Pure: what cannot be executed is found here, before anything is sent.
+//! Pure: what cannot be executed is found here, before anything is sent. Nothing here has `Debug`: it holds keys and
+//! values.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::correct;
 use crate::erase;
 use crate::types::Table;
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Step {
     /// The target's place in the call.
     pub(crate) index: usize,
@@ -35,16 +36,6 @@ pub(crate) enum Act {
 pub(crate) struct Assignment {
     pub(crate) column: String,
     pub(crate) value: Option<String>,
-}
-
-/// Values never show: columns only.
-impl std::fmt::Debug for Act {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Delete => f.write_str("Delete"),
-            Self::Set(fields) => f.debug_list().entries(fields.iter().map(|a| &a.column)).finish(),
-        }
-    }
 }
 
 impl Step {
