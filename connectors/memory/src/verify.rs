@@ -79,7 +79,7 @@ impl<'a> View<'a> {
         near: &[Record<'a>],
         back: &mut ReadBack,
     ) -> u64 {
-        let (mut found, mut read) = (0, false);
+        let (mut found, mut read): (u64, bool) = (0, false);
         for identity in &target.identities {
             let columns = identity_columns(collection, &identity.kind);
             if columns.is_empty() {
@@ -95,7 +95,7 @@ impl<'a> View<'a> {
             let count =
                 self.people.entry(person).or_insert_with(|| rows.of(&target.dataset).filter(theirs).count());
             back.scope.push(format!("identity {}: {count} rows", identity.kind));
-            found += near.iter().filter(|r| theirs(r)).map(|_| 1).sum::<u64>();
+            found = found.max(near.iter().filter(|r| theirs(r)).map(|_| 1).sum());
         }
         if !read {
             back.not_checked

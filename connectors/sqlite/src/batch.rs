@@ -24,7 +24,7 @@ const SHORT: Duration = Duration::from_millis(15);
 /// Between two transactions, so that the application's writers get their turn.
 const PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_WAIT: Duration = Duration::from_millis(2_000);
-/// How often a batch is done anew because the gate stopped some of it.
+/// How often a batch is done anew because the gate stopped some of it, or rows went that others had waited for.
 const ROUNDS: usize = 8;
 /// SQLite's own limit is 32,766 bound values in a statement.
 const BOUND_VALUES: usize = 30_000;
@@ -72,19 +72,34 @@ enum Lost {
 }
 
 impl Batch<'_> {
-    /// All steps, children before parents.
+    /// All steps, children before parents. Rows that others still referred to are tried again while others go, so
+    /// that the answer does not hang on how the steps fell into transactions.
     pub(crate) fn run(&self, steps: &[Step<'_>]) -> Vec<TargetOutcome> {
-        let mut ordered: Vec<&Step<'_>> = steps.iter().collect();
-        ordered.sort_by_key(|s| std::cmp::Reverse(s.table.rank));
-        let widest = steps.iter().map(|s| s.columns.len()).max().unwrap_or(1).max(1);
+        let mut pending: Vec<&Step<'_>> = steps.iter().collect();
+        pending.sort_by_key(|s| std::cmp::Reverse(s.table.rank));
+        let mut answers: BTreeMap<CommandId, TargetOutcome> = BTreeMap::new();
+        for _ in 0..ROUNDS {
+            let tried = self.pass(&pending);
+            let went = tried.iter().any(|a| matches!(a.outcome, Outcome::Removed(_)));
+            answers.extend(tried.into_iter().map(|a| (a.command, a)));
+            pending.retain(|s| answers.get(&s.command).is_some_and(is_referred_to));
+            if pending.is_empty() || !went {
+                break;
+            }
+        }
+        answers.into_values().collect()
+    }
+
+    fn pass(&self, steps: &[&Step<'_>]) -> Vec<TargetOutcome> {
+        let widest = steps.iter().map(|s| s.columns.len() + s.sets()).max().unwrap_or(1).max(1);
         let limit = self.limit.min(BOUND_VALUES / widest).max(1);
-        let (mut outcomes, mut rest) = (Vec::with_capacity(steps.len()), ordered.as_slice());
+        let (mut outcomes, mut rest) = (Vec::with_capacity(steps.len()), steps);
         while !rest.is_empty() {
-            let size = self.size.load(Ordering::Relaxed).clamp(1, limit).min(rest.len());
-            let (now, later) = rest.split_at(size);
+            let full = self.size.load(Ordering::Relaxed).clamp(1, limit);
+            let (now, later) = rest.split_at(full.min(rest.len()));
             let started = Instant::now();
             let asked = self.settle(now, &mut outcomes);
-            self.resize(started.elapsed().saturating_sub(asked), size, limit);
+            self.resize(started.elapsed().saturating_sub(asked), now.len(), full);
             rest = later;
             if !rest.is_empty() {
                 std::thread::sleep(PAUSE);
@@ -93,11 +108,13 @@ impl Batch<'_> {
         outcomes
     }
 
-    fn resize(&self, took: Duration, size: usize, limit: usize) {
+    /// Only a full transaction shows that more would do; one that was not full and still long was too much.
+    fn resize(&self, took: Duration, size: usize, full: usize) {
         if took > LONG {
-            self.size.store((size / 2).max(1), Ordering::Relaxed);
-        } else if took < SHORT {
-            self.size.store(size.saturating_mul(2).clamp(1, limit), Ordering::Relaxed);
+            let less = if size == full { size / 2 } else { size };
+            self.size.store(less.max(1), Ordering::Relaxed);
+        } else if took < SHORT && size == full {
+            self.size.store(size.saturating_mul(2), Ordering::Relaxed);
         }
     }
 
@@ -218,6 +235,10 @@ impl Batch<'_> {
 fn effects(outcomes: &BTreeMap<CommandId, Outcome>) -> Vec<CommandId> {
     let changes = |o: &Outcome| matches!(o, Outcome::Removed(_) | Outcome::Changed(_));
     outcomes.iter().filter(|(_, o)| changes(o)).map(|(c, _)| *c).collect()
+}
+
+fn is_referred_to(answer: &TargetOutcome) -> bool {
+    matches!(&answer.outcome, Outcome::Failed(f) if f.code == "constraint" && f.may_retry)
 }
 
 pub(crate) fn answer(command: CommandId, outcome: Outcome, at: Option<i64>) -> TargetOutcome {

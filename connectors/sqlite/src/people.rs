@@ -19,8 +19,8 @@ const AT_ONCE: usize = 2_000;
 #[derive(Clone, Default)]
 pub(crate) struct Person {
     pub(crate) rows: u64,
-    /// Loose keys of targets of this call that are among them.
-    pub(crate) loose: BTreeSet<Vec<String>>,
+    /// How many of them have the loose key of a target of this call.
+    pub(crate) loose: BTreeMap<Vec<String>, u64>,
 }
 
 pub(crate) struct People<'a> {
@@ -84,7 +84,7 @@ impl<'a> People<'a> {
                     *counted.entry(owner.clone()).or_default() += 1;
                     let key: Vec<String> = key.iter().map(|v| loose(&shown(v))).collect();
                     if wanted.contains(&key) {
-                        people.entry(owner).or_default().loose.insert(key);
+                        *people.entry(owner).or_default().loose.entry(key).or_default() += 1;
                     }
                 })?;
             }

@@ -52,13 +52,9 @@ pub(crate) fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Without case, surrounding space and leading zeros.
+/// Without case and surrounding space; a number and its text are one.
 pub(crate) fn loose(text: &str) -> String {
-    let text = text.trim().to_lowercase();
-    match number(&text) {
-        Some(value) => shown(&value),
-        None => text,
-    }
+    text.trim().to_lowercase()
 }
 
 pub(crate) fn loose_locator(target: &Target) -> Vec<String> {

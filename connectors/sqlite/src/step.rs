@@ -79,6 +79,14 @@ impl Step<'_> {
         self.key.iter().cloned().map(Part::from).collect()
     }
 
+    /// How many values are bound beside the keys.
+    pub(crate) fn sets(&self) -> usize {
+        match &self.op {
+            Op::Delete => 0,
+            Op::Set(assignments) => assignments.len(),
+        }
+    }
+
     fn is_alike(&self, other: &Step<'_>) -> bool {
         self.table.name == other.table.name && self.columns == other.columns && self.op == other.op
     }

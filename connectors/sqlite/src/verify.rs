@@ -85,8 +85,8 @@ impl Reader<'_> {
         let by_identity = self.by_identity(collection, table, target, &mut scope, &mut not_checked)?;
         let finding = if kept > 0 {
             Finding::Found { count: kept, by: "primary key".into() }
-        } else if rows == 0 && by_identity {
-            Finding::Found { count: 1, by: "identity".into() }
+        } else if rows == 0 && by_identity > 0 {
+            Finding::Found { count: by_identity, by: "identity".into() }
         } else {
             Finding::Gone
         };
@@ -131,7 +131,7 @@ impl Reader<'_> {
         Ok((there, kept))
     }
 
-    /// Whether the row is there under another spelling of its key.
+    /// How many rows of the subject have this key in any spelling.
     fn by_identity(
         &mut self,
         collection: &Collection,
@@ -139,8 +139,8 @@ impl Reader<'_> {
         target: &Target,
         scope: &mut Vec<String>,
         not_checked: &mut Vec<String>,
-    ) -> Result<bool, Failure> {
-        let (mut read, mut found) = (false, false);
+    ) -> Result<u64, Failure> {
+        let (mut read, mut found) = (false, 0);
         for identity in &target.identities {
             let mut rows = 0;
             let columns = identity_columns(collection, &identity.kind);
@@ -154,7 +154,7 @@ impl Reader<'_> {
                 let person =
                     self.people.person(self.conn, (collection, table), column, &identity.kind, known)?;
                 rows += person.rows;
-                found |= person.loose.contains(&loose_locator(target));
+                found = found.max(person.loose.get(&loose_locator(target)).copied().unwrap_or(0));
                 read = true;
             }
             if !columns.is_empty() {

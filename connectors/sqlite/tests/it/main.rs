@@ -6,6 +6,9 @@
     reason = "a test issues its own permits, and stops where it cannot go on"
 )]
 
+mod agrees;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod rows;
 mod shop;
 mod transactions;

@@ -155,3 +155,16 @@ impl Gate for Slow {
         vec![Verdict::Go; commands.len()]
     }
 }
+
+#[tokio::test]
+async fn a_family_that_falls_into_several_transactions_goes_all_the_same() {
+    let shop = Shop::new(
+        "CREATE TABLE tree (id INTEGER PRIMARY KEY, up INTEGER REFERENCES tree(id));
+         WITH RECURSIVE i(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM i WHERE x < 240)
+         INSERT INTO tree SELECT x, CASE WHEN x > 100 THEN x - 100 END FROM i;",
+        vec![collection("tree", &["id"], &[])],
+    );
+    let targets: Vec<Target> =
+        (1..=240).map(|i| delete(i, "tree", "id", Scalar::Integer(i64::from(i)))).collect();
+    assert_eq!(shop.erase(&targets).await, vec![Outcome::Removed(1); 240]);
+}
