@@ -11,7 +11,7 @@ use quietus_core::time::Millis;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::data::{Data, Given, Text};
+use super::data::{Data, Given, Text, opaque};
 use super::refuse::Refused;
 
 pub const EVENT_MAX: usize = 1 << 20;
@@ -19,7 +19,6 @@ pub const BATCH_BYTES_MAX: usize = 16 << 20;
 pub const BATCH_EVENTS_MAX: usize = 10_000;
 
 /// One event, its attributes checked, its data not yet.
-#[derive(Debug)]
 pub struct RawEvent<'a> {
     pub id: Cow<'a, str>,
     pub source: Cow<'a, str>,
@@ -31,12 +30,16 @@ pub struct RawEvent<'a> {
     pub payload: Payload<'a>,
 }
 
-#[derive(Debug)]
 pub enum Payload<'a> {
     None,
     Read(Box<Data<'a>>),
     /// JSON that came as bytes: the body of a binary event, or `data_base64`.
     Bytes(Cow<'a, [u8]>),
+}
+
+opaque! {
+    "RawEvent" RawEvent<'_>,
+    "Payload" Payload<'_>,
 }
 
 /// What was sent in one call, in order.

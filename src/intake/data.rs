@@ -16,7 +16,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 pub type Text<'a> = Given<Cow<'a, str>>;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct Data<'a> {
     #[serde(borrow)]
@@ -58,7 +58,7 @@ pub struct Data<'a> {
     pub also: Given<Words<'a>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct CopyData<'a> {
     #[serde(borrow)]
@@ -70,7 +70,7 @@ pub struct CopyData<'a> {
     pub purposes: Given<Words<'a>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct Disclosure<'a> {
     #[serde(borrow)]
@@ -82,7 +82,7 @@ pub struct Disclosure<'a> {
 }
 
 /// What stood in a field.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Default, PartialEq)]
 pub enum Given<T> {
     /// Left out, or null.
     #[default]
@@ -93,20 +93,45 @@ pub enum Given<T> {
 }
 
 /// A string, or an array of strings.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 pub struct Words<'a>(pub Vec<Cow<'a, str>>);
 
 /// A locator: an object of strings and numbers.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 pub struct Place(pub Locator);
 
 /// Category → new value; None clears.
 #[derive(PartialEq)]
 pub struct Values(pub Vec<(String, Option<String>)>);
 
-impl fmt::Debug for Values {
+/// Debug output names the type alone: what an event says is personal data, and logs are read by many.
+macro_rules! opaque {
+    ($($name:literal $type:ty,)*) => {
+        $(impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str($name)
+            }
+        })*
+    };
+}
+pub(super) use opaque;
+
+opaque! {
+    "Data" Data<'_>,
+    "CopyData" CopyData<'_>,
+    "Disclosure" Disclosure<'_>,
+    "Words" Words<'_>,
+    "Place" Place,
+    "Values" Values,
+}
+
+impl<T> fmt::Debug for Given<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(category, _)| category)).finish()
+        f.write_str(match self {
+            Self::Absent => "Absent",
+            Self::Wrong => "Wrong",
+            Self::Is(_) => "Is(•••)",
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use quietus_contract::Locator;
 use quietus_core::time::Millis;
 
-use super::data::{CopyData, Data, Given, Place, Text, Words};
+use super::data::{CopyData, Data, Given, Place, Text, Words, opaque};
 use super::refuse::Refused;
 
 /// A name of the policy or the manifests: category, purpose, system, dataset, event.
@@ -20,7 +20,6 @@ const VALUE_MAX: usize = 64 << 10;
 /// A sealed locator has to fit a page beside its item.
 const LOCATOR_MAX: usize = 1_024;
 
-#[derive(Debug)]
 pub enum Event<'a> {
     Recorded(Recorded<'a>),
     Copied {
@@ -64,7 +63,6 @@ pub enum Event<'a> {
     },
 }
 
-#[derive(Debug)]
 pub struct Recorded<'a> {
     pub item: Option<&'a str>,
     pub subject: &'a str,
@@ -83,7 +81,6 @@ pub struct Recorded<'a> {
     pub copies: Vec<CopyAt<'a>>,
 }
 
-#[derive(Debug)]
 pub struct CopyAt<'a> {
     pub system: &'a str,
     pub dataset: &'a str,
@@ -92,13 +89,19 @@ pub struct CopyAt<'a> {
     pub purposes: Option<Vec<&'a str>>,
 }
 
-#[derive(Debug)]
 pub struct Consent<'a> {
     pub subject: &'a str,
     pub purpose: &'a str,
     pub item: Option<&'a str>,
     pub policy_version: Option<&'a str>,
     pub at: Millis,
+}
+
+opaque! {
+    "Event" Event<'_>,
+    "Recorded" Recorded<'_>,
+    "CopyAt" CopyAt<'_>,
+    "Consent" Consent<'_>,
 }
 
 /// The event of this CloudEvents type; `time` is the event's own, the default of `at`.
