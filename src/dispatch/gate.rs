@@ -41,7 +41,9 @@ impl LedgerGate {
 
 fn held(inner: &Inner, duty: &Obligation) -> bool {
     let Some(lives) = inner.store.lives(duty.item) else { return true };
-    let Some(life) = lives.lives.iter().find(|l| l.item.generation == duty.generation) else { return true };
+    let life = lives.lives.into_iter().find(|l| l.item.generation == duty.generation);
+    let Some(mut life) = life else { return true };
+    inner.state.control.complete(&mut life);
     let Some(copy) = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at)) else { return true };
     duty.parts.iter().any(|part| !inner.state.control.holds_on(&life.item, copy, part).is_empty())
 }

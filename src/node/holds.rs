@@ -76,7 +76,8 @@ impl Node {
         for partition in self.partitions.iter() {
             let inner = partition.read();
             inner.store.each(&mut |lives| {
-                let Some(life) = lives.newest() else { return };
+                let Some(mut life) = lives.newest().cloned() else { return };
+                inner.state.control.complete(&mut life);
                 let covers = |c: &&quietus_core::item::Copy| {
                     c.is_live() && c.categories.iter().any(|k| scope.covers(&life.item, c, k))
                 };

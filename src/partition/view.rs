@@ -38,6 +38,9 @@ pub struct CopyView {
 
 impl ItemView {
     pub fn of(state: &State, life: &Life, subject: &Subject) -> Self {
+        let mut life = life.clone();
+        state.control.complete(&mut life);
+        let life = &life;
         let due = state
             .control
             .policy

@@ -89,7 +89,9 @@ fn still_out(duty: &Obligation, now: Millis) -> bool {
 
 fn is_covered(inner: &Inner, hold: &Hold, duty: &Obligation) -> bool {
     let Some(lives) = inner.store.lives(duty.item) else { return true };
-    let Some(life) = lives.lives.iter().find(|l| l.item.generation == duty.generation) else { return true };
+    let life = lives.lives.into_iter().find(|l| l.item.generation == duty.generation);
+    let Some(mut life) = life else { return true };
+    inner.state.control.complete(&mut life);
     let Some(copy) = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at)) else { return true };
     duty.parts.iter().any(|p| hold.scope.covers(&life.item, copy, p))
 }

@@ -49,11 +49,12 @@ pub fn rows(node: &Node, as_of: Millis) -> Vec<Vec<PlanRow>> {
 fn partition_rows(inner: &Inner, as_of: Millis) -> Vec<PlanRow> {
     let mut rows = Vec::new();
     inner.store.each(&mut |lives| {
-        let Some(life) = lives.newest().filter(|l| !l.is_ended()) else { return };
+        let Some(mut life) = lives.newest().filter(|l| !l.is_ended()).cloned() else { return };
+        inner.state.control.complete(&mut life);
         let subject = inner.store.subject(life.item.id.subject);
         let subject = subject.unwrap_or_else(|| Subject::unknown(life.item.id.subject));
-        let due = wishes(&inner.state.control, life, &subject, as_of);
-        rows.extend(due.into_iter().map(|wish| row(life, wish)));
+        let due = wishes(&inner.state.control, &life, &subject, as_of);
+        rows.extend(due.into_iter().map(|wish| row(&life, wish)));
     });
     rows
 }

@@ -3,10 +3,11 @@
 //! Every partition folds the same log in the same order and knows its own position `k`; the control plane folds it
 //! too, to answer people. One reducer serves both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::hold::{Hold, Scope};
+use crate::life::Life;
 use crate::policy::{self, Calendar, Policy};
 use crate::record::Record;
 use crate::system::{Manifest, Mode};
@@ -44,6 +45,23 @@ pub struct System {
     pub manifest: Manifest,
     /// The manifest as it stands in the ledger.
     pub document: String,
+    /// `dataset.collection` → every category its fields carry. Sorted.
+    pub categories: BTreeMap<String, Vec<String>>,
+}
+
+impl System {
+    fn new(manifest: Manifest, document: String) -> Self {
+        let collections = manifest.datasets.iter().flat_map(|d| d.collections.iter().map(move |c| (d, c)));
+        let categories = collections
+            .map(|(dataset, collection)| {
+                let leaves = collection.leaves();
+                let mapped = leaves.iter().flat_map(|(_, field)| field.categories.iter().cloned());
+                let mapped: BTreeSet<String> = mapped.collect();
+                (format!("{}.{}", dataset.fides_key, collection.name), mapped.into_iter().collect())
+            })
+            .collect();
+        Self { manifest, document, categories }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +104,7 @@ impl Control {
             },
             Record::SystemPut(r) => match serde_json::from_str::<Manifest>(&r.manifest) {
                 Ok(manifest) => {
-                    let system = System { manifest, document: r.manifest.clone() };
+                    let system = System::new(manifest, r.manifest.clone());
                     self.systems.insert(r.name.clone(), Arc::new(system));
                 }
                 Err(_) => self.unreadable += 1,
@@ -190,6 +208,18 @@ impl Control {
     ) -> Vec<String> {
         let covers = |h: &&Hold| h.blocks() && h.scope.covers(item, copy, category);
         self.holds.values().filter(covers).map(|h| h.id.clone()).collect()
+    }
+
+    /// Gives each copy the parts its dataset maps there, beside those its event named.
+    pub fn complete(&self, life: &mut Life) {
+        for copy in &mut life.item.copies {
+            let mapped = self.systems.get(&copy.system).and_then(|s| s.categories.get(&copy.dataset));
+            for category in mapped.into_iter().flatten() {
+                if let Err(at) = copy.categories.binary_search(category) {
+                    copy.categories.insert(at, category.clone());
+                }
+            }
+        }
     }
 
     /// The system is to keep what a statutory minimum asks for.

@@ -75,6 +75,17 @@ pub enum Row {
     },
 }
 
+impl Row {
+    /// The item this row is about; None = a subject.
+    pub fn item(&self) -> Option<ItemId> {
+        match self {
+            Self::Fact(fact) => Some(fact.id),
+            Self::Change(change) => change.what.item(),
+            Self::Identity { .. } => None,
+        }
+    }
+}
+
 /// Something people or other systems should hear of.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Noticed {

@@ -97,7 +97,10 @@ fn again(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>) {
     let process = row.process.is_some() && life.item.process.is_none();
     let same = named.iter().zip(&shape.copies).all(|((place, known), named)| {
         known.as_ref().is_some_and(|k| {
-            let told = copy_of(shape, place, named.purposes.as_ref());
+            let mut told = copy_of(shape, place, named.purposes.as_ref());
+            // What the dataset maps is not for a fact to say.
+            told.categories.extend(k.categories.iter().filter(|c| !shape.categories.contains(c)).cloned());
+            told.categories.sort();
             Copy { state: k.state, ..told } == *k
         })
     });

@@ -69,6 +69,8 @@ pub struct Step {
 
 /// Decides what comes of a record, and moves the state there.
 pub fn step(state: &mut State, input: &Input, found: Found) -> Step {
+    let mut found = found;
+    found.lives.values_mut().flat_map(|l| &mut l.lives).for_each(|life| state.control.complete(life));
     let mut turn = Turn { state, found, trace: input.trace.clone(), out: Step::default() };
     match &input.record {
         Record::OwnerStarted(_) => turn.rule(Decision::Began { epoch: input.offset }),
@@ -145,6 +147,9 @@ impl Turn<'_> {
         evolve::evolve(self.state, &mut self.found, &decision);
         if let Decision::Wrote(row) = &decision {
             self.out.rows.push(row.clone());
+            let lives = row.item().and_then(|id| self.found.lives.get_mut(&id));
+            let lives = lives.into_iter().flat_map(|l| &mut l.lives);
+            lives.for_each(|life| self.state.control.complete(life));
         }
         self.out.decisions.push(decision);
     }
