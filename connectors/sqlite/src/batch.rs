@@ -21,6 +21,8 @@ use crate::step::Step;
 /// A transaction that held the database longer than this makes the next ones half as big.
 const LONG: Duration = Duration::from_millis(50);
 const SHORT: Duration = Duration::from_millis(15);
+/// No smaller on account of a slow disk.
+const FEW: usize = 20;
 /// Between two transactions, so that the application's writers get their turn.
 const PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_WAIT: Duration = Duration::from_millis(2_000);
@@ -63,6 +65,14 @@ pub(crate) struct Batch<'a> {
     pub(crate) limit: usize,
 }
 
+/// How long the database was held: for the statements, and for the commit. Waiting for it, and for the gate, does
+/// not count: smaller transactions would not make that shorter.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    working: Duration,
+    committing: Duration,
+}
+
 /// A transaction that came to nothing.
 enum Lost {
     /// For every step alike.
@@ -97,9 +107,9 @@ impl Batch<'_> {
         while !rest.is_empty() {
             let full = self.size.load(Ordering::Relaxed).clamp(1, limit);
             let (now, later) = rest.split_at(full.min(rest.len()));
-            let started = Instant::now();
-            let asked = self.settle(now, &mut outcomes);
-            self.resize(started.elapsed().saturating_sub(asked), now.len(), full);
+            let mut held = Held::default();
+            self.settle(now, &mut outcomes, &mut held);
+            self.resize(held, now.len(), full);
             rest = later;
             if !rest.is_empty() {
                 std::thread::sleep(PAUSE);
@@ -108,35 +118,34 @@ impl Batch<'_> {
         outcomes
     }
 
-    /// Only a full transaction shows that more would do; one that was not full and still long was too much.
-    fn resize(&self, took: Duration, size: usize, full: usize) {
+    /// Only a full transaction shows that more would do; one that was not full and still long was too much. Where
+    /// it is the disk that is slow, transactions of a row each would only be more of the same.
+    fn resize(&self, held: Held, size: usize, full: usize) {
+        let least = if held.working > LONG { 1 } else { FEW };
+        let took = held.working.saturating_add(held.committing);
         if took > LONG {
             let less = if size == full { size / 2 } else { size };
-            self.size.store(less.max(1), Ordering::Relaxed);
+            self.size.store(less.max(least), Ordering::Relaxed);
         } else if took < SHORT && size == full {
             self.size.store(size.saturating_mul(2), Ordering::Relaxed);
         }
     }
 
-    /// One transaction, or several smaller ones; answers how long the gate was waited for.
-    fn settle(&self, steps: &[&Step<'_>], outcomes: &mut Vec<TargetOutcome>) -> Duration {
-        let mut asked = Duration::ZERO;
-        let failure = match self.transaction(steps, &mut asked) {
-            Ok(done) => {
-                outcomes.extend(done);
-                return asked;
-            }
+    /// One transaction, or several smaller ones.
+    fn settle(&self, steps: &[&Step<'_>], outcomes: &mut Vec<TargetOutcome>, held: &mut Held) {
+        let failure = match self.transaction(steps, held) {
+            Ok(done) => return outcomes.extend(done),
             Err(Lost::Some(_)) if steps.len() > 1 => {
                 let (first, second) = steps.split_at(steps.len() / 2);
-                return asked + self.settle(first, outcomes) + self.settle(second, outcomes);
+                self.settle(first, outcomes, held);
+                return self.settle(second, outcomes, held);
             }
             Err(Lost::Some(failure) | Lost::All(failure)) => failure,
         };
         outcomes.extend(steps.iter().map(|s| answer(s.command, Outcome::Failed(failure.clone()), None)));
-        asked
     }
 
-    fn transaction(&self, steps: &[&Step<'_>], asked: &mut Duration) -> Result<Vec<TargetOutcome>, Lost> {
+    fn transaction(&self, steps: &[&Step<'_>], held: &mut Held) -> Result<Vec<TargetOutcome>, Lost> {
         let mut steps: Vec<&Step<'_>> = steps.to_vec();
         let mut blocked: Vec<TargetOutcome> = Vec::new();
         for _ in 0..ROUNDS {
@@ -144,18 +153,18 @@ impl Batch<'_> {
                 return Ok(blocked);
             }
             self.begin()?;
-            let outcomes = match apply(self.conn, self.schema, &steps) {
-                Ok(outcomes) => outcomes,
-                Err(error) => return Err(self.lose(&error)),
-            };
-            let effects = effects(&outcomes);
             let started = Instant::now();
-            let stopped = self.stopped(&effects);
-            *asked = asked.saturating_add(started.elapsed());
-            let stopped = stopped.inspect_err(|_| self.undo()).map_err(Lost::All)?;
+            let applied = apply(self.conn, self.schema, &steps);
+            held.working = held.working.saturating_add(started.elapsed());
+            let outcomes = applied.map_err(|error| self.lose(&error))?;
+            let effects = effects(&outcomes);
+            let stopped = self.stopped(&effects).inspect_err(|_| self.undo()).map_err(Lost::All)?;
             if stopped.is_empty() {
                 let at = self.clock();
-                self.finish(!effects.is_empty())?;
+                let started = Instant::now();
+                let finished = self.finish(!effects.is_empty());
+                held.committing = held.committing.saturating_add(started.elapsed());
+                finished?;
                 blocked.extend(outcomes.into_iter().map(|(command, outcome)| answer(command, outcome, at)));
                 return Ok(blocked);
             }
