@@ -4,6 +4,7 @@
 //! that it does not know for a text, and compare with that.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use quietus_contract::{Failure, key_columns};
 use quietus_core::system::Manifest;
@@ -13,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::value::Affinity;
 use crate::{fault, value};
 
-/// The mapped tables that are there, by table name.
+/// The mapped tables that are there, by table name, and those whose cascade would reach a mapped one.
 #[derive(Debug)]
 pub(crate) struct Schema {
     tables: BTreeMap<String, Table>,
@@ -68,6 +69,7 @@ impl Schema {
                 tables.insert(collection.name.clone(), table);
             }
         }
+        between(conn, &mut tables).map_err(|e| fault::of(&e))?;
         let mut schema = Self { tables };
         schema.rank(manifest);
         Ok(schema)
@@ -77,7 +79,7 @@ impl Schema {
         self.tables.get(name)
     }
 
-    /// Mapped tables that refer to this one.
+    /// Tables known here that refer to this one.
     pub(crate) fn children<'a>(
         &'a self,
         parent: &'a str,
@@ -138,6 +140,29 @@ impl Table {
         let leads = |index: &[String]| index.first().is_some_and(|first| columns.contains(first));
         leads(&self.primary_key) || self.indexes.iter().any(|(index, _)| leads(index))
     }
+}
+
+/// Adds the tables that nobody mapped and through which a cascade would come to a mapped one.
+fn between(conn: &Connection, tables: &mut BTreeMap<String, Table>) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare(
+        "SELECT p.name FROM sqlite_schema c, pragma_foreign_key_list(c.name) f, sqlite_schema p
+         WHERE c.type = 'table' AND c.name = ?1 AND f.on_delete = 'CASCADE'
+           AND p.type = 'table' AND p.name = f.\"table\" COLLATE NOCASE",
+    )?;
+    let mut open: Vec<String> = tables.keys().cloned().collect();
+    while let Some(child) = open.pop() {
+        let parents: Vec<String> =
+            statement.query_map([&child], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
+        for parent in parents {
+            if let Entry::Vacant(unknown) = tables.entry(parent)
+                && let Some(table) = read_table(conn, unknown.key())?
+            {
+                open.push(unknown.key().clone());
+                unknown.insert(table);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn read_table(conn: &Connection, name: &str) -> rusqlite::Result<Option<Table>> {

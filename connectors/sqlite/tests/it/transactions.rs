@@ -168,3 +168,20 @@ async fn a_family_that_falls_into_several_transactions_goes_all_the_same() {
         (1..=240).map(|i| delete(i, "tree", "id", Scalar::Integer(i64::from(i)))).collect();
     assert_eq!(shop.erase(&targets).await, vec![Outcome::Removed(1); 240]);
 }
+
+#[tokio::test]
+async fn a_cascade_reaches_no_mapped_row_through_tables_that_are_not() {
+    let shop = Shop::new(
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY);
+         CREATE TABLE basket (id INTEGER PRIMARY KEY, of INTEGER REFERENCES Parent(id) ON DELETE CASCADE);
+         CREATE TABLE entry (id INTEGER PRIMARY KEY, of INTEGER REFERENCES basket ON DELETE CASCADE);
+         CREATE TABLE token (id INTEGER PRIMARY KEY, of INTEGER REFERENCES parent(id) ON DELETE CASCADE);
+         INSERT INTO parent VALUES (1), (2); INSERT INTO basket VALUES (10, 1); INSERT INTO entry VALUES (100, 10);
+         INSERT INTO token VALUES (5, 2);",
+        vec![collection("parent", &["id"], &[]), collection("entry", &["id"], &[])],
+    );
+    let by = |n, table, id| delete(n, table, "id", Scalar::Integer(id));
+    let outcomes = shop.erase(&[by(1, "parent", 1), by(2, "parent", 2)]).await;
+    assert!(constraint(&outcomes[0]) && outcomes[1] == Outcome::Removed(1), "{outcomes:?}");
+    assert_eq!(shop.count("SELECT (SELECT count(*) FROM entry) * 10 + (SELECT count(*) FROM token)"), 10);
+}
