@@ -11,7 +11,7 @@ use super::Inner;
 use crate::store::Store;
 
 /// One JSON object. Item-copies, but for `subjects`, `items`, `generations`, `audit` and `seconds`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Report {
     pub subjects: u64,
     pub items: u64,
@@ -36,7 +36,7 @@ pub struct Report {
 }
 
 /// The audit chains, all partitions together.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Tallied {
     pub entries: u64,
     pub decisions: u64,

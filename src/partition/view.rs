@@ -7,7 +7,7 @@ use quietus_core::obligation::{Block, Obligation, Stand};
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/items/{id}` and the rows of a look-up.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ItemView {
     /// `it_…`
     pub id: String,
@@ -19,7 +19,7 @@ pub struct ItemView {
     pub copies: Vec<CopyView>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CopyView {
     pub system: String,
     pub dataset: String,

@@ -16,7 +16,7 @@ use crate::partition::{Inner, Report};
 use crate::store::Store;
 
 /// `sweep plan --json`: the report, and what each rule makes due.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Plan {
     #[serde(flatten)]
     pub report: Report,
@@ -27,7 +27,7 @@ pub struct Plan {
     pub root: String,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ByRule {
     pub rule: String,
     pub due: u64,

@@ -19,7 +19,7 @@ use crate::partition::{Inner, Report};
 const MAX_UNREAD: u32 = 5;
 
 /// `GET /v1/sweeps/{id}`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SweepView {
     pub id: String,
     /// `running`, `awaiting_approval`, `finished`, `stopped`, `failed`.

@@ -1,0 +1,3 @@
+//! What people and programs see of a node: HTTP, and the types that HTTP, the typed client and the CLI share.
+
+pub mod wire;

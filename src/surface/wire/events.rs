@@ -1,0 +1,23 @@
+//! `POST /v1/events`
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// 202: what is accepted is fsynced in the ledger. 422 when everything was rejected.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EventsAnswer {
+    /// Duplicates included.
+    pub accepted: u64,
+    pub rejected: Vec<RejectedView>,
+}
+
+/// One event that was not taken. `detail` never repeats a value of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RejectedView {
+    /// Its place in the batch, from 0.
+    pub index: u64,
+    /// The event's own id, where it could be read.
+    pub id: Option<String>,
+    pub code: String,
+    pub detail: String,
+}

@@ -1,0 +1,42 @@
+//! Everything that goes over the wire, once: the handlers write it, the typed client and the CLI read it.
+//!
+//! Invariant: a field that has been here stays; what is unknown is null or left out, never a made-up value. Rejected:
+//! a second set of types for the client, which would agree with the first only until somebody edits one of them.
+
+mod audit;
+mod events;
+mod explain;
+mod holds;
+mod items;
+mod node;
+mod policies;
+mod problem;
+mod requests;
+mod sweeps;
+mod systems;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use crate::partition::{CopyView, ItemView, Report, Tallied};
+pub use crate::schedule::plan::{ByRule, Plan};
+pub use crate::schedule::sweeps::SweepView;
+pub use audit::{DigestView, EntryView, VerifyView};
+pub use events::{EventsAnswer, RejectedView};
+pub use explain::{CopyExplained, ExplainBody, ExplainView, PartExplained, RuleExplained};
+pub use holds::{Covered, HoldBody, HoldPlan, HoldView, InFlight, ReleaseBody, ScopeBody};
+pub use items::{LookupAnswer, LookupBody, SubjectBody, SubjectView};
+pub use node::{ClockView, HealthView, PartitionView};
+pub use policies::{PolicyAnswer, PolicyPlan, PolicyView, RuleDiff, UncoveredView};
+pub use problem::{Finding, Problem, Retry};
+pub use requests::{MoveBody, RequestBody, RequestTargetView, RequestView};
+pub use sweeps::{SweepBody, SweepStarted, SwitchView};
+pub use systems::{CheckView, ProblemView, SystemAnswer, SystemView};
+
+/// One page of a list.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Goes into `?cursor=` for the next page; null = this was the last.
+    pub next: Option<String>,
+}
