@@ -229,7 +229,9 @@ fn rank(connector: &PostgresConnector, steps: &mut [Step], tables: &BTreeMap<Str
 async fn run(batch: &Batch<'_>, steps: Vec<Step>, outcomes: &mut Outcomes) {
     let mut waiting = steps;
     for pass in 0.. {
-        for rank in waiting.chunk_by(|a, b| a.rank == b.rank) {
+        // What fits one transaction goes in one; else parents wait until their children's batches are over.
+        let fits = pass > 0 || batch.connector.pace.take(&waiting) == waiting.len();
+        for rank in waiting.chunk_by(|a, b| fits || a.rank == b.rank) {
             let rest = Mutex::new(rank);
             let hand = || async {
                 let mut mine = Outcomes::new();

@@ -68,8 +68,7 @@ impl Batch<'_> {
             match self.attempt(&left, careful).await {
                 Attempt::Committed(draft, stamp) => {
                     outcomes.extend(draft.into_iter().map(|(index, outcome)| {
-                        let is_effect = matches!(outcome, Outcome::Removed(_) | Outcome::Changed(_));
-                        let position = stamp.position.clone().filter(|_| is_effect);
+                        let position = stamp.position.clone().filter(|_| is_effect(&outcome));
                         (index, (outcome, Some(Stamp { at: stamp.at, position })))
                     }));
                     return outcomes;
@@ -148,11 +147,9 @@ impl Batch<'_> {
             self.connector.pace.learn(&first.table.shown, alike.len(), started.elapsed());
             draft.extend(done);
         }
-        let asked: Vec<&Step> = steps
-            .iter()
-            .filter(|s| !matches!(draft.get(&s.index), Some(Outcome::Failed(_)) | None))
-            .copied()
-            .collect();
+        // What changes nothing needs no leave.
+        let asked: Vec<&Step> =
+            steps.iter().filter(|s| draft.get(&s.index).is_some_and(is_effect)).copied().collect();
         let held = self.ask(&asked).await?;
         if !held.is_empty() {
             return Ok((Attempt::Stopped(held), true));
@@ -216,6 +213,16 @@ impl Batch<'_> {
     async fn stamp(&self, lease: &mut Lease) -> Result<Stamp, Fault> {
         let row = lease.script(&format!("SELECT {CLOCK}")).await.map_err(|e| Fault::read(&e, "clock"))?;
         Ok(Stamp { at: number(row.first())? / 1000, position: None })
+    }
+}
+
+/// Whether committing this changes a row.
+fn is_effect(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Removed(_) | Outcome::Changed(_) => true,
+        Outcome::Failed(failure) => failure.might_have_happened,
+        Outcome::Absent | Outcome::Unchanged { .. } | Outcome::Accepted { .. } => false,
+        Outcome::Blocked { .. } | Outcome::Refused { .. } => false,
     }
 }
 
