@@ -18,6 +18,7 @@ CREATE INDEX invoices_customer ON invoices (customer_id);
 CREATE TABLE tickets (
   ticket_id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL, subject TEXT NOT NULL, message TEXT, opened_at TEXT NOT NULL);
 CREATE INDEX tickets_customer ON tickets (customer_id);
+CREATE TABLE asked (customer_id INTEGER PRIMARY KEY);
 CREATE TABLE gone (tab TEXT NOT NULL, id INTEGER NOT NULL, at TEXT DEFAULT CURRENT_TIMESTAMP);
 CREATE TRIGGER customers_gone AFTER DELETE ON customers BEGIN INSERT INTO gone (tab, id) VALUES ('customers', old.customer_id); END;
 CREATE TRIGGER orders_gone AFTER DELETE ON orders BEGIN INSERT INTO gone (tab, id) VALUES ('orders', old.order_id); END;
@@ -35,7 +36,7 @@ CREATE TRIGGER newsletter_gone AFTER DELETE ON newsletter BEGIN INSERT INTO gone
 /// The shop's two databases.
 #[derive(Debug)]
 pub struct Shop {
-    pub shop: Connection,
+    shop: Connection,
     crm: Connection,
     crm_path: PathBuf,
 }
@@ -74,6 +75,11 @@ impl Shop {
     pub fn subscribe(&self, customer: i64, address: &str, at: &str) -> rusqlite::Result<()> {
         let sql = "INSERT INTO newsletter VALUES (?1, ?2, ?3)";
         self.crm.execute(sql, params![customer, address, at]).map(|_| ())
+    }
+
+    /// The shop notes who asked to be erased.
+    pub fn asks(&self, customer: i64) -> rusqlite::Result<()> {
+        self.shop.execute("INSERT INTO asked VALUES (?1)", [customer]).map(|_| ())
     }
 
     /// The second database goes away: its file is not where it should be.

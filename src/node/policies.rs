@@ -96,25 +96,16 @@ impl Node {
     }
 }
 
-/// A locked rule is only lengthened; here every other change of one waits for a second person.
+/// A locked rule is only lengthened; a shorter one needs a second person and a changed `law`.
 fn refuse_shorter_locks(active: &Policy, new: &Policy) -> Result<(), NodeError> {
-    for locked in active.rules.iter().filter(|r| r.locked) {
-        let same = new.rules.iter().find(|r| r.id == locked.id);
-        let kept = same.is_some_and(|r| {
-            r.locked
-                && r.keep == locked.keep
-                && r.at_least == locked.at_least
-                && r.selectors == locked.selectors
-        });
-        if !kept {
-            return Err(NodeError::Conflict {
-                code: "locked-rule",
-                what: format!("rule {} is locked and would change", locked.id),
-                fix: "leave it as it is; a locked rule needs a second person and a changed `law`".to_owned(),
-            });
-        }
+    match policy::unlocked(active, new).first() {
+        None => Ok(()),
+        Some(first) => Err(NodeError::Conflict {
+            code: "locked-rule",
+            what: format!("rule {} is locked and would be {}", first.rule, format!("{:?}", first.how).to_lowercase()),
+            fix: "leave it as it is or lengthen it; less needs a second person and a changed `law`".to_owned(),
+        }),
     }
-    Ok(())
 }
 
 /// Why a document was not taken.

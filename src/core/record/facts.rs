@@ -226,14 +226,14 @@ mod tests {
         Fact {
             subject: SubjectKey([n; 16]),
             item: ItemKey([n + 1; 16]),
-            start: (n % 2 == 0).then_some(Millis(i64::from(n))),
+            start: n.is_multiple_of(2).then_some(Millis(i64::from(n))),
             shape: 0,
             origin: Origin::Create,
             source_time: Millis(5),
             process: process.then_some(ProcessKey([3; 16])),
             event_id: [n; 8],
             cells: vec![vec![n; 5]],
-            identity: (n % 2 == 1).then(|| vec![1, 2]),
+            identity: (!n.is_multiple_of(2)).then(|| vec![1, 2]),
         }
     }
 
