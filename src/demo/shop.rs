@@ -19,6 +19,7 @@ CREATE TABLE tickets (
   ticket_id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL, subject TEXT NOT NULL, message TEXT, opened_at TEXT NOT NULL);
 CREATE INDEX tickets_customer ON tickets (customer_id);
 CREATE TABLE asked (customer_id INTEGER PRIMARY KEY);
+CREATE TABLE today (day TEXT NOT NULL);
 CREATE TABLE gone (tab TEXT NOT NULL, id INTEGER NOT NULL, at TEXT DEFAULT CURRENT_TIMESTAMP);
 CREATE TRIGGER customers_gone AFTER DELETE ON customers BEGIN INSERT INTO gone (tab, id) VALUES ('customers', old.customer_id); END;
 CREATE TRIGGER orders_gone AFTER DELETE ON orders BEGIN INSERT INTO gone (tab, id) VALUES ('orders', old.order_id); END;
@@ -80,6 +81,11 @@ impl Shop {
     /// The shop notes who asked to be erased.
     pub fn asks(&self, customer: i64) -> rusqlite::Result<()> {
         self.shop.execute("INSERT INTO asked VALUES (?1)", [customer]).map(|_| ())
+    }
+
+    /// The day of the last night's sweep, for whoever compares.
+    pub fn ends(&self, day: &str) -> rusqlite::Result<()> {
+        self.shop.execute("INSERT INTO today VALUES (?1)", [day]).map(|_| ())
     }
 
     /// The second database goes away: its file is not where it should be.

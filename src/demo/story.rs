@@ -109,6 +109,10 @@ impl Story {
                     }
                 }
                 700 => self.crm_away(tell)?,
+                701 => {
+                    let failed = self.node.report(|_| true).failed;
+                    tell(&format!("that night: {failed} could not be erased there, and nothing says otherwise"));
+                }
                 706 => self.crm_back(tell)?,
                 900 => self.erasure(5, tell).await?,
                 1000 => {
@@ -131,6 +135,8 @@ impl Story {
                 ));
             }
         }
+        let day = self.clock.now().to_string();
+        self.shop.ends(day.get(..10).unwrap_or_default())?;
         Ok(())
     }
 
@@ -148,11 +154,11 @@ impl Story {
             self.ticket()?;
         }
         if day > 30 && self.dice.roll(6) == 0 {
-            let leaving = self.someone();
+            let leaving = self.someone_else();
             self.say("quietus.subject.event.v1", json!({"subject": subject(leaving), "event": "account_closed"}));
         }
         if day > 60 && self.dice.roll(15) == 0 {
-            let tired = self.someone();
+            let tired = self.someone_else();
             self.say("quietus.purpose.withdrawn.v1", json!({"subject": subject(tired), "purpose": "newsletter"}));
         }
         Ok(())
@@ -161,6 +167,16 @@ impl Story {
     fn someone(&mut self) -> i64 {
         let count = u64::try_from(self.customers).unwrap_or(1);
         1 + i64::try_from(self.dice.roll(count)).unwrap_or_default()
+    }
+
+    /// Anyone but those the story is about.
+    fn someone_else(&mut self) -> i64 {
+        loop {
+            let customer = self.someone();
+            if ![3, 5, 7, 9].contains(&customer) {
+                return customer;
+            }
+        }
     }
 
     fn number(&mut self) -> i64 {
@@ -175,7 +191,7 @@ impl Story {
         self.shop.customer(id, name, city, &at)?;
         let copies = json!([{"system": "shop-db", "dataset": "shop.customers", "locator": {"customer_id": id}}]);
         self.record(id, &["user.name", "user.contact"], &["service"], &copies);
-        if self.dice.roll(2) == 0 {
+        if id == 9 || self.dice.roll(2) == 0 {
             self.shop.subscribe(id, &format!("news.{id}@example.org"), &at)?;
             self.say("quietus.purpose.granted.v1", json!({"subject": subject(id), "purpose": "newsletter"}));
             let copies = json!([{"system": "crm-db", "dataset": "crm.newsletter", "locator": {"customer_id": id}}]);
@@ -273,7 +289,9 @@ impl Story {
         Ok(hold.id)
     }
 
-    fn crm_away(&self, tell: &mut dyn FnMut(&str)) -> Result<(), DemoError> {
+    fn crm_away(&mut self, tell: &mut dyn FnMut(&str)) -> Result<(), DemoError> {
+        // Customer 9 takes the consent back just then.
+        self.say("quietus.purpose.withdrawn.v1", json!({"subject": subject(9), "purpose": "newsletter"}));
         tell("the newsletter's database goes away for six days; what is due there fails and is tried again");
         self.shop.crm_away().map_err(|cause| DemoError::Io { dir: self.dir.clone(), cause })
     }

@@ -50,8 +50,7 @@ pub async fn start(node: &Node, by: Option<String>) -> Result<String, NodeError>
     }
     ticks::tick_all(node).await?;
     let as_of = watermark(node);
-    let rows = plan::rows(node, as_of);
-    let quota = active.policy.sweep.limit.map(|limit| share(limit, &rows)).unwrap_or_default();
+    let quota = active.policy.sweep.limit.map(|limit| share(limit, &plan::rows(node, as_of))).unwrap_or_default();
     let id = crate::node::fresh_id("sw");
     let record = SweepOrdered {
         id: id.clone(),

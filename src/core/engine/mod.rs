@@ -202,11 +202,15 @@ impl Turn<'_> {
         }
         // What nobody wants any more is taken back, unless it is out or already carried out. A sweep decides as of
         // its watermark: what is wanted by now is not taken back by it.
-        let subject = self.subject(life.item.id.subject);
-        let now = wishes_now(&self.state.control, life, &subject, self.state.now);
         let mine = self.state.duties.of_item(life.item.id).filter(|d| d.generation == life.item.generation);
-        let stale: Vec<ObligationId> =
-            mine.map(|d| d.id).filter(|id| !wanted.contains(id) && !now.contains(id)).collect();
+        let mut stale: Vec<ObligationId> =
+            mine.filter(|d| d.stand.after(Event::Withdraw).is_some()).map(|d| d.id).collect();
+        stale.retain(|id| !wanted.contains(id));
+        if !stale.is_empty() {
+            let subject = self.subject(life.item.id.subject);
+            let now = wishes_now(&self.state.control, life, &subject, self.state.now);
+            stale.retain(|id| !now.contains(id));
+        }
         for id in stale {
             self.advance(id, Event::Withdraw, |d| d.block = None);
         }
