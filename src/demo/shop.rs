@@ -61,11 +61,15 @@ impl Shop {
 
     pub fn order(&self, id: i64, customer: i64, city: &str, at: &str) -> rusqlite::Result<()> {
         let sql = "INSERT INTO orders VALUES (?1, ?2, ?3, ?4)";
-        self.shop.execute(sql, params![id, customer, format!("Hauptstr. {}, {city}", id % 90 + 1), at]).map(|_| ())
+        self.shop
+            .execute(sql, params![id, customer, format!("Hauptstr. {}, {city}", id % 90 + 1), at])
+            .map(|_| ())
     }
 
     pub fn invoice(&self, id: i64, customer: i64, cents: i64, day: &str) -> rusqlite::Result<()> {
-        self.shop.execute("INSERT INTO invoices VALUES (?1, ?2, ?3, ?4)", params![id, customer, cents, day]).map(|_| ())
+        self.shop
+            .execute("INSERT INTO invoices VALUES (?1, ?2, ?3, ?4)", params![id, customer, cents, day])
+            .map(|_| ())
     }
 
     pub fn ticket(&self, id: i64, customer: i64, message: &str, at: &str) -> rusqlite::Result<()> {

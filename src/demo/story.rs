@@ -20,8 +20,18 @@ pub const DAYS: i64 = 1096;
 
 const POLICY: &str = include_str!("shop.policy.yaml");
 const NAMES: [&str; 12] = [
-    "Ada Berg", "Ben Kaya", "Cem Roth", "Dana Voss", "Eva Lind", "Finn Oser", "Gül Demir", "Hana Ito", "Ivo Marek",
-    "Jana Wolf", "Kofi Amo", "Lea Sand",
+    "Ada Berg",
+    "Ben Kaya",
+    "Cem Roth",
+    "Dana Voss",
+    "Eva Lind",
+    "Finn Oser",
+    "Gül Demir",
+    "Hana Ito",
+    "Ivo Marek",
+    "Jana Wolf",
+    "Kofi Amo",
+    "Lea Sand",
 ];
 const CITIES: [&str; 5] = ["Berlin", "Hamburg", "Leipzig", "Kiel", "Ulm"];
 
@@ -99,19 +109,25 @@ impl Story {
             ticks::tick_all(&self.node).await?;
             self.shop_day(day)?;
             match day {
-                400 => tell("a year on: the customers who closed their accounts 90 days ago are erased by now"),
+                400 => {
+                    tell("a year on: the customers who closed their accounts 90 days ago are erased by now")
+                }
                 500 => held = Some(self.hold(3).await?),
                 501 => tell("a court asks to preserve everything about customer 3: a legal hold"),
                 640 => {
                     if let Some(id) = held.take() {
                         self.node.release_hold(&id, None, Some("the case is closed".to_owned())).await?;
-                        tell("the hold is released; what fell due meanwhile is erased after a day's cool-down");
+                        tell(
+                            "the hold is released; what fell due meanwhile is erased after a day's cool-down",
+                        );
                     }
                 }
                 700 => self.crm_away(tell)?,
                 701 => {
                     let failed = self.node.report(|_| true).failed;
-                    tell(&format!("that night: {failed} could not be erased there, and nothing says otherwise"));
+                    tell(&format!(
+                        "that night: {failed} could not be erased there, and nothing says otherwise"
+                    ));
                 }
                 706 => self.crm_back(tell)?,
                 900 => self.erasure(5, tell).await?,
@@ -131,7 +147,10 @@ impl Story {
                 let live = self.node.report(|_| false);
                 tell(&format!(
                     "day {}: {} events so far, {} items of {} people live here",
-                    day + 1, self.sent, live.items, live.subjects
+                    day + 1,
+                    self.sent,
+                    live.items,
+                    live.subjects
                 ));
             }
         }
@@ -155,11 +174,17 @@ impl Story {
         }
         if day > 30 && self.dice.roll(6) == 0 {
             let leaving = self.someone_else();
-            self.say("quietus.subject.event.v1", json!({"subject": subject(leaving), "event": "account_closed"}));
+            self.say(
+                "quietus.subject.event.v1",
+                json!({"subject": subject(leaving), "event": "account_closed"}),
+            );
         }
         if day > 60 && self.dice.roll(15) == 0 {
             let tired = self.someone_else();
-            self.say("quietus.purpose.withdrawn.v1", json!({"subject": subject(tired), "purpose": "newsletter"}));
+            self.say(
+                "quietus.purpose.withdrawn.v1",
+                json!({"subject": subject(tired), "purpose": "newsletter"}),
+            );
         }
         Ok(())
     }
@@ -189,12 +214,14 @@ impl Story {
         let (id, at) = (self.customers, self.clock.now().to_string());
         let (name, city) = (self.dice.pick(&NAMES), self.dice.pick(&CITIES));
         self.shop.customer(id, name, city, &at)?;
-        let copies = json!([{"system": "shop-db", "dataset": "shop.customers", "locator": {"customer_id": id}}]);
+        let copies =
+            json!([{"system": "shop-db", "dataset": "shop.customers", "locator": {"customer_id": id}}]);
         self.record(id, &["user.name", "user.contact"], &["service"], &copies);
         if id == 9 || self.dice.roll(2) == 0 {
             self.shop.subscribe(id, &format!("news.{id}@example.org"), &at)?;
             self.say("quietus.purpose.granted.v1", json!({"subject": subject(id), "purpose": "newsletter"}));
-            let copies = json!([{"system": "crm-db", "dataset": "crm.newsletter", "locator": {"customer_id": id}}]);
+            let copies =
+                json!([{"system": "crm-db", "dataset": "crm.newsletter", "locator": {"customer_id": id}}]);
             self.record(id, &["user.contact.email"], &["newsletter"], &copies);
         }
         Ok(())
@@ -209,7 +236,8 @@ impl Story {
         self.record(customer, &["user.behavior.purchase_history"], &["service"], &copies);
         let cents = i64::try_from(self.dice.roll(20_000)).unwrap_or_default() + 500;
         self.shop.invoice(invoice, customer, cents, at.get(..10).unwrap_or_default())?;
-        let copies = json!([{"system": "shop-db", "dataset": "shop.invoices", "locator": {"invoice_id": invoice}}]);
+        let copies =
+            json!([{"system": "shop-db", "dataset": "shop.invoices", "locator": {"invoice_id": invoice}}]);
         self.record(customer, &["user.financial"], &["billing"], &copies);
         Ok(())
     }
@@ -217,7 +245,8 @@ impl Story {
     fn ticket(&mut self) -> Result<(), DemoError> {
         let (customer, ticket, at) = (self.someone(), self.number(), self.clock.now().to_string());
         self.shop.ticket(ticket, customer, "where is my parcel?", &at)?;
-        let copies = json!([{"system": "shop-db", "dataset": "shop.tickets", "locator": {"ticket_id": ticket}}]);
+        let copies =
+            json!([{"system": "shop-db", "dataset": "shop.tickets", "locator": {"ticket_id": ticket}}]);
         self.record(customer, &["user.content"], &["support"], &copies);
         Ok(())
     }
@@ -249,7 +278,9 @@ impl Story {
         let taken = taken.map_err(|e| DemoError::Refused(e.to_string()))?;
         match taken.rejected.first() {
             None => Ok(()),
-            Some(first) => Err(DemoError::Refused(format!("an event was rejected: {}: {}", first.code, first.detail))),
+            Some(first) => {
+                Err(DemoError::Refused(format!("an event was rejected: {}: {}", first.code, first.detail)))
+            }
         }
     }
 
@@ -323,7 +354,9 @@ impl Story {
             let open = state == quietus_core::request::RequestState::InProgress;
             if !open || patience > 400 {
                 let kept = request.targets.len();
-                tell(&format!("customer {id} asks to be erased: {state:?}, {kept} copies; invoices stay as the law wants"));
+                tell(&format!(
+                    "customer {id} asks to be erased: {state:?}, {kept} copies; invoices stay as the law wants"
+                ));
                 return Ok(());
             }
             patience += 1;

@@ -52,6 +52,8 @@ pub struct Node {
     registry: Registry,
     /// Sweeps whose report stands in the control log or is being written.
     closing: Mutex<std::collections::BTreeSet<String>>,
+    /// Sweeps that wait for approval.
+    pub braked: crate::schedule::brake::Room,
     /// Something moved: partitions' loops wake who waits for an outcome.
     pub moved: Notify,
     options: NodeOptions,

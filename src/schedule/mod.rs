@@ -4,6 +4,7 @@
 //! read from the states again.
 
 pub mod barrier;
+pub mod brake;
 pub mod clock;
 pub mod plan;
 pub mod sweeps;

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use quietus_core::engine::{MAX_TRIES, awaits_read_back};
 use quietus_core::obligation::{Cause, Obligation, Stand};
-use quietus_core::policy::Cron;
+use quietus_core::policy::{Brake, Cron};
 use quietus_core::record::{Record, SweepClosed, SweepOrdered, SweepSwitch};
 use quietus_core::system::Mode;
 use quietus_core::time::Millis;
 use serde::{Deserialize, Serialize};
 
+use super::brake::{self, Waiting};
 use super::{plan, ticks};
 use crate::node::{Node, NodeError};
 use crate::partition::{Inner, Report};
@@ -50,8 +51,72 @@ pub async fn start(node: &Node, by: Option<String>) -> Result<String, NodeError>
     }
     ticks::tick_all(node).await?;
     let as_of = watermark(node);
-    let quota = active.policy.sweep.limit.map(|limit| share(limit, &plan::rows(node, as_of))).unwrap_or_default();
+    let quota =
+        active.policy.sweep.limit.map(|limit| share(limit, &plan::rows(node, as_of))).unwrap_or_default();
     let id = crate::node::fresh_id("sw");
+    if let Some(waiting) = braked(node, active.policy.sweep.brake.as_ref(), as_of, &by) {
+        tracing::warn!(
+            sweep = id,
+            due = waiting.plan.report.in_flight,
+            waiting.forecast,
+            "waits for approval"
+        );
+        node.braked.put(id.clone(), waiting);
+        return Ok(id);
+    }
+    order(node, id, as_of, quota, by).await
+}
+
+/// Orders a sweep that waited, for exactly what was approved.
+pub async fn approve(node: &Node, id: &str, by: Option<String>) -> Result<String, NodeError> {
+    let Some(waiting) = node.braked.take(id) else {
+        return Err(NodeError::NotFound { what: format!("no sweep {id} waits for approval") });
+    };
+    if by.is_some() && by == waiting.by {
+        node.braked.put(id.to_owned(), waiting);
+        return Err(NodeError::Conflict {
+            code: "second-person",
+            what: "a sweep is approved by somebody else than who asked for it".to_owned(),
+            fix: "let a second person approve it".to_owned(),
+        });
+    }
+    if plan::plan(node, waiting.as_of).root != waiting.plan.root {
+        return Err(NodeError::Conflict {
+            code: "plan-changed",
+            what: "what is due has changed since the plan was made".to_owned(),
+            fix: "run the sweep again and approve the new plan".to_owned(),
+        });
+    }
+    let rows = plan::rows(node, waiting.as_of);
+    let quota = rows.iter().map(|r| i64::try_from(r.len()).unwrap_or(i64::MAX)).collect();
+    order(node, id.to_owned(), waiting.as_of, quota, by).await
+}
+
+/// The plan, when the brake stops it.
+fn braked(node: &Node, brake: Option<&Brake>, as_of: Millis, by: &Option<String>) -> Option<Waiting> {
+    let brake = brake?;
+    let forecast = brake::forecast(&finished(node))?;
+    let plan = plan::plan(node, as_of);
+    let stops = brake::brakes(brake, plan.report.in_flight, forecast);
+    stops.then(|| Waiting { as_of, by: by.clone(), plan, forecast })
+}
+
+/// Reports of finished sweeps, oldest first.
+fn finished(node: &Node) -> Vec<Report> {
+    node.with_control(|c| {
+        let mut closed: Vec<_> = c.sweeps.values().filter_map(|s| Some((s.k, s.closed.as_ref()?))).collect();
+        closed.sort_by_key(|(k, _)| *k);
+        closed.iter().filter_map(|(_, (_, report))| serde_json::from_str(report).ok()).collect()
+    })
+}
+
+async fn order(
+    node: &Node,
+    id: String,
+    as_of: Millis,
+    quota: Vec<i64>,
+    by: Option<String>,
+) -> Result<String, NodeError> {
     let record = SweepOrdered {
         id: id.clone(),
         as_of: as_of.0,
@@ -183,6 +248,17 @@ pub fn report(node: &Node, id: &str) -> Report {
 
 /// A sweep as it stands, or as it was reported.
 pub fn view(node: &Node, id: &str) -> Option<SweepView> {
+    if let Some(waiting) = node.braked.get(id) {
+        let mode = waiting.by.clone().unwrap_or_else(|| "cron".to_owned());
+        let (as_of, report) = (waiting.as_of.to_string(), waiting.plan.report);
+        return Some(SweepView {
+            id: id.to_owned(),
+            state: "awaiting_approval".to_owned(),
+            mode,
+            as_of,
+            report,
+        });
+    }
     let info = node.with_control(|c| c.sweeps.get(id).cloned())?;
     let (state, report) = match &info.closed {
         Some((state, json)) => (state.clone(), serde_json::from_str(json).unwrap_or_default()),
