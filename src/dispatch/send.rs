@@ -29,7 +29,7 @@ pub(super) async fn send(node: &Node, connector: Arc<dyn Connector>, system: &st
             let gate = Arc::new(LedgerGate::new(Arc::clone(&node.partitions), &duties));
             let started = node.clock.monotonic();
             outcomes.extend(connector.erase(&targets, &permit, gate).await);
-            node.metrics.command(system, &outcomes, node.clock.monotonic().saturating_sub(started));
+            node.metrics.command(system, "erase", &outcomes, node.clock.monotonic().saturating_sub(started));
         }
         let confirmed = confirm::confirmed(system, &duties, &outcomes);
         answer(node, &duties, Record::Confirmed(confirmed)).await;
@@ -49,7 +49,12 @@ pub(super) async fn read_back(
     tracing::Span::record(&span, "system", system);
     async {
         let (targets, _) = targets(node, &duties);
-        let seen = if targets.is_empty() { Vec::new() } else { connector.verify(&targets).await };
+        let mut seen = Vec::new();
+        if !targets.is_empty() {
+            let started = node.clock.monotonic();
+            seen = connector.verify(&targets).await;
+            node.metrics.look(system, &seen, node.clock.monotonic().saturating_sub(started));
+        }
         let record = confirm::read_back(system, &duties, &seen);
         answer(node, &duties, Record::ReadBack(record)).await;
     }

@@ -4,7 +4,10 @@
 //! for that. Start order: replay, own the partitions, catch up with the control log, then run.
 
 mod error;
+mod explain;
 mod holds;
+mod intake;
+mod lookup;
 mod open;
 mod policies;
 mod registry;
@@ -30,7 +33,10 @@ use crate::sealing::Keys;
 use crate::telemetry::{Metrics, trace};
 
 pub use error::NodeError;
+pub use explain::{Difference, Explained, Unsettled, rule_change};
 pub use holds::HoldOrder;
+pub use intake::{Desk, Prepared, Taken, Unprepared};
+pub use lookup::Wanted;
 pub use open::NodeOptions;
 pub use policies::{Checked, Refusal, check as check_policy};
 pub use registry::{Registry, Resolver, connect};
@@ -45,6 +51,7 @@ pub struct Node {
     pub keys: Keys,
     pub clock: Arc<dyn Clock>,
     pub metrics: Metrics,
+    desk: Desk,
     ledger: Ledger,
     /// The control log, folded up to its durable end.
     control: RwLock<Control>,
@@ -57,6 +64,9 @@ pub struct Node {
     /// Something moved: partitions' loops wake who waits for an outcome.
     pub moved: Notify,
     options: NodeOptions,
+    running: std::sync::atomic::AtomicBool,
+    /// Why the ledger took nothing, at the last try.
+    trouble: Mutex<Option<String>>,
 }
 
 impl Node {
@@ -72,7 +82,7 @@ impl Node {
 
     pub async fn append_frame(&self, partition: u32, frame: &Frame) -> Result<u64, NodeError> {
         let bytes = encode_frame(frame)?;
-        Ok(self.ledger.append(Stream::Partition(partition), bytes).await?)
+        self.noted(self.ledger.append(Stream::Partition(partition), bytes).await)
     }
 
     /// Appends an entry to the control log and waits until every partition has applied it. Answers its `k`.
@@ -85,7 +95,7 @@ impl Node {
     /// Appends an entry to the control log without waiting for the partitions. Answers its `k`.
     pub async fn append_control(&self, record: Record) -> Result<u64, NodeError> {
         let bytes = encode_frame(&Frame::of(vec![record]).traced(trace::current()))?;
-        let offset = self.ledger.append(Stream::Control, bytes).await?;
+        let offset = self.noted(self.ledger.append(Stream::Control, bytes).await)?;
         Ok(offset + 1)
     }
 
@@ -130,6 +140,37 @@ impl Node {
 
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Remembers whether the ledger takes anything.
+    fn noted<T>(&self, appended: Result<T, LedgerError>) -> Result<T, NodeError> {
+        let trouble = match &appended {
+            Ok(_) => None,
+            // The call's own fault.
+            Err(LedgerError::TooLarge { .. } | LedgerError::UnknownStream { .. }) => return Ok(appended?),
+            Err(error) => Some(error.to_string()),
+        };
+        *self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = trouble;
+        Ok(appended?)
+    }
+
+    /// Why the ledger takes nothing now; None = it does.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// The partitions are owned and the schedule runs.
+    pub fn is_running(&self) -> bool {
+        self.running.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Per partition: durable frames that it has not applied yet.
+    pub fn lags(&self) -> Vec<u64> {
+        let lag = |p: &Arc<Partition>| {
+            let end = self.ledger.end(Stream::Partition(p.index())).unwrap_or_default();
+            end.saturating_sub(p.applied())
+        };
+        self.partitions.iter().map(lag).collect()
     }
 
     /// How long a command may take before nothing of it may be committed any more.

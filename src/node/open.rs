@@ -29,6 +29,8 @@ pub struct NodeOptions {
     pub lease_ms: i64,
     /// How late facts over HTTP may come, milliseconds.
     pub settle_ms: i64,
+    /// The type of an identity written without one.
+    pub default_identity: String,
     pub resolver: Resolver,
 }
 
@@ -41,6 +43,7 @@ impl NodeOptions {
             simulated: false,
             lease_ms: 10_000,
             settle_ms: 5 * 60_000,
+            default_identity: "customer_id".to_owned(),
             resolver: Resolver::default(),
         }
     }
@@ -62,8 +65,10 @@ impl Node {
         let salt = keys.audit_salt();
         let partitions: Vec<Arc<Partition>> =
             (0..options.partitions).map(|p| Arc::new(Partition::new(p, options.partitions, &salt))).collect();
+        let desk = super::Desk::new(keys.clone(), options.partitions, &options.default_identity);
         let node = Arc::new(Self {
             partitions: Arc::new(partitions),
+            desk,
             keys,
             clock,
             metrics: Metrics::default(),
@@ -75,6 +80,8 @@ impl Node {
             braked: crate::schedule::brake::Room::default(),
             moved: Notify::new(),
             options,
+            running: std::sync::atomic::AtomicBool::new(false),
+            trouble: Mutex::default(),
         });
         node.replay()?;
         Ok(node)
@@ -85,6 +92,7 @@ impl Node {
         for frame in self.ledger.scan(&[])? {
             self.take_in(&frame?)?;
         }
+        self.desk.replayed();
         Ok(())
     }
 
@@ -101,10 +109,20 @@ impl Node {
                 None
             }
             Stream::Partition(p) => {
+                self.desk.read(p, &batch);
                 let partition = usize::try_from(p).ok().and_then(|p| self.partitions.get(p));
                 partition.map(|p| p.apply(frame.offset, &frame.body, &batch, &Avro))
             }
         })
+    }
+
+    /// Folds in what the control log holds beyond what was replayed: of use while nothing runs yet.
+    pub(crate) fn catch_up_control(&self) -> Result<(), NodeError> {
+        let mut reader = self.ledger.read(Stream::Control, *self.control_at.borrow())?;
+        for frame in reader.by_ref() {
+            self.take_in(&frame?)?;
+        }
+        Ok(())
     }
 
     /// Entry `k` is the frame at offset `k - 1`: one record a frame.

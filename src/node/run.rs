@@ -42,6 +42,7 @@ impl Node {
         tasks.spawn(schedule::ticks::run(Arc::clone(self)));
         tasks.spawn(schedule::barrier::run(Arc::clone(self)));
         tasks.spawn(schedule::sweeps::run(Arc::clone(self)));
+        self.running.store(true, std::sync::atomic::Ordering::Relaxed);
         Ok(Running { tasks, node: Arc::clone(self) })
     }
 
@@ -130,6 +131,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.node.running.store(false, std::sync::atomic::Ordering::Relaxed);
         self.node.registry.stop();
     }
 }

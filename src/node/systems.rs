@@ -12,7 +12,7 @@ use super::policies::Refusal;
 use super::{Node, NodeError};
 
 /// Loads what a manifest names by relative path.
-pub type Load<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
+pub type Load<'a> = &'a (dyn Fn(&str) -> Result<Vec<u8>, String> + Sync);
 
 /// What registering did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -77,7 +77,9 @@ async fn open(dir: &std::path::Path) -> (Arc<Node>, Running) {
 impl World {
     async fn customer(&self, id: i64, days_ago: i64, purposes: &[&str]) -> quietus_core::identity::ItemId {
         let (kind, name) = ("customer_id", id.to_string());
-        self.db.execute("INSERT INTO users VALUES (?1, ?2, 'x')", (id, format!("u{id}@example.org"))).unwrap();
+        self.db
+            .execute("INSERT INTO users VALUES (?1, ?2, 'x')", (id, format!("u{id}@example.org")))
+            .unwrap();
         let keys = &self.node.keys;
         let subject = keys.subject_key(kind, &name);
         let item = keys.item_key(&format!("user-{id}"));
@@ -89,7 +91,11 @@ impl World {
             shapes: vec![Shape {
                 categories: vec!["user.contact.email".into()],
                 purposes: purposes.iter().map(|p| (*p).to_owned()).collect(),
-                copies: vec![ShapeCopy { system: "shop-db".into(), dataset: "shop.users".into(), ..ShapeCopy::default() }],
+                copies: vec![ShapeCopy {
+                    system: "shop-db".into(),
+                    dataset: "shop.users".into(),
+                    ..ShapeCopy::default()
+                }],
                 ..Shape::default()
             }],
             ..Facts::default()

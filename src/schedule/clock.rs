@@ -87,5 +87,10 @@ async fn second_clock_agrees(node: &Node, now: Millis) -> bool {
 pub async fn accept(node: &Node, by: Option<String>) -> Result<Millis, NodeError> {
     let now = node.clock.now();
     node.append_control(Record::ClockAccepted(ClockAccepted { now: now.0, by })).await?;
+    if !node.is_running() {
+        // Nobody follows the control log yet.
+        node.catch_up_control()?;
+    }
+    node.moved.notify_waiters();
     Ok(now)
 }

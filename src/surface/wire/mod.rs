@@ -23,7 +23,7 @@ pub use crate::schedule::plan::{ByRule, Plan};
 pub use crate::schedule::sweeps::SweepView;
 pub use audit::{DigestView, EntryView, VerifyView};
 pub use events::{EventsAnswer, RejectedView};
-pub use explain::{CopyExplained, ExplainBody, ExplainView, PartExplained, RuleExplained};
+pub use explain::{CopyExplained, ExplainBody, ExplainView, PartExplained, RuleExplained, open_word};
 pub use holds::{Covered, HoldBody, HoldPlan, HoldView, InFlight, ReleaseBody, ScopeBody};
 pub use items::{LookupAnswer, LookupBody, SubjectBody, SubjectView};
 pub use node::{ClockView, HealthView, PartitionView};

@@ -1,0 +1,198 @@
+//! Why an item is kept, or due when; what has no date; what a policy would change.
+//!
+//! Everything here is judged anew from what is known: nothing that is said about a date is stored anywhere.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use quietus_core::document::Diagnostic;
+use quietus_core::engine::control::ActivePolicy;
+use quietus_core::engine::judge;
+use quietus_core::identity::ItemId;
+use quietus_core::item::Subject;
+use quietus_core::life::Life;
+use quietus_core::policy::{Calendar, Policy};
+use quietus_core::time::Millis;
+use quietus_core::verdict::{CopyVerdict, Open, Verdict};
+
+use super::policies::Refusal;
+use super::{Node, NodeError};
+use crate::partition::Inner;
+use crate::store::Store;
+
+/// A verdict with what is needed to show it.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    pub item: ItemId,
+    pub verdict: Verdict,
+    /// (system, dataset) of each copy, in the verdict's order.
+    pub places: Vec<(String, String)>,
+    /// Holds in force, per copy and part.
+    pub holds: Vec<Vec<Vec<String>>>,
+}
+
+/// A part without a date.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsettled {
+    pub item: ItemId,
+    pub system: String,
+    pub dataset: String,
+    pub category: String,
+    pub purposes: Vec<String>,
+    pub open: Open,
+}
+
+/// What publishing a policy would change, counted in copies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    pub due_now: u64,
+    pub due_then: u64,
+    pub earlier: u64,
+    pub later: u64,
+    pub uncovered_now: u64,
+    pub uncovered_then: u64,
+    /// Rule → parts it decides that are due: (now, then).
+    pub by_rule: BTreeMap<String, (u64, u64)>,
+}
+
+impl Node {
+    /// The verdict on an item, as of `at` by what is known now; None = nothing is known under this key.
+    pub fn explain(&self, id: ItemId, at: Option<Millis>) -> Result<Option<Explained>, NodeError> {
+        let active = self.active()?;
+        Ok(self.with_life(id, |inner, life, subject| {
+            let now = at.unwrap_or_else(|| self.clock.now());
+            let verdict = judge(&active, &inner.state.control, life, subject, now);
+            let copies = life.item.copies.iter();
+            let held = |copy: &quietus_core::item::Copy, verdict: &CopyVerdict| {
+                let on = |category: &str| inner.state.control.holds_on(&life.item, copy, category);
+                verdict.parts.iter().map(|p| on(&p.category)).collect()
+            };
+            Explained {
+                item: life.item.id,
+                places: copies.clone().map(|c| (c.system.clone(), c.dataset.clone())).collect(),
+                holds: copies.zip(&verdict.copies).map(|(c, v)| held(c, v)).collect(),
+                verdict,
+            }
+        }))
+    }
+
+    fn active(&self) -> Result<Arc<ActivePolicy>, NodeError> {
+        self.with_control(|c| c.policy.clone()).ok_or_else(|| NodeError::Conflict {
+            code: "no-policy",
+            what: "no policy is active, so nothing has a date".to_owned(),
+            fix: "publish one: `quietus policy publish FILE`".to_owned(),
+        })
+    }
+
+    /// A stored policy as if it were active.
+    pub fn stored_policy(&self, name: &str) -> Result<(Arc<ActivePolicy>, Vec<Diagnostic>), Refusal> {
+        let document = self.with_control(|c| c.stored.get(name).cloned());
+        let Some(document) = document else {
+            return Err(NodeError::NotFound { what: format!("there is no policy {name}") }.into());
+        };
+        let checked = super::check_policy(name, document.as_bytes());
+        if checked.is_refused() {
+            return Err(Refusal::Wrong(checked.diagnostics));
+        }
+        let compiled = checked.policy.and_then(|p| Calendar::new(&p).ok().map(|c| (p, c)));
+        let Some((policy, calendar)) = compiled else { return Err(Refusal::Wrong(checked.diagnostics)) };
+        let published = self.clock.now();
+        let as_active = ActivePolicy { version: 0, policy, calendar, document, published };
+        Ok((Arc::new(as_active), checked.diagnostics))
+    }
+
+    /// Live parts that no rule covers, or whose starting point is unknown, in key order.
+    pub fn unsettled(&self, policy: &ActivePolicy, at_most: usize) -> Vec<Unsettled> {
+        let mut found = Vec::new();
+        self.each_life(|inner, life, subject| {
+            if found.len() >= at_most {
+                return;
+            }
+            let verdict = judge(policy, &inner.state.control, life, subject, inner.state.now);
+            let live = life.item.copies.iter().zip(&verdict.copies).filter(|(c, _)| c.is_live());
+            for (copy, verdict) in live {
+                let parts = verdict.parts.iter().filter_map(|p| Some((p, p.open.filter(is_unsettled)?)));
+                found.extend(parts.map(|(part, open)| Unsettled {
+                    item: life.item.id,
+                    system: copy.system.clone(),
+                    dataset: copy.dataset.clone(),
+                    category: part.category.clone(),
+                    purposes: copy.purposes.clone(),
+                    open,
+                }));
+            }
+        });
+        found.truncate(at_most);
+        found
+    }
+
+    /// What publishing `new` would change.
+    pub fn difference(&self, new: &ActivePolicy) -> Difference {
+        let active = self.with_control(|c| c.policy.clone());
+        let now = self.clock.now();
+        let mut difference = Difference::default();
+        self.each_life(|inner, life, subject| {
+            let judged = |policy: &ActivePolicy| judge(policy, &inner.state.control, life, subject, now);
+            let old = active.as_ref().map(|a| judged(a));
+            let new = judged(new);
+            for (at, copy) in life.item.copies.iter().enumerate().filter(|(_, c)| c.is_live()) {
+                let _ = copy;
+                let old = old.as_ref().and_then(|v| v.copies.get(at));
+                difference.copy(old, new.copies.get(at), now);
+            }
+        });
+        difference
+    }
+
+    /// Every item that lives, in key order within its partition.
+    pub fn each_life(&self, mut visit: impl FnMut(&Inner, &Life, &Subject)) {
+        for partition in self.partitions.iter() {
+            let inner = partition.read();
+            inner.store.each(&mut |lives| {
+                let Some(life) = lives.newest().filter(|l| !l.is_ended()) else { return };
+                let subject = inner.store.subject(life.item.id.subject);
+                let subject = subject.unwrap_or_else(|| Subject::unknown(life.item.id.subject));
+                visit(&inner, life, &subject);
+            });
+        }
+    }
+}
+
+fn is_unsettled(open: &Open) -> bool {
+    matches!(open, Open::Uncovered | Open::Undated)
+}
+
+impl Difference {
+    fn copy(&mut self, old: Option<&CopyVerdict>, new: Option<&CopyVerdict>, now: Millis) {
+        let due = |v: Option<&CopyVerdict>| v.and_then(|v| v.due);
+        let open = |v: Option<&CopyVerdict>| {
+            v.is_some_and(|v| v.parts.iter().any(|p| p.open == Some(Open::Uncovered)))
+        };
+        let (before, after) = (due(old), due(new));
+        self.due_now += u64::from(before.is_some_and(|d| d <= now));
+        self.due_then += u64::from(after.is_some_and(|d| d <= now));
+        // No date is later than any.
+        let order = |d: Option<Millis>| d.unwrap_or(Millis(i64::MAX));
+        self.earlier += u64::from(order(after) < order(before));
+        self.later += u64::from(order(after) > order(before));
+        self.uncovered_now += u64::from(open(old));
+        self.uncovered_then += u64::from(open(new));
+        let winners = |v: Option<&CopyVerdict>| -> Vec<String> {
+            let parts = v.into_iter().flat_map(|v| &v.parts).filter(|p| p.due.is_some_and(|d| d <= now));
+            parts.flat_map(|p| p.rules.iter().filter(|r| r.wins).map(|r| r.id.clone())).collect()
+        };
+        winners(old).into_iter().for_each(|rule| self.by_rule.entry(rule).or_default().0 += 1);
+        winners(new).into_iter().for_each(|rule| self.by_rule.entry(rule).or_default().1 += 1);
+    }
+}
+
+/// How the rule of one id differs between two policies.
+pub fn rule_change(old: Option<&Policy>, new: &Policy, rule: &str) -> &'static str {
+    let of = |p: &Policy| p.rules.iter().find(|r| r.id == rule).cloned();
+    match (old.and_then(of), of(new)) {
+        (None, _) => "added",
+        (Some(_), None) => "removed",
+        (Some(a), Some(b)) if a == b => "same",
+        (Some(_), Some(_)) => "changed",
+    }
+}

@@ -1,0 +1,137 @@
+//! HTTP: `/v1` in JSON, problems as RFC 9457, and what monitors ask for.
+//!
+//! One file per noun. Every call goes through the same three gates, in this order: who asks ([`auth`]), was it asked
+//! before ([`idempotency`]), may the node take it now. An identity stands in bodies only: the request's span and the
+//! metrics know the route's pattern, never the path with its values.
+
+mod audit;
+mod auth;
+mod clock;
+mod etag;
+mod events;
+mod explain;
+mod extract;
+mod gate;
+mod health;
+mod holds;
+mod idempotency;
+mod items;
+mod metrics;
+mod openapi;
+mod page;
+mod partitions;
+mod policies;
+mod problem;
+mod requests;
+mod serve;
+mod sweeps;
+mod systems;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post, put};
+use tokio::sync::Semaphore;
+
+use crate::node::Node;
+
+pub use auth::{Caller, Role, Token};
+pub use openapi::document as openapi_document;
+pub use problem::Refused;
+pub use serve::{HttpConfig, ServeError, bind, serve, serve_on};
+
+/// What every handler may use.
+#[derive(Debug)]
+pub struct App {
+    pub node: Arc<Node>,
+    pub tokens: Vec<Token>,
+    answers: idempotency::Answers,
+    /// KiB of event bodies that may be in memory.
+    room: Arc<Semaphore>,
+    scan: metrics::Scan,
+    /// When the audit chain was last verified, milliseconds; 0 = never.
+    audited: AtomicI64,
+}
+
+pub type Shared = Arc<App>;
+
+impl App {
+    pub fn new(node: Arc<Node>, tokens: Vec<Token>) -> Shared {
+        Arc::new(Self {
+            node,
+            tokens,
+            answers: idempotency::Answers::default(),
+            room: Arc::new(Semaphore::new(events::ROOM_KIB)),
+            scan: metrics::Scan::default(),
+            audited: AtomicI64::new(0),
+        })
+    }
+}
+
+/// Runs what costs processor time beside the async workers.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| {
+        Refused::new(
+            500,
+            "internal",
+            "The node is at fault",
+            "it could not be worked out; try again, then see the log",
+        )
+    })
+}
+
+/// Every call there is.
+pub fn router(app: Shared) -> Router {
+    let calls = Router::new()
+        .route("/v1/events", post(events::take))
+        .route("/v1/policies", get(policies::list))
+        .route("/v1/policies/{name}", put(policies::store).get(policies::show))
+        .route("/v1/policies/{name}/plan", post(policies::plan))
+        .route("/v1/policies/{name}/publish", post(policies::publish))
+        .route("/v1/policies/{name}/uncovered", get(policies::uncovered))
+        .route("/v1/systems", get(systems::list))
+        .route("/v1/systems/{name}", put(systems::put).get(systems::show).delete(systems::retire))
+        .route("/v1/systems/{name}/check", post(systems::check))
+        .route("/v1/systems/{name}/enforce", post(systems::enforce))
+        .route("/v1/systems/{name}/observe", post(systems::observe))
+        .route("/v1/requests", post(requests::receive).get(requests::list))
+        .route("/v1/requests/{id}", get(requests::show))
+        .route("/v1/requests/{id}/cancel", post(requests::cancel))
+        .route("/v1/requests/{id}/decide", post(requests::decide))
+        .route("/v1/requests/{id}/extend", post(requests::extend))
+        .route("/v1/holds", post(holds::place).get(holds::list))
+        .route("/v1/holds/{id}", get(holds::show))
+        .route("/v1/holds/{id}/release", post(holds::release))
+        .route("/v1/sweeps", post(sweeps::start).get(sweeps::list))
+        .route("/v1/sweeps/stop", post(sweeps::stop))
+        .route("/v1/sweeps/resume", post(sweeps::resume))
+        .route("/v1/sweeps/{id}", get(sweeps::show))
+        .route("/v1/items/lookup", post(items::lookup))
+        .route("/v1/items/{id}", get(items::show))
+        .route("/v1/items/{id}/explain", get(explain::item))
+        .route("/v1/explain", post(explain::explain))
+        .route("/v1/subjects/lookup", post(items::subject))
+        .route("/v1/partitions", get(partitions::list))
+        .route("/v1/clock/accept", post(clock::accept))
+        .route("/v1/audit/entries", get(audit::entries))
+        .route("/v1/audit/state-digest", get(audit::state_digest))
+        .route("/v1/audit/verify", post(audit::verify))
+        .route("/metrics", get(metrics::scrape));
+    let open = Router::new()
+        .route("/openapi.json", get(openapi::serve))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz));
+    // The last layer added is the first a call goes through.
+    let gated = calls
+        .layer(from_fn_with_state(Arc::clone(&app), gate::running))
+        .layer(from_fn_with_state(Arc::clone(&app), idempotency::once))
+        .layer(from_fn_with_state(Arc::clone(&app), auth::who));
+    gated
+        .merge(open)
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::wrong_method)
+        .layer(axum::middleware::from_fn(gate::traced))
+        .with_state(app)
+}

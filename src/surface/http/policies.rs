@@ -1,0 +1,165 @@
+//! `/v1/policies`: stored, planned, published.
+
+use std::collections::BTreeSet;
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::extract::{Asked, Document};
+use super::page::Paging;
+use super::problem::{Refused, warnings};
+use super::{Caller, Shared};
+use crate::node::{NodeError, check_policy, rule_change};
+use crate::surface::wire::{
+    Page, PolicyAnswer, PolicyPlan, PolicyView, Problem, RuleDiff, UncoveredView, open_word,
+};
+
+/// Rows of uncovered parts that are looked for; more say nothing more.
+const UNCOVERED_MAX: usize = 100_000;
+
+#[utoipa::path(put, path = "/v1/policies/{name}", tag = "policies", params(("name" = String, Path)),
+    request_body(content = String, content_type = "application/yaml", description = "YAML or JSON"),
+    responses((status = 200, body = PolicyAnswer), (status = 201, body = PolicyAnswer), (status = 412, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn store(
+    State(app): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    Document(bytes): Document,
+) -> Result<Response, Refused> {
+    let known = app.node.with_control(|c| c.stored.get(&name).cloned());
+    super::etag::check(&headers, known.as_deref())?;
+    let checked = check_policy(&name, &bytes);
+    if let Some(policy) = checked.policy.as_ref().filter(|p| p.name != name) {
+        let detail = format!("the document's policy is called {}", policy.name);
+        return Err(Refused::field("other-name", "/policy", detail, "put it under that name, or rename it"));
+    }
+    let (_, found) = app.node.store_policy(&name, &bytes, caller.name).await?;
+    let document = String::from_utf8_lossy(&bytes);
+    let (status, result) = match &known {
+        None => (StatusCode::CREATED, "created"),
+        Some(known) if *known == document => (StatusCode::OK, "unchanged"),
+        Some(_) => (StatusCode::OK, "changed"),
+    };
+    let version = app.node.with_control(|c| {
+        c.policy.as_ref().filter(|a| a.policy.name == name && a.document == document).map(|a| a.version)
+    });
+    let answer = PolicyAnswer { name, result: result.to_owned(), version, warnings: warnings(&found) };
+    Ok((status, super::etag::header(&document), Json(answer)).into_response())
+}
+
+#[utoipa::path(post, path = "/v1/policies/{name}/publish", tag = "policies", params(("name" = String, Path)),
+    responses((status = 200, body = PolicyAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn publish(
+    State(app): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Json<PolicyAnswer>, Refused> {
+    let before = app.node.with_control(|c| c.policy.as_ref().map(|a| a.version));
+    let version = app.node.publish_policy(&name, caller.name).await?;
+    let result = if before == Some(version) { "unchanged" } else { "published" };
+    let (_, found) = app.node.stored_policy(&name)?;
+    Ok(Json(PolicyAnswer {
+        name,
+        result: result.to_owned(),
+        version: Some(version),
+        warnings: warnings(&found),
+    }))
+}
+
+#[utoipa::path(post, path = "/v1/policies/{name}/plan", tag = "policies", params(("name" = String, Path)),
+    responses((status = 200, body = PolicyPlan), (status = 404, body = Problem)))]
+pub(super) async fn plan(
+    State(app): State<Shared>,
+    Path(name): Path<String>,
+) -> Result<Json<PolicyPlan>, Refused> {
+    let (new, found) = app.node.stored_policy(&name)?;
+    let active = app.node.with_control(|c| c.policy.clone());
+    let node = std::sync::Arc::clone(&app.node);
+    let judged = std::sync::Arc::clone(&new);
+    let difference = super::blocking(move || node.difference(&judged)).await?;
+    let old = active.as_ref().map(|a| &a.policy);
+    let rules = |p: &quietus_core::policy::Policy| p.rules.iter().map(|r| r.id.clone()).collect::<Vec<_>>();
+    let ids: BTreeSet<String> =
+        rules(&new.policy).into_iter().chain(old.map(rules).unwrap_or_default()).collect();
+    let by_rule = ids.into_iter().map(|rule| {
+        let (due_now, due_then) = difference.by_rule.get(&rule).copied().unwrap_or_default();
+        RuleDiff { change: rule_change(old, &new.policy, &rule).to_owned(), rule, due_now, due_then }
+    });
+    Ok(Json(PolicyPlan {
+        name,
+        due_now: difference.due_now,
+        due_then: difference.due_then,
+        earlier: difference.earlier,
+        later: difference.later,
+        uncovered_now: difference.uncovered_now,
+        uncovered_then: difference.uncovered_then,
+        by_rule: by_rule.collect(),
+        warnings: warnings(&found),
+    }))
+}
+
+#[utoipa::path(get, path = "/v1/policies/{name}", tag = "policies", params(("name" = String, Path)),
+    responses((status = 200, body = PolicyView), (status = 404, body = Problem)))]
+pub(super) async fn show(State(app): State<Shared>, Path(name): Path<String>) -> Result<Response, Refused> {
+    let view = views(&app).into_iter().find(|v| v.name == name);
+    let view = view.ok_or_else(|| NodeError::NotFound { what: format!("there is no policy {name}") })?;
+    Ok((super::etag::header(&view.document), Json(view)).into_response())
+}
+
+#[utoipa::path(get, path = "/v1/policies", tag = "policies", params(Paging),
+    responses((status = 200, body = Page<PolicyView>)))]
+pub(super) async fn list(State(app): State<Shared>, Asked(paging): Asked<Paging>) -> Json<Page<PolicyView>> {
+    Json(paging.cut(views(&app), |v| v.name.clone()))
+}
+
+#[utoipa::path(get, path = "/v1/policies/{name}/uncovered", tag = "policies", params(("name" = String, Path), Paging),
+    responses((status = 200, body = Page<UncoveredView>), (status = 404, body = Problem)))]
+pub(super) async fn uncovered(
+    State(app): State<Shared>,
+    Path(name): Path<String>,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<Page<UncoveredView>>, Refused> {
+    let active = app.node.with_control(|c| c.policy.clone()).filter(|a| a.policy.name == name);
+    let policy = match active {
+        Some(active) => active,
+        None => app.node.stored_policy(&name)?.0,
+    };
+    let node = std::sync::Arc::clone(&app.node);
+    let found = super::blocking(move || node.unsettled(&policy, UNCOVERED_MAX)).await?;
+    let mut rows: Vec<UncoveredView> = found
+        .into_iter()
+        .map(|row| UncoveredView {
+            item: row.item.to_string(),
+            system: row.system,
+            dataset: row.dataset,
+            category: row.category,
+            purposes: row.purposes,
+            open: open_word(row.open).to_owned(),
+        })
+        .collect();
+    let key = |row: &UncoveredView| {
+        [&row.item, &row.system, &row.dataset, &row.category].map(String::as_str).join(" ")
+    };
+    rows.sort_by_cached_key(key);
+    Ok(Json(paging.cut(rows, key)))
+}
+
+fn views(app: &Shared) -> Vec<PolicyView> {
+    app.node.with_control(|c| {
+        let active = c.policy.as_ref();
+        let view = |(name, document): (&String, &String)| {
+            let active = active.filter(|a| a.policy.name == *name);
+            PolicyView {
+                name: name.clone(),
+                active: active.is_some(),
+                version: active.map(|a| a.version),
+                published_at: active.map(|a| a.published.to_string()),
+                document: document.clone(),
+            }
+        };
+        c.stored.iter().map(view).collect()
+    })
+}

@@ -1,0 +1,285 @@
+//! `/v1/requests`: what people ask for, and what became of it per target.
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use quietus_core::obligation::Block;
+use quietus_core::record::RequestMoved;
+use quietus_core::request::{Request, RequestAnswer, RequestKind, RequestState, RequestTarget};
+use quietus_core::time::Millis;
+
+use super::extract::{self, Asked, Optional};
+use super::page::Paging;
+use super::problem::Refused;
+use super::{App, Caller, Shared};
+use crate::node::RequestOrder;
+use crate::partition::outcome_name;
+use crate::surface::wire::{MoveBody, Page, Problem, RequestBody, RequestTargetView, RequestView};
+
+const GROUNDS: [&str; 6] =
+    ["no_longer_necessary", "consent_withdrawn", "objected", "unlawful", "legal_obligation", "child"];
+
+#[utoipa::path(post, path = "/v1/requests", tag = "requests", request_body = RequestBody,
+    params(("Idempotency-Key" = String, Header)),
+    responses((status = 202, body = RequestView), (status = 400, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn receive(
+    State(app): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    extract::Json(body): extract::Json<RequestBody>,
+) -> Result<Response, Refused> {
+    let order = order(&app, body, caller)?;
+    let (request, state) = app.node.receive_request(order).await?;
+    let at = format!("/v1/requests/{}", request.id);
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, at)], Json(view(&app, &request, state))).into_response())
+}
+
+fn order(app: &App, body: RequestBody, caller: Caller) -> Result<RequestOrder, Refused> {
+    let kind = RequestKind::parse(&body.kind).ok_or_else(|| {
+        let fix = "write one of erase, object, withdraw";
+        Refused::field("unknown-type", "/type", "there is no such type of request", fix)
+    })?;
+    if matches!(kind, RequestKind::Correct | RequestKind::Restrict | RequestKind::Access)
+        || !body.corrections.is_empty()
+    {
+        let fix = "answer it by hand for now; look-ups say where the person's data lies";
+        return Err(Refused::field(
+            "unsupported-type",
+            "/type",
+            "this node does not carry out such requests",
+            fix,
+        ));
+    }
+    if let Some(grounds) = body.grounds.as_deref().filter(|g| !GROUNDS.contains(g)) {
+        let near = quietus_core::document::nearest(grounds, GROUNDS);
+        let fix = near
+            .map_or_else(|| format!("write one of {}", GROUNDS.join(", ")), |n| format!("did you mean {n}?"));
+        return Err(Refused::field("unknown-grounds", "/grounds", "there are no such grounds", fix));
+    }
+    if kind == RequestKind::Withdraw && body.purposes.is_empty() {
+        let fix = "name the purposes whose consent is withdrawn";
+        return Err(Refused::field("purposes-missing", "/purposes", "a withdrawal says of what", fix));
+    }
+    let unknown = |p: &&String| {
+        !app.node.with_control(|c| c.policy.as_ref().is_some_and(|a| a.policy.purposes.contains_key(*p)))
+    };
+    if let Some(purpose) = body.purposes.iter().find(unknown) {
+        let detail = format!("the active policy has no purpose {purpose}");
+        return Err(Refused::field("unknown-purpose", "/purposes", detail, "write a purpose of the policy"));
+    }
+    let (text, pointer) = match (&body.subject, body.identities.as_slice()) {
+        (Some(subject), []) => (subject, "subject"),
+        (None, [one]) => (one, "identities[0]"),
+        (None, [_, _, ..]) => {
+            let fix = "make one request per identity";
+            return Err(Refused::field(
+                "several-identities",
+                "/identities",
+                "a request is about one identity",
+                fix,
+            ));
+        }
+        (Some(_), [_, ..]) | (None, []) => {
+            let detail = "either `subject` or `identities` says whom it is about";
+            return Err(Refused::field("subject-missing", "/subject", detail, "write it as type:value"));
+        }
+    };
+    let who = app.node.subject_of(text, pointer)?;
+    let on_behalf_of = match &body.on_behalf_of {
+        Some(text) => Some(app.node.subject_of(text, "on_behalf_of")?.key),
+        None => None,
+    };
+    let sealed = app.node.keys.seal_identity(&who.key, &who.identity.kind, who.identity.value.reveal());
+    let sealed = sealed.map_err(|e| Refused::new(500, "sealing", "The node is at fault", e.to_string()))?;
+    Ok(RequestOrder {
+        kind,
+        subject: who.key,
+        identity: Some(sealed),
+        grounds: body.grounds,
+        purposes: body.purposes,
+        regime: body.regime,
+        on_behalf_of,
+        by: caller.name,
+    })
+}
+
+#[utoipa::path(get, path = "/v1/requests/{id}", tag = "requests", params(("id" = String, Path)),
+    responses((status = 200, body = RequestView), (status = 404, body = Problem)))]
+pub(super) async fn show(
+    State(app): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<Json<RequestView>, Refused> {
+    let (request, state) = app.node.request(&id)?;
+    Ok(Json(view(&app, &request, state)))
+}
+
+#[utoipa::path(get, path = "/v1/requests", tag = "requests", params(Paging),
+    responses((status = 200, body = Page<RequestView>)))]
+pub(super) async fn list(State(app): State<Shared>, Asked(paging): Asked<Paging>) -> Json<Page<RequestView>> {
+    let page = paging.cut(app.node.requests(), |(r, _)| format!("{:020}.{}", r.received.0, r.id));
+    let items = page.items.iter().map(|(request, state)| view(&app, request, *state)).collect();
+    Json(Page { items, next: page.next })
+}
+
+#[utoipa::path(post, path = "/v1/requests/{id}/cancel", tag = "requests", params(("id" = String, Path)), request_body = MoveBody,
+    responses((status = 200, body = RequestView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn cancel(
+    State(app): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Optional(body): Optional<MoveBody>,
+) -> Result<Json<RequestView>, Refused> {
+    let (request, state) = app.node.request(&id)?;
+    let done = view(&app, &request, state).targets;
+    let done: Vec<_> = done
+        .iter()
+        .filter(|t| matches!(t.outcome.as_str(), "ordered" | "accepted" | "executed" | "verified"))
+        .collect();
+    if !done.is_empty() {
+        let detail = format!(
+            "{} of {} targets are under way or gone already, and nothing brings them back",
+            done.len(),
+            request.targets.len()
+        );
+        let errors = done.iter().map(|t| crate::surface::wire::Finding {
+            detail: format!("{} {}: {}", t.system, t.dataset, t.outcome),
+            ..Default::default()
+        });
+        return Err(Refused::new(409, "already-done", "Too late to cancel", detail).errors(errors.collect()));
+    }
+    moved(&app, id, "cancel", body, None, caller).await
+}
+
+#[utoipa::path(post, path = "/v1/requests/{id}/decide", tag = "requests", params(("id" = String, Path)), request_body = MoveBody,
+    responses((status = 200, body = RequestView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn decide(
+    State(app): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    extract::Json(mut body): extract::Json<MoveBody>,
+) -> Result<Json<RequestView>, Refused> {
+    if !matches!(body.decision.as_deref(), Some("end" | "keep")) {
+        return Err(Refused::field(
+            "decision-missing",
+            "/decision",
+            "a decision is `end` or `keep`",
+            "write one of them",
+        ));
+    }
+    let (request, _) = app.node.request(&id)?;
+    let mut open: Vec<String> = request.targets.iter().filter_map(to_decide).collect();
+    open.sort();
+    open.dedup();
+    if open.is_empty() {
+        let detail = "this request waits for no decision";
+        return Err(Refused::new(409, "nothing-to-decide", "Nothing to decide", detail));
+    }
+    if body.purposes.is_empty() {
+        body.purposes = open;
+    }
+    moved(&app, id, "decide", body, None, caller).await
+}
+
+#[utoipa::path(post, path = "/v1/requests/{id}/extend", tag = "requests", params(("id" = String, Path)), request_body = MoveBody,
+    responses((status = 200, body = RequestView), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn extend(
+    State(app): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    extract::Json(body): extract::Json<MoveBody>,
+) -> Result<Json<RequestView>, Refused> {
+    let (request, _) = app.node.request(&id)?;
+    let until = body.until.as_deref().and_then(Millis::parse).ok_or_else(|| {
+        Refused::field("until-missing", "/until", "an extension says until when", "write an RFC 3339 time")
+    })?;
+    if until <= request.due {
+        let detail = format!("it is due at {} already", request.due);
+        return Err(Refused::field("until-too-early", "/until", detail, "name a later time"));
+    }
+    if body.reason.is_none() {
+        return Err(Refused::field("reason-missing", "/reason", "an extension has a reason", "say why"));
+    }
+    moved(&app, id, "extend", body, Some(until), caller).await
+}
+
+async fn moved(
+    app: &App,
+    id: String,
+    verb: &str,
+    body: MoveBody,
+    until: Option<Millis>,
+    caller: Caller,
+) -> Result<Json<RequestView>, Refused> {
+    let moved = RequestMoved {
+        id,
+        // Filled in from the request itself.
+        subject: Vec::new(),
+        verb: verb.to_owned(),
+        purposes: body.purposes,
+        decision: body.decision,
+        until: until.map(|u| u.0),
+        reason: body.reason,
+        by: caller.name,
+    };
+    let (request, state) = app.node.move_request(moved).await?;
+    Ok(Json(view(app, &request, state)))
+}
+
+fn to_decide(target: &RequestTarget) -> Option<String> {
+    match &target.answer {
+        RequestAnswer::Decide { purpose } => Some(purpose.clone()),
+        RequestAnswer::Duty(_) | RequestAnswer::Refused { .. } => None,
+    }
+}
+
+fn view(app: &App, request: &Request, state: RequestState) -> RequestView {
+    let inner = app.node.partition_of(request.subject).read();
+    let word = serde_json::to_value(state).ok();
+    RequestView {
+        id: request.id.clone(),
+        kind: request.kind.name().to_owned(),
+        state: word.and_then(|w| w.as_str().map(str::to_owned)).unwrap_or_default(),
+        received: request.received.to_string(),
+        due: request.due.to_string(),
+        targets: request.targets.iter().map(|t| target_view(&inner, t)).collect(),
+    }
+}
+
+fn target_view(inner: &crate::partition::Inner, target: &RequestTarget) -> RequestTargetView {
+    let mut view = RequestTargetView {
+        item: target.item.to_string(),
+        system: target.place.system.clone(),
+        dataset: target.place.dataset.clone(),
+        categories: target.categories.clone(),
+        ..RequestTargetView::default()
+    };
+    match &target.answer {
+        RequestAnswer::Refused { reason, rule, law, until } => {
+            view.outcome = "refused".to_owned();
+            view.detail = Some(reason.clone());
+            (view.rule, view.law) = (rule.clone(), law.clone());
+            view.until = until.map(|u| u.to_string());
+        }
+        RequestAnswer::Decide { purpose } => {
+            view.outcome = "blocked".to_owned();
+            view.detail = Some(format!("a person decides whether {purpose} ends"));
+        }
+        RequestAnswer::Duty(id) => match inner.state.duties.get(*id) {
+            None => view.outcome = "owed".to_owned(),
+            Some(duty) => {
+                view.outcome = outcome_name(duty.stand).to_owned();
+                view.verified = duty.verified.map(|v| v.to_string());
+                view.detail.clone_from(&duty.detail);
+                match &duty.block {
+                    Some(Block::Minimum { until, rule, law }) => {
+                        (view.rule, view.law) = (Some(rule.clone()), law.clone());
+                        view.until = Some(until.to_string());
+                    }
+                    Some(Block::Lock { until }) => view.until = until.map(|u| u.to_string()),
+                    Some(Block::Hold(_)) | None => view.rule.clone_from(&duty.rule),
+                }
+            }
+        },
+    }
+    view
+}

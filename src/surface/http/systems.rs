@@ -1,0 +1,160 @@
+//! `/v1/systems`: registered, checked, switched between observe and enforce.
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use quietus_core::engine::control::System;
+use quietus_core::obligation::Stand;
+use quietus_core::system::Mode;
+
+use super::extract::{Asked, Document};
+use super::page::Paging;
+use super::problem::{Refused, warnings};
+use super::{Caller, Shared};
+use crate::node::{NodeError, Put};
+use crate::surface::wire::{CheckView, Page, Problem, ProblemView, SystemAnswer, SystemView};
+
+#[utoipa::path(put, path = "/v1/systems/{name}", tag = "systems", params(("name" = String, Path)),
+    request_body(content = String, content_type = "application/yaml", description = "The manifest as YAML or JSON, its datasets inline"),
+    responses((status = 200, body = SystemAnswer), (status = 201, body = SystemAnswer), (status = 412, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn put(
+    State(app): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    Document(bytes): Document,
+) -> Result<Response, Refused> {
+    let known = app.node.with_control(|c| c.systems.get(&name).map(|s| s.document.clone()));
+    super::etag::check(&headers, known.as_deref())?;
+    if let Some(other) = says_other_name(&bytes, &name) {
+        let detail = format!("the manifest's system is called {other}");
+        return Err(Refused::field("other-name", "/system", detail, "put it under that name, or rename it"));
+    }
+    let load = |path: &str| {
+        Err(format!("{path}: over HTTP `datasets` is an array of dataset objects, not of file names"))
+    };
+    let (manifest, put, found) = app.node.put_system(&name, &bytes, &load, caller.name).await?;
+    let (status, result) = match put {
+        Put::Created => (StatusCode::CREATED, "created"),
+        Put::Changed => (StatusCode::OK, "changed"),
+        Put::Unchanged => (StatusCode::OK, "unchanged"),
+    };
+    let document = app.node.with_control(|c| c.systems.get(&name).map(|s| s.document.clone()));
+    let answer = SystemAnswer {
+        name,
+        result: result.to_owned(),
+        mode: mode(manifest.mode).to_owned(),
+        warnings: warnings(&found),
+    };
+    Ok((status, super::etag::header(&document.unwrap_or_default()), Json(answer)).into_response())
+}
+
+#[utoipa::path(get, path = "/v1/systems/{name}", tag = "systems", params(("name" = String, Path)),
+    responses((status = 200, body = SystemView), (status = 404, body = Problem)))]
+pub(super) async fn show(State(app): State<Shared>, Path(name): Path<String>) -> Result<Response, Refused> {
+    let system = app.node.with_control(|c| c.systems.get(&name).cloned());
+    let system = system.ok_or_else(|| NodeError::NotFound { what: format!("there is no system {name}") })?;
+    Ok((super::etag::header(&system.document), Json(view(&app, &name, &system))).into_response())
+}
+
+#[utoipa::path(get, path = "/v1/systems", tag = "systems", params(Paging),
+    responses((status = 200, body = Page<SystemView>)))]
+pub(super) async fn list(State(app): State<Shared>, Asked(paging): Asked<Paging>) -> Json<Page<SystemView>> {
+    let systems = app.node.with_control(|c| c.systems.clone());
+    let page = paging.cut(systems, |(name, _)| name.clone());
+    let items = page.items.iter().map(|(name, system)| view(&app, name, system)).collect();
+    Json(Page { items, next: page.next })
+}
+
+#[utoipa::path(delete, path = "/v1/systems/{name}", tag = "systems", params(("name" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn retire(
+    State(app): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Refused> {
+    app.node.retire_system(&name, caller.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[utoipa::path(post, path = "/v1/systems/{name}/check", tag = "systems", params(("name" = String, Path)),
+    responses((status = 200, body = CheckView), (status = 404, body = Problem)))]
+pub(super) async fn check(
+    State(app): State<Shared>,
+    Path(name): Path<String>,
+) -> Result<Json<CheckView>, Refused> {
+    let report = app.node.check_system(&name).await?;
+    let ok = !report.problems.iter().any(|p| p.fatal);
+    let problems = report.problems.into_iter().map(|p| ProblemView {
+        fatal: p.fatal,
+        code: p.code.to_owned(),
+        place: p.place,
+        detail: p.detail,
+        fix: p.fix,
+    });
+    Ok(Json(CheckView { ok, problems: problems.collect() }))
+}
+
+#[utoipa::path(post, path = "/v1/systems/{name}/enforce", tag = "systems", params(("name" = String, Path)),
+    responses((status = 200, body = SystemAnswer), (status = 404, body = Problem)))]
+pub(super) async fn enforce(
+    State(app): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Json<SystemAnswer>, Refused> {
+    switch(&app, name, Mode::Enforce, caller).await
+}
+
+#[utoipa::path(post, path = "/v1/systems/{name}/observe", tag = "systems", params(("name" = String, Path)),
+    responses((status = 200, body = SystemAnswer), (status = 404, body = Problem)))]
+pub(super) async fn observe(
+    State(app): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Json<SystemAnswer>, Refused> {
+    switch(&app, name, Mode::Observe, caller).await
+}
+
+async fn switch(app: &Shared, name: String, to: Mode, caller: Caller) -> Result<Json<SystemAnswer>, Refused> {
+    let before = app.node.system(&name)?.mode;
+    app.node.set_mode(&name, to, caller.name).await?;
+    let result = if before == to { "unchanged" } else { "changed" };
+    let answer =
+        SystemAnswer { name, result: result.to_owned(), mode: mode(to).to_owned(), warnings: Vec::new() };
+    Ok(Json(answer))
+}
+
+fn view(app: &Shared, name: &str, system: &System) -> SystemView {
+    let manifest = &system.manifest;
+    let closed = |s: Stand| s.is_gone() || s == Stand::Withdrawn;
+    let open = app.node.partitions.iter().map(|p| {
+        let inner = p.read();
+        let mine = inner.state.duties.all().filter(|d| d.place.system == name && !closed(d.stand));
+        mine.count() as u64
+    });
+    SystemView {
+        name: name.to_owned(),
+        kind: manifest.kind.clone(),
+        mode: mode(manifest.mode).to_owned(),
+        owner: manifest.owner.clone(),
+        region: manifest.region.clone(),
+        connected: matches!(app.node.registry().connector(name), Some(Ok(_))),
+        open: open.sum(),
+        manifest: serde_json::to_value(manifest).unwrap_or_default(),
+    }
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Observe => "observe",
+        Mode::Enforce => "enforce",
+    }
+}
+
+/// The name in the manifest, where it is another than in the path.
+fn says_other_name(bytes: &[u8], name: &str) -> Option<String> {
+    let documents = quietus_core::document::read(name, bytes).ok()?;
+    let said = documents.first()?.get("system")?.text()?;
+    (said != name).then(|| said.to_owned())
+}
