@@ -37,3 +37,5 @@ pub mod surface;
 pub mod telemetry;
 
 pub mod clock;
+
+pub mod demo;

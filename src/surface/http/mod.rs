@@ -108,6 +108,7 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/sweeps/stop", post(sweeps::stop))
         .route("/v1/sweeps/resume", post(sweeps::resume))
         .route("/v1/sweeps/{id}", get(sweeps::show))
+        .route("/v1/sweeps/{id}/approve", post(sweeps::approve))
         .route("/v1/items/lookup", post(items::lookup))
         .route("/v1/items/{id}", get(items::show))
         .route("/v1/items/{id}/explain", get(explain::item))

@@ -20,7 +20,7 @@ use super::{
         systems::put, systems::show, systems::list, systems::retire, systems::check, systems::enforce, systems::observe,
         requests::receive, requests::show, requests::list, requests::cancel, requests::decide, requests::extend,
         holds::place, holds::show, holds::list, holds::release,
-        sweeps::start, sweeps::show, sweeps::list, sweeps::stop, sweeps::resume,
+        sweeps::start, sweeps::show, sweeps::approve, sweeps::list, sweeps::stop, sweeps::resume,
         items::lookup, items::show, items::subject, explain::explain, explain::item,
         partitions::list, clock::accept,
         audit::entries, audit::state_digest, audit::verify,

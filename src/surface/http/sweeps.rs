@@ -32,8 +32,22 @@ pub(super) async fn start(
     let by = caller.name.or_else(|| Some("http".to_owned()));
     let id = sweeps::start(&app.node, by).await?;
     let at = format!("/v1/sweeps/{id}");
-    let started = SweepStarted { id, state: "running".to_owned() };
+    let state = sweeps::view(&app.node, &id).map_or_else(|| "running".to_owned(), |v| v.state);
+    let started = SweepStarted { id, state };
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, at)], Json(started)).into_response())
+}
+
+#[utoipa::path(post, path = "/v1/sweeps/{id}/approve", tag = "sweeps", params(("id" = String, Path)),
+    responses((status = 202, body = SweepStarted), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn approve(
+    State(app): State<Shared>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, Refused> {
+    let by = caller.name.or_else(|| Some("approver".to_owned()));
+    let id = sweeps::approve(&app.node, &id, by).await?;
+    let started = SweepStarted { id, state: "running".to_owned() };
+    Ok((StatusCode::ACCEPTED, Json(started)).into_response())
 }
 
 #[utoipa::path(get, path = "/v1/sweeps/{id}", tag = "sweeps", params(("id" = String, Path)),
@@ -50,6 +64,7 @@ pub(super) async fn show(
 pub(super) async fn list(State(app): State<Shared>, Asked(paging): Asked<Paging>) -> Json<Page<SweepView>> {
     let mut known: Vec<(u64, String)> =
         app.node.with_control(|c| c.sweeps.values().map(|s| (s.k, s.id.clone())).collect());
+    known.extend(app.node.braked.ids().into_iter().map(|id| (u64::MAX, id)));
     known.sort_unstable();
     let page = paging.cut(known, |(k, _)| format!("{k:020}"));
     let items = page.items.iter().filter_map(|(_, id)| sweeps::view(&app.node, id)).collect();

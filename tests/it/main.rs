@@ -1,0 +1,3 @@
+//! One binary for everything that needs the whole.
+
+mod demo;
