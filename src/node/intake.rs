@@ -123,6 +123,7 @@ impl Node {
         body: &'a [u8],
         trace: Option<String>,
     ) -> Result<Prepared, Unprepared> {
+        let _inside = trace::child("intake", trace.as_deref()).entered();
         let batch: Batch<'a> = crate::intake::read(content_type, header, body)?;
         let accepted = self.desk.intake.accept(&batch, &Feed::default(), &self.intake_context());
         let mut frames = Vec::with_capacity(accepted.frames.len());

@@ -15,7 +15,7 @@ use crate::ledger::embedded::{Ledger, Options};
 use crate::ledger::{Frame, LedgerError, Stream};
 use crate::partition::Partition;
 use crate::sealing::Keys;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, trace};
 
 /// How a node is made.
 #[derive(Clone, Debug)]
@@ -111,6 +111,9 @@ impl Node {
             Stream::Partition(p) => {
                 self.desk.read(p, &batch);
                 let partition = usize::try_from(p).ok().and_then(|p| self.partitions.get(p));
+                // A frame nobody traced has no span: most are ticks.
+                let span = batch.trace.as_deref().map(|parent| trace::child("decide", Some(parent)));
+                let _inside = span.as_ref().map(tracing::Span::enter);
                 partition.map(|p| p.apply(frame.offset, &frame.body, &batch, &Avro))
             }
         })

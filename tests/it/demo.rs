@@ -39,6 +39,10 @@ async fn every_number_stands_in_the_databases() {
     for some in ["erased", "masked", "held", "deferred"] {
         assert!(report[some].as_u64() > Some(0), "the story has no {some}");
     }
-    assert!(told.iter().any(|l| l.starts_with("that night: ") && !l.contains(": 0 could")), "{}", told.join("\n"));
+    assert!(
+        told.iter().any(|l| l.starts_with("that night: ") && !l.contains(": 0 could")),
+        "{}",
+        told.join("\n")
+    );
     demo.running.stop().await.unwrap();
 }
