@@ -25,7 +25,7 @@ pub fn replay_dir(dir: &Path) -> Result<Replayed, NodeError> {
     let of = verify(&ledger)?.partitions;
     // The salts of the audit leaves derive from the tenant key; neither digest nor counts depend on them.
     let partitions: Vec<Partition> = (0..of).map(|p| Partition::new(p, of, &[0; 32])).collect();
-    let verified = replay(&ledger, |frame| {
+    let verified = replay::<NodeError>(&ledger, |frame| {
         let batch = decode_frame(&frame.body).map_err(|cause| NodeError::Unreadable {
             partition: frame.stream.to_string(),
             offset: frame.offset,

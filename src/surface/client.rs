@@ -12,9 +12,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::wire::{
-    CheckView, ClockView, DigestView, ExplainBody, ExplainView, HoldBody, HoldPlan, HoldView, LookupAnswer,
-    LookupBody, MoveBody, Page, Plan, PolicyAnswer, PolicyPlan, PolicyView, Problem, ReleaseBody, RequestBody,
-    RequestView, SweepBody, SweepStarted, SweepView, SwitchView, SystemAnswer, SystemView, UncoveredView, VerifyView,
+    CheckView, ClockView, DigestView, ExplainBody, ExplainView, HoldBody, HoldPlan, HoldView, ItemView,
+    LookupAnswer, LookupBody, MoveBody, Page, Plan, PolicyAnswer, PolicyPlan, PolicyView, Problem,
+    ReleaseBody, RequestBody, RequestView, SweepBody, SweepStarted, SweepView, SwitchView, SystemAnswer,
+    SystemView, UncoveredView, VerifyView,
 };
 use crate::telemetry::trace;
 
@@ -51,7 +52,9 @@ impl Client {
     pub fn new(url: &str, token: Option<&str>, timeout: Duration) -> Answer<Self> {
         let url = url.trim_end_matches('/');
         if !(url.starts_with("http://") || url.starts_with("https://")) {
-            return Err(ClientError::Usage(format!("--url {url}: write http://HOST:PORT or https://HOST:PORT")));
+            return Err(ClientError::Usage(format!(
+                "--url {url}: write http://HOST:PORT or https://HOST:PORT"
+            )));
         }
         let token = token.map(bearer).transpose()?;
         // A proxy would see what is for the node alone; a redirect would take the token elsewhere.
@@ -177,13 +180,28 @@ impl Client {
 
     // Items, the audit, the clock.
 
-    pub async fn look_up(&self, body: &LookupBody) -> Answer<LookupAnswer> {
-        self.post("/v1/items/lookup", body).await
+    /// Every page of a look-up.
+    pub async fn look_up(&self, body: &LookupBody) -> Answer<Vec<ItemView>> {
+        let mut body = LookupBody { limit: Some(PAGE), ..body.clone() };
+        let mut out = Vec::new();
+        loop {
+            let page: LookupAnswer = self.post("/v1/items/lookup", &body).await?;
+            out.extend(page.items);
+            match page.next {
+                Some(next) => body.cursor = Some(next),
+                None => return Ok(out),
+            }
+        }
     }
 
-    pub async fn explain(&self, body: &ExplainBody) -> Answer<Vec<ExplainView>> {
-        let page: Page<ExplainView> = self.post("/v1/explain", body).await?;
-        Ok(page.items)
+    /// An item, or a place.
+    pub async fn explain(&self, body: &ExplainBody) -> Answer<ExplainView> {
+        self.post("/v1/explain", body).await
+    }
+
+    /// Every item of a subject, as many as one page holds.
+    pub async fn explain_subject(&self, body: &ExplainBody) -> Answer<Page<ExplainView>> {
+        self.post("/v1/explain", body).await
     }
 
     pub async fn verify(&self) -> Answer<VerifyView> {
@@ -212,7 +230,8 @@ impl Client {
     }
 
     async fn put<T: DeserializeOwned>(&self, path: &str, document: Vec<u8>) -> Answer<T> {
-        self.read(self.request(Method::PUT, path).header(CONTENT_TYPE, "application/yaml").body(document)).await
+        self.read(self.request(Method::PUT, path).header(CONTENT_TYPE, "application/yaml").body(document))
+            .await
     }
 
     /// Every page of a list.
@@ -270,7 +289,10 @@ impl Client {
             return ClientError::Timeout { url: self.url.clone() };
         }
         if error.is_builder() {
-            return ClientError::Usage(format!("--url {}: write http://HOST:PORT or https://HOST:PORT", self.url));
+            return ClientError::Usage(format!(
+                "--url {}: write http://HOST:PORT or https://HOST:PORT",
+                self.url
+            ));
         }
         let cause = innermost(error).to_string();
         ClientError::Unreachable { url: self.url.clone(), cause }
@@ -287,8 +309,9 @@ fn innermost(error: &reqwest::Error) -> &(dyn std::error::Error + 'static) {
 }
 
 fn bearer(token: &str) -> Answer<HeaderValue> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
-        .map_err(|_| ClientError::Usage("--token: a token has no line breaks or control characters".to_owned()))?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim())).map_err(|_| {
+        ClientError::Usage("--token: a token has no line breaks or control characters".to_owned())
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }

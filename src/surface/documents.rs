@@ -32,7 +32,10 @@ pub struct Document {
 
 #[derive(Debug)]
 pub enum Unreadable {
-    Io { path: PathBuf, cause: io::Error },
+    Io {
+        path: PathBuf,
+        cause: io::Error,
+    },
     /// What is wrong with the files.
     Wrong(Vec<Diagnostic>),
 }
@@ -92,7 +95,8 @@ pub fn below(path: &Path) -> Result<Vec<PathBuf>, Unreadable> {
         for entry in fs::read_dir(&folder).map_err(io(&folder))? {
             let entry = entry.map_err(io(&folder))?;
             let path = entry.path();
-            let is_document = ["yaml", "yml", "json"].iter().any(|e| path.extension().is_some_and(|x| x == *e));
+            let is_document =
+                ["yaml", "yml", "json"].iter().any(|e| path.extension().is_some_and(|x| x == *e));
             if entry.file_name().to_string_lossy().starts_with('.') {
                 continue;
             }
@@ -196,7 +200,8 @@ mod tests {
 
     #[test]
     fn one_broken_file_applies_nothing_and_is_named() {
-        let dir = folder(&[("a.yaml", "system: a\nkind: sqlite"), ("b.yaml", "purpose: x"), ("c.yaml", "a: [")]);
+        let dir =
+            folder(&[("a.yaml", "system: a\nkind: sqlite"), ("b.yaml", "purpose: x"), ("c.yaml", "a: [")]);
         let Err(Unreadable::Wrong(found)) = gather(&[dir.path().to_owned()]) else { panic!("not refused") };
         let files: Vec<_> = found.iter().map(|d| d.file.rsplit('/').next().unwrap().to_owned()).collect();
         assert_eq!(files, ["b.yaml", "c.yaml"]);

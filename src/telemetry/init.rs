@@ -50,7 +50,8 @@ pub fn init(telemetry: &Telemetry, otlp: Option<&str>) -> Result<Guard, String> 
 
 /// A collector's base URL takes the path of the protocol; one with a path is taken as it is.
 fn endpoint(url: &str) -> String {
-    let has_path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).is_some_and(|(_, p)| !p.is_empty());
+    let has_path =
+        url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).is_some_and(|(_, p)| !p.is_empty());
     if has_path { url.to_owned() } else { format!("{}/v1/traces", url.trim_end_matches('/')) }
 }
 

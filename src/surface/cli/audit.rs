@@ -5,25 +5,31 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde::Serialize;
 
+use super::node::NodeArgs;
 use super::output::say;
 use super::{Exit, Failure, Output};
 use crate::audit::offline::{Replayed, replay_dir};
 use crate::ledger::LedgerError;
 use crate::node::NodeError;
+use crate::surface::wire::{DigestView, VerifyView};
 
 #[derive(Debug, Subcommand)]
 pub enum Audit {
     /// Verify that nothing was changed, dropped or reordered.
     Verify {
-        /// A node's folder, read without a node.
+        /// A node's folder, read without a node; without it the node is asked.
         #[arg(long, value_name = "DIR")]
-        dir: PathBuf,
+        dir: Option<PathBuf>,
+        #[command(flatten)]
+        node: NodeArgs,
     },
     /// A digest over everything that is known, without ticks, offsets and owner records.
     StateDigest {
-        /// A node's folder, replayed without a node.
+        /// A node's folder, replayed without a node; without it the node is asked.
         #[arg(long, value_name = "DIR")]
-        dir: PathBuf,
+        dir: Option<PathBuf>,
+        #[command(flatten)]
+        node: NodeArgs,
     },
 }
 
@@ -48,22 +54,39 @@ struct VerifiedDir {
     findings: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct StateDigest {
-    digest: String,
-}
-
 impl Audit {
     pub async fn run(self, out: &mut Output) -> Result<Exit, Failure> {
         match self {
-            Self::Verify { dir } => verify(&dir, out),
-            Self::StateDigest { dir } => {
-                let replayed = replay_dir(&dir).map_err(failure)?;
-                let digest = data_encoding::HEXLOWER.encode(&replayed.digest);
-                out.answer(&StateDigest { digest }, |out, d| out.line(&d.digest))?;
+            Self::Verify { dir: Some(dir), .. } => verify(&dir, out),
+            Self::Verify { dir: None, node } => {
+                let view = node.client()?.verify().await?;
+                out.answer(&view, said)?;
+                Ok(if view.ok { Exit::Done } else { Exit::No })
+            }
+            Self::StateDigest { dir, node } => {
+                let digest = match dir {
+                    Some(dir) => {
+                        let replayed = replay_dir(&dir).map_err(failure)?;
+                        DigestView { digest: data_encoding::HEXLOWER.encode(&replayed.digest) }
+                    }
+                    None => node.client()?.state_digest().await?,
+                };
+                out.answer(&digest, |out, d| out.line(&d.digest))?;
                 Ok(Exit::Done)
             }
         }
+    }
+}
+
+fn said(out: &mut Output, view: &VerifyView) {
+    view.findings.iter().for_each(|finding| out.line(finding));
+    if view.ok {
+        out.pairs(&[
+            ("verified", "every entry follows the one before it".to_owned()),
+            ("entries", view.entries.to_string()),
+            ("decisions", view.decisions.to_string()),
+            ("root", view.root.clone()),
+        ]);
     }
 }
 
@@ -113,7 +136,9 @@ fn human(out: &mut Output, verified: &VerifiedDir) {
         ("chain", verified.chain.clone().unwrap_or_default()),
     ]);
     if let Some(bytes) = verified.unchecked.filter(|bytes| *bytes > 0) {
-        say(&format!("{bytes} bytes at the end were not checked: a crash left them, or a node is writing them"));
+        say(&format!(
+            "{bytes} bytes at the end were not checked: a crash left them, or a node is writing them"
+        ));
     }
 }
 

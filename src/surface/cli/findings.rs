@@ -3,8 +3,10 @@
 use quietus_core::document::{Diagnostic, Severity};
 use serde::Serialize;
 
+use super::node::place;
 use super::output::say;
 use super::{Exit, Failure, Output};
+use crate::surface::wire::Finding;
 
 #[derive(Debug, Serialize)]
 struct Checked<'d> {
@@ -29,4 +31,14 @@ pub fn checked(out: &mut Output, found: &[Diagnostic]) -> Result<Exit, Failure> 
 /// What is wrong with the files that a node is to start with.
 pub fn wrong(found: &[Diagnostic]) -> Failure {
     Failure::usage(found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+/// What is worth saying and stops nothing.
+pub fn warn(found: &[Diagnostic]) {
+    found.iter().filter(|d| d.severity == Severity::Warning).for_each(|d| say(&d.to_string()));
+}
+
+/// As [`warn`], of what a node answered.
+pub fn warn_of(finding: &Finding) {
+    say(&format!("warning: {}", place(finding)));
 }

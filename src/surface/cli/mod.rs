@@ -4,18 +4,29 @@
 //! done, 1 no or partly failed, 2 wrong usage or configuration, 3 could not find out. A verb that this build cannot
 //! serve is not there at all, so that clap refuses it.
 
+mod apply;
 mod audit;
+mod beside;
+mod clock;
 mod completions;
 mod config;
 mod dataset;
+mod explain;
 mod files;
 mod findings;
+mod hold;
+mod item;
+mod node;
 mod output;
 mod policy;
 mod reference;
+mod report;
+mod request;
 mod schema;
 mod serve;
 mod settings;
+mod sweep;
+mod system;
 
 use std::process::ExitCode;
 
@@ -39,15 +50,31 @@ pub struct Cli {
 enum Verb {
     /// Run a node.
     Serve(serve::Serve),
+    /// Bring policies and systems to what files and folders say.
+    Apply(apply::Apply),
     /// Check, plan, publish and show retention policies.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Register, check and switch systems.
+    System(system::System),
     /// Check dataset files.
     #[command(subcommand)]
     Dataset(dataset::Dataset),
+    /// What data subjects ask for.
+    Request(request::Request),
+    /// Legal holds.
+    Hold(hold::Hold),
+    /// Plan and run sweeps.
+    Sweep(sweep::Sweep),
+    /// Why something is kept, or due when.
+    Explain(explain::Explain),
+    /// Where items stand.
+    Item(item::Item),
     /// Verify the ledger and what was decided.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// The node's clock.
+    Clock(clock::Clock),
     /// The node's configuration.
     #[command(subcommand)]
     Config(config::ConfigVerb),
@@ -90,6 +117,14 @@ impl Verb {
     async fn run(self, out: &mut Output) -> Result<Exit, Failure> {
         match self {
             Self::Serve(verb) => verb.run().await,
+            Self::Apply(verb) => verb.run(out).await,
+            Self::System(verb) => verb.run(out).await,
+            Self::Request(verb) => verb.run(out).await,
+            Self::Hold(verb) => verb.run(out).await,
+            Self::Sweep(verb) => verb.run(out).await,
+            Self::Explain(verb) => verb.run(out).await,
+            Self::Item(verb) => verb.run(out).await,
+            Self::Clock(verb) => verb.run(out).await,
             Self::Policy(verb) => verb.run(out).await,
             Self::Dataset(verb) => verb.run(out),
             Self::Audit(verb) => verb.run(out).await,

@@ -69,7 +69,11 @@ impl Output {
     }
 
     /// As JSON when that is wanted, else as `human` words it.
-    pub fn answer<T: Serialize>(&mut self, data: &T, human: impl FnOnce(&mut Self, &T)) -> Result<(), Failure> {
+    pub fn answer<T: Serialize>(
+        &mut self,
+        data: &T,
+        human: impl FnOnce(&mut Self, &T),
+    ) -> Result<(), Failure> {
         if !self.json {
             human(self, data);
             return Ok(());
@@ -140,7 +144,10 @@ mod tests {
         let mut out = Output::new(false);
         out.table(&["name", "mode"], &[]);
         assert_eq!(out.text, "");
-        out.table(&["name", "mode"], &[vec!["shop-db".into(), "observe".into()], vec!["x".into(), String::new()]]);
+        out.table(
+            &["name", "mode"],
+            &[vec!["shop-db".into(), "observe".into()], vec!["x".into(), String::new()]],
+        );
         assert_eq!(out.text, "name     mode\nshop-db  observe\nx\n");
     }
 }

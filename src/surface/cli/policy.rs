@@ -1,17 +1,17 @@
 //! `quietus policy …`
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use quietus_core::document::Diagnostic;
-use quietus_core::policy::{self, Taxonomy, Used};
-use quietus_core::system::{self, Dataset};
+use quietus_core::policy;
 
-use super::findings::checked;
+use super::beside::Beside;
+use super::findings::{checked, warn};
+use super::node::NodeArgs;
 use super::{Exit, Failure, Output, files};
-use crate::node::check_policy_over;
-use crate::surface::documents;
+use crate::node::{check_policy, check_policy_over};
+use crate::surface::client::Client;
+use crate::surface::wire::{PolicyPlan, PolicyView, RuleDiff, UncoveredView};
 
 #[derive(Debug, Subcommand)]
 pub enum Policy {
@@ -23,14 +23,117 @@ pub enum Policy {
         #[arg(long, value_name = "DIR")]
         with: Option<PathBuf>,
     },
+    /// What publishing it would change, counted by the node; it is stored there, and not published.
+    Plan {
+        /// The policy; `-` reads it from stdin.
+        file: PathBuf,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Make it the active policy.
+    Publish {
+        /// The policy; `-` reads it from stdin.
+        file: PathBuf,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// The active policy as its author wrote it.
+    Show {
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Parts of items that no date can be given; exit 1 if there are any.
+    Uncovered {
+        #[command(flatten)]
+        node: NodeArgs,
+    },
 }
 
 impl Policy {
     pub async fn run(self, out: &mut Output) -> Result<Exit, Failure> {
         match self {
             Self::Check { file, with } => check(&file, with.as_deref(), out),
+            Self::Plan { file, node } => {
+                let client = node.client()?;
+                let Some(name) = store(&client, &file, out).await? else { return Ok(Exit::No) };
+                let plan = client.plan_policy(&name).await?;
+                out.answer(&plan, planned)?;
+                Ok(Exit::Done)
+            }
+            Self::Publish { file, node } => {
+                let client = node.client()?;
+                let Some(name) = store(&client, &file, out).await? else { return Ok(Exit::No) };
+                let answer = client.publish_policy(&name).await?;
+                out.answer(&answer, |out, a| {
+                    let version = a.version.map(|v| format!("  version {v}")).unwrap_or_default();
+                    out.line(&format!("{}  {}{version}", a.name, a.result));
+                })?;
+                Ok(Exit::Done)
+            }
+            Self::Show { node } => {
+                let policy = active(&node.client()?).await?;
+                out.answer(&policy, |out, policy| {
+                    out.text(&policy.document);
+                    if !policy.document.ends_with('\n') {
+                        out.line("");
+                    }
+                })?;
+                Ok(Exit::Done)
+            }
+            Self::Uncovered { node } => {
+                let client = node.client()?;
+                let rows = client.uncovered(&active(&client).await?.name).await?;
+                out.answer(&rows, |out, rows| uncovered(out, rows))?;
+                Ok(if rows.is_empty() { Exit::Done } else { Exit::No })
+            }
         }
     }
+}
+
+/// Checks it here, where lines and files can still be named, then stores it. None = it was refused, and said so.
+async fn store(client: &Client, file: &Path, out: &mut Output) -> Result<Option<String>, Failure> {
+    let bytes = files::read(file)?;
+    let checked = check_policy(&file.display().to_string(), &bytes);
+    let Some(policy) = checked.policy.as_ref().filter(|_| !checked.is_refused()) else {
+        super::findings::checked(out, &checked.diagnostics)?;
+        return Ok(None);
+    };
+    warn(&checked.diagnostics);
+    Ok(Some(client.store_policy(&policy.name, bytes).await?.name))
+}
+
+async fn active(client: &Client) -> Result<PolicyView, Failure> {
+    let found = client.policies().await?.into_iter().find(|p| p.active);
+    found.ok_or_else(|| Failure::no("no policy is active; publish one: `quietus policy publish FILE`"))
+}
+
+fn planned(out: &mut Output, plan: &PolicyPlan) {
+    out.pairs(&[
+        ("policy", plan.name.clone()),
+        ("due", format!("{} now, {} then", plan.due_now, plan.due_then)),
+        ("dates", format!("{} earlier, {} later", plan.earlier, plan.later)),
+        ("uncovered", format!("{} now, {} then", plan.uncovered_now, plan.uncovered_then)),
+    ]);
+    let row =
+        |r: &RuleDiff| vec![r.rule.clone(), r.change.clone(), r.due_now.to_string(), r.due_then.to_string()];
+    let rows: Vec<_> = plan.by_rule.iter().map(row).collect();
+    out.table(&["rule", "change", "due now", "due then"], &rows);
+}
+
+fn uncovered(out: &mut Output, rows: &[UncoveredView]) {
+    let row = |r: &UncoveredView| {
+        let purposes = r.purposes.join(", ");
+        vec![
+            r.item.clone(),
+            r.system.clone(),
+            r.dataset.clone(),
+            r.category.clone(),
+            r.open.clone(),
+            purposes,
+        ]
+    };
+    let rows: Vec<_> = rows.iter().map(row).collect();
+    out.table(&["item", "system", "dataset", "category", "why", "purposes"], &rows);
 }
 
 fn check(file: &Path, with: Option<&Path>, out: &mut Output) -> Result<Exit, Failure> {
@@ -46,81 +149,4 @@ fn check(file: &Path, with: Option<&Path>, out: &mut Output) -> Result<Exit, Fai
     let mut found = check_policy_over(&file.display().to_string(), &bytes, over).diagnostics;
     found.extend(others);
     checked(out, &found)
-}
-
-/// The datasets and manifests of a folder, not yet read as such: which categories there are, the policy says.
-struct Beside {
-    files: Vec<(PathBuf, Vec<u8>)>,
-}
-
-impl Beside {
-    fn read(folder: &Path) -> Result<Self, Failure> {
-        let files = files::below(folder)?
-            .into_iter()
-            .map(|path| files::read(&path).map(|bytes| (path, bytes)))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { files })
-    }
-
-    /// The pairs in use, and what is wrong with the files. A dataset that a manifest names takes the manifest's
-    /// purposes where a collection has none.
-    fn used(&self, policy: &policy::Policy) -> (Vec<Used>, Vec<Diagnostic>) {
-        let own = |key: &str| policy.categories.contains_key(key);
-        let is_category = |key: &str| Taxonomy::bundled().is_category(key) || own(key);
-        let mut found = Vec::new();
-        let mut datasets: BTreeMap<String, (Dataset, Vec<String>)> = BTreeMap::new();
-        for (path, bytes) in &self.files {
-            let name = path.display().to_string();
-            let Ok(nodes) = quietus_core::document::read(&name, bytes) else {
-                // Which kind of file it would be cannot be said; its own check says what is wrong with it.
-                let (_, wrong) = system::parse_dataset(&name, bytes, &is_category);
-                found.extend(wrong);
-                continue;
-            };
-            if nodes.iter().any(|n| n.get("system").is_some() && n.get("kind").is_some()) {
-                let load = documents::beside(path);
-                let (manifest, wrong) = system::parse_manifest(&name, bytes, &load, &is_category);
-                found.extend(wrong);
-                for manifest in manifest {
-                    for dataset in manifest.datasets {
-                        datasets.insert(dataset.fides_key.clone(), (dataset, manifest.purposes.clone()));
-                    }
-                }
-            } else if nodes.iter().any(|n| n.get("dataset").is_some()) {
-                let (read, wrong) = system::parse_dataset(&name, bytes, &is_category);
-                found.extend(wrong);
-                for dataset in read {
-                    datasets.entry(dataset.fides_key.clone()).or_insert((dataset, Vec::new()));
-                }
-            }
-        }
-        found.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-        found.dedup();
-        (datasets.values().flat_map(|(dataset, purposes)| pairs(dataset, purposes)).collect(), found)
-    }
-}
-
-fn pairs(dataset: &Dataset, of_system: &[String]) -> Vec<Used> {
-    let mut out = Vec::new();
-    for collection in &dataset.collections {
-        let own = &collection.purposes;
-        let named = if own.is_empty() { of_system } else { own.as_slice() };
-        let purposes: Vec<Option<String>> = match named {
-            [] => vec![None],
-            named => named.iter().cloned().map(Some).collect(),
-        };
-        let place = format!("{}.{}", dataset.fides_key, collection.name);
-        for (_, field) in collection.leaves().into_iter().filter(|(_, field)| field.waived.is_none()) {
-            for category in &field.categories {
-                out.extend(purposes.iter().map(|purpose| Used {
-                    category: category.clone(),
-                    purpose: purpose.clone(),
-                    collection: place.clone(),
-                }));
-            }
-        }
-    }
-    out.sort();
-    out.dedup();
-    out
 }

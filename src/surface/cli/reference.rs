@@ -41,7 +41,8 @@ fn section(command: &Command, path: &str, out: &mut String) {
 }
 
 fn entry(command: &Command, name: &str, out: &mut String) {
-    let shown = |arg: &&Arg| !arg.is_hide_set() && !["help", "version", "json"].contains(&arg.get_id().as_str());
+    let shown =
+        |arg: &&Arg| !arg.is_hide_set() && !["help", "version", "json"].contains(&arg.get_id().as_str());
     let args: Vec<&Arg> = command.get_arguments().filter(shown).collect();
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     // Writing to a String cannot fail.
@@ -72,7 +73,8 @@ fn usage(name: &str, args: &[&Arg]) -> String {
         (false, true) => format!("[{}]", plain(arg)),
         (false, false) => String::new(),
     });
-    let words: Vec<String> = std::iter::once(name.to_owned()).chain(worded.filter(|w| !w.is_empty())).collect();
+    let words: Vec<String> =
+        std::iter::once(name.to_owned()).chain(worded.filter(|w| !w.is_empty())).collect();
     let options = args.iter().any(|arg| !arg.is_positional() && !arg.is_required_set());
     format!("{}{}", words.join(" "), if options { " [options]" } else { "" })
 }

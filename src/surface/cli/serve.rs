@@ -56,7 +56,9 @@ async fn run(config: &Config, resolver: Resolver) -> Result<Exit, Failure> {
 
 async fn stop(running: crate::node::Running) -> Result<(), Failure> {
     running.stop().await.map_err(|error| {
-        Failure::no(format!("{error}. There is no clean-shutdown mark; the next start reads what the disk kept"))
+        Failure::no(format!(
+            "{error}. There is no clean-shutdown mark; the next start reads what the disk kept"
+        ))
     })
 }
 
@@ -94,7 +96,10 @@ fn tenant_key(config: &Config, dir: &Path, resolver: &Resolver) -> Result<Keys, 
     }
     let (keys, made) = Keys::load_or_create(&file).map_err(|error| failed(&error))?;
     if made {
-        say(&format!("made a tenant key: {}. Back it up: without it nothing that is recorded can be found", file.display()));
+        say(&format!(
+            "made a tenant key: {}. Back it up: without it nothing that is recorded can be found",
+            file.display()
+        ));
     }
     Ok(keys)
 }
@@ -158,7 +163,8 @@ struct Signals {
 impl Signals {
     fn take() -> Result<Self, Failure> {
         let take = |kind| {
-            signal(kind).map_err(|cause| Failure::unknown(format!("signals cannot be taken: {cause}; try again")))
+            signal(kind)
+                .map_err(|cause| Failure::unknown(format!("signals cannot be taken: {cause}; try again")))
         };
         Ok(Self {
             hangup: take(SignalKind::hangup())?,
@@ -175,11 +181,15 @@ fn at(config: &Config, key: &str, why: &str) -> Failure {
 
 fn start_failure(config: &Config, error: NodeError) -> Failure {
     match &error {
-        NodeError::Ledger(LedgerError::Mismatch { .. }) => at(config, "ledger.partitions", &error.to_string()),
+        NodeError::Ledger(LedgerError::Mismatch { .. }) => {
+            at(config, "ledger.partitions", &error.to_string())
+        }
         NodeError::Ledger(LedgerError::Locked { .. } | LedgerError::Io { .. }) => {
             at(config, "dir", &error.to_string())
         }
-        NodeError::Ledger(LedgerError::Damaged(_)) | NodeError::Unreadable { .. } => Failure::no(error.to_string()),
+        NodeError::Ledger(LedgerError::Damaged(_)) | NodeError::Unreadable { .. } => {
+            Failure::no(error.to_string())
+        }
         _ => Failure::unknown(error.to_string()),
     }
 }

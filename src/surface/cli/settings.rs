@@ -29,7 +29,8 @@ impl Settings {
     pub fn layers(&self) -> Result<Config, Failure> {
         let mut config = match &self.config {
             None => Config::default(),
-            Some(file) => Config::parse(&file.display().to_string(), &files::read(file)?).map_err(|found| wrong(&found))?,
+            Some(file) => Config::parse(&file.display().to_string(), &files::read(file)?)
+                .map_err(|found| wrong(&found))?,
         };
         config.apply_env(&environment()).map_err(|found| wrong(&found))?;
         for (key, flag, value) in [("dir", "--dir", &self.dir), ("http.listen", "--listen", &self.listen)] {
