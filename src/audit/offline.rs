@@ -1,6 +1,6 @@
 //! What a ledger's folder says without a node: read only, and beside a running one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use quietus_core::digest::Digest;
 
@@ -21,7 +21,7 @@ pub struct Replayed {
 
 /// Replays `dir`'s ledger into a state of its own. The digest is the one that a node on `dir` answers.
 pub fn replay_dir(dir: &Path) -> Result<Replayed, NodeError> {
-    let ledger = dir.join("ledger");
+    let ledger = ledger_in(dir);
     let of = verify(&ledger)?.partitions;
     // The salts of the audit leaves derive from the tenant key; neither digest nor counts depend on them.
     let partitions: Vec<Partition> = (0..of).map(|p| Partition::new(p, of, &[0; 32])).collect();
@@ -48,4 +48,11 @@ pub fn replay_dir(dir: &Path) -> Result<Replayed, NodeError> {
         decisions += inner.chain.decisions();
     }
     Ok(Replayed { ledger: verified, digest: digest.finish(), entries, decisions })
+}
+
+/// A node's folder holds the ledger, a demo's the node's folder.
+fn ledger_in(dir: &Path) -> PathBuf {
+    let own = dir.join("ledger");
+    let demo = dir.join("quietus-data").join("ledger");
+    if !own.exists() && demo.exists() { demo } else { own }
 }

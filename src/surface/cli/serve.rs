@@ -1,20 +1,25 @@
 //! `quietus serve`: a node, from its configuration to its clean end.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use quietus_core::config::Config;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 use super::output::say;
 use super::settings::Settings;
 use super::{Exit, Failure, files, findings};
 use crate::clock::SystemClock;
 use crate::ledger::LedgerError;
-use crate::node::{Node, NodeError, NodeOptions, Refusal, Resolver};
+use crate::node::{Node, NodeError, NodeOptions, Refusal, Resolver, Running};
 use crate::sealing::Keys;
 use crate::surface::documents::{self, Document, Kind};
+use crate::surface::http::{self, HttpConfig, Role, Token};
 use crate::telemetry;
 
 #[derive(Debug, Args)]
@@ -43,18 +48,109 @@ async fn run(config: &Config, resolver: Resolver) -> Result<Exit, Failure> {
     // Taken before anything is open, so that no signal falls between.
     let mut signals = Signals::take()?;
     let documents = gather(config)?;
+    let tokens = tokens(config)?;
     let node = open(config, resolver).await?;
-    let running = node.start().await.map_err(|error| start_failure(config, error))?;
-    if let Err(failure) = apply(&node, &documents).await {
+    let http = HttpConfig { listen: config.http.listen, tokens };
+    let listener = http::bind(&http).await.map_err(|error| {
+        at(config, "http.listen", &format!("{error}; stop what listens there, or name another address"))
+    })?;
+    let address = listener.local_addr().map_err(|cause| at(config, "http.listen", &cause.to_string()))?;
+    // Until the node runs every call but `clock accept` is told to wait.
+    let (ending, ended) = oneshot::channel::<()>();
+    let served = http::serve_on(listener, Arc::clone(&node), http.tokens, async {
+        let _ = ended.await;
+    });
+    let serving = tokio::spawn(served);
+    let ran = work(config, &node, &documents, &mut signals, address, serving.abort_handle()).await;
+    let _ = ending.send(());
+    let served = match serving.await {
+        Ok(served) => served.map_err(|error| Failure::no(error.to_string())),
+        Err(_) => Ok(()),
+    };
+    let (running, ran) = match ran {
+        Ok(running) => (running, Ok(Exit::Done)),
+        Err((running, failure)) => (running, Err(failure)),
+    };
+    if let Some(running) = running {
         stop(running).await?;
-        return Err(failure);
     }
-    let ended = serve(config, &node, &mut signals).await;
-    stop(running).await?;
-    ended
+    served.and(ran)
 }
 
-async fn stop(running: crate::node::Running) -> Result<(), Failure> {
+/// Starts, loads, and waits for a signal. What runs is handed back, to be stopped after the last call was answered.
+async fn work(
+    config: &Config,
+    node: &Arc<Node>,
+    documents: &[Document],
+    signals: &mut Signals,
+    address: SocketAddr,
+    serving: AbortHandle,
+) -> Result<Option<Running>, (Option<Running>, Failure)> {
+    let running = match start(config, node, signals, address).await {
+        Ok(Some(running)) => running,
+        Ok(None) => return Ok(None),
+        Err(failure) => return Err((None, failure)),
+    };
+    if let Err(failure) = apply(node, documents).await {
+        return Err((Some(running), failure));
+    }
+    say(&format!("listening on http://{address}"));
+    loop {
+        tokio::select! {
+            _ = signals.hangup.recv() => load_again(config, node).await,
+            () = signals.end.come() => return Ok(Some(running)),
+            () = has_finished(&serving) => {
+                return Err((Some(running), Failure::no("serving HTTP ended by itself; start the node again")));
+            }
+        }
+    }
+}
+
+async fn has_finished(serving: &AbortHandle) {
+    while !serving.is_finished() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Owns the partitions; while the clock waits for a person, so does this. None = told to end meanwhile.
+async fn start(
+    config: &Config,
+    node: &Arc<Node>,
+    signals: &mut Signals,
+    address: SocketAddr,
+) -> Result<Option<Running>, Failure> {
+    let mut said = false;
+    loop {
+        match node.start().await {
+            Ok(running) => return Ok(Some(running)),
+            Err(waits @ NodeError::ClockWaits { .. }) if !said => {
+                say(&format!("{waits} --url http://{address}"));
+                said = true;
+            }
+            Err(NodeError::ClockWaits { .. }) => {}
+            Err(error) => return Err(start_failure(config, error)),
+        }
+        tokio::select! {
+            () = node.moved.notified() => {}
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = signals.end.come() => return Ok(None),
+        }
+    }
+}
+
+/// As HTTP knows them: with a role of its own.
+fn tokens(config: &Config) -> Result<Vec<Token>, Failure> {
+    let known = |token: &quietus_core::config::Token| {
+        let role: Role = serde_json::from_value(token.role.as_str().into()).map_err(|_| {
+            let roles = "admin, platform, producer, privacy, legal or auditor";
+            at(config, "tokens", &format!("token `{}` has no known role; write {roles}", token.name))
+        })?;
+        Ok(Token { name: token.name.clone(), role, sha256: token.sha256, expires: token.expires })
+    };
+    config.tokens.iter().map(known).collect()
+}
+
+async fn stop(running: Running) -> Result<(), Failure> {
     running.stop().await.map_err(|error| {
         Failure::no(format!(
             "{error}. There is no clean-shutdown mark; the next start reads what the disk kept"
@@ -131,17 +227,6 @@ async fn apply(node: &Node, documents: &[Document]) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn serve(config: &Config, node: &Arc<Node>, signals: &mut Signals) -> Result<Exit, Failure> {
-    say(&format!("running in {}", config.dir));
-    loop {
-        tokio::select! {
-            _ = signals.hangup.recv() => load_again(config, node).await,
-            _ = signals.terminate.recv() => return Ok(Exit::Done),
-            _ = signals.interrupt.recv() => return Ok(Exit::Done),
-        }
-    }
-}
-
 /// What is wrong is said, and what was applied before stays.
 async fn load_again(config: &Config, node: &Node) {
     let applied = match gather(config) {
@@ -156,6 +241,11 @@ async fn load_again(config: &Config, node: &Node) {
 
 struct Signals {
     hangup: Signal,
+    end: End,
+}
+
+/// Somebody wants the node to end.
+struct End {
     terminate: Signal,
     interrupt: Signal,
 }
@@ -166,11 +256,18 @@ impl Signals {
             signal(kind)
                 .map_err(|cause| Failure::unknown(format!("signals cannot be taken: {cause}; try again")))
         };
-        Ok(Self {
-            hangup: take(SignalKind::hangup())?,
-            terminate: take(SignalKind::terminate())?,
-            interrupt: take(SignalKind::interrupt())?,
-        })
+        let end =
+            End { terminate: take(SignalKind::terminate())?, interrupt: take(SignalKind::interrupt())? };
+        Ok(Self { hangup: take(SignalKind::hangup())?, end })
+    }
+}
+
+impl End {
+    async fn come(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 
