@@ -38,7 +38,7 @@ pub use holds::HoldOrder;
 pub use intake::{Desk, Prepared, Taken, Unprepared};
 pub use lookup::Wanted;
 pub use open::NodeOptions;
-pub use policies::{Checked, Refusal, check as check_policy};
+pub use policies::{Checked, Refusal, check as check_policy, check_over as check_policy_over};
 pub use registry::{Registry, Resolver, connect};
 pub use requests::RequestOrder;
 pub use run::Running;

@@ -21,9 +21,19 @@ impl Checked {
 
 /// Reads and checks a policy, offline.
 pub fn check(file: &str, bytes: &[u8]) -> Checked {
+    check_over(file, bytes, |_| None)
+}
+
+/// As [`check`], over the pairs that datasets use: what none of them comes upon is a warning, what no rule covers
+/// is named. They are read once the policy's own categories are known.
+pub fn check_over(
+    file: &str,
+    bytes: &[u8],
+    used: impl FnOnce(&Policy) -> Option<Vec<policy::Used>>,
+) -> Checked {
     let (policy, mut diagnostics) = policy::parse(file, bytes, Taxonomy::bundled());
     if let Some(policy) = &policy {
-        diagnostics.extend(policy::check::check(file, policy, None));
+        diagnostics.extend(policy::check::check(file, policy, used(policy).as_deref()));
         if let Err(why) = Calendar::new(policy) {
             let mut found = Diagnostics::new(file);
             found.error((1, 1), why, "name an IANA time zone such as Europe/Berlin");

@@ -1,4 +1,7 @@
-//! What people and programs see of a node: HTTP, and the types that HTTP, the typed client and the CLI share.
+//! What people and programs see of a node: HTTP, the command line, and the types that both share.
 
+pub mod cli;
+pub mod client;
+pub mod documents;
 pub mod http;
 pub mod wire;

@@ -16,6 +16,7 @@ mod index;
 mod mark;
 mod reader;
 mod recover;
+mod replay;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 pub use examine::Tail;
 pub use frame::MAX_BODY;
 pub use reader::Reader;
+pub use replay::replay;
 pub use verify::{Verified, verify};
 
 use super::{LedgerError, Position, Stream};

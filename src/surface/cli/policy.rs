@@ -1,0 +1,152 @@
+//! `quietus policy …`
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use quietus_core::policy;
+
+use super::beside::Beside;
+use super::findings::{checked, warn};
+use super::node::NodeArgs;
+use super::{Exit, Failure, Output, files};
+use crate::node::{check_policy, check_policy_over};
+use crate::surface::client::Client;
+use crate::surface::wire::{PolicyPlan, PolicyView, RuleDiff, UncoveredView};
+
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Check a policy file, offline.
+    Check {
+        /// The policy; `-` reads it from stdin.
+        file: PathBuf,
+        /// Check over the pairs that the datasets and systems in this folder use.
+        #[arg(long, value_name = "DIR")]
+        with: Option<PathBuf>,
+    },
+    /// What publishing it would change, counted by the node; it is stored there, and not published.
+    Plan {
+        /// The policy; `-` reads it from stdin.
+        file: PathBuf,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Make it the active policy.
+    Publish {
+        /// The policy; `-` reads it from stdin.
+        file: PathBuf,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// The active policy as its author wrote it.
+    Show {
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Parts of items that no date can be given; exit 1 if there are any.
+    Uncovered {
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+}
+
+impl Policy {
+    pub async fn run(self, out: &mut Output) -> Result<Exit, Failure> {
+        match self {
+            Self::Check { file, with } => check(&file, with.as_deref(), out),
+            Self::Plan { file, node } => {
+                let client = node.client()?;
+                let Some(name) = store(&client, &file, out).await? else { return Ok(Exit::No) };
+                let plan = client.plan_policy(&name).await?;
+                out.answer(&plan, planned)?;
+                Ok(Exit::Done)
+            }
+            Self::Publish { file, node } => {
+                let client = node.client()?;
+                let Some(name) = store(&client, &file, out).await? else { return Ok(Exit::No) };
+                let answer = client.publish_policy(&name).await?;
+                out.answer(&answer, |out, a| {
+                    let version = a.version.map(|v| format!("  version {v}")).unwrap_or_default();
+                    out.line(&format!("{}  {}{version}", a.name, a.result));
+                })?;
+                Ok(Exit::Done)
+            }
+            Self::Show { node } => {
+                let policy = active(&node.client()?).await?;
+                out.answer(&policy, |out, policy| {
+                    out.text(&policy.document);
+                    if !policy.document.ends_with('\n') {
+                        out.line("");
+                    }
+                })?;
+                Ok(Exit::Done)
+            }
+            Self::Uncovered { node } => {
+                let client = node.client()?;
+                let rows = client.uncovered(&active(&client).await?.name).await?;
+                out.answer(&rows, |out, rows| uncovered(out, rows))?;
+                Ok(if rows.is_empty() { Exit::Done } else { Exit::No })
+            }
+        }
+    }
+}
+
+/// Checks it here, where lines and files can still be named, then stores it. None = it was refused, and said so.
+async fn store(client: &Client, file: &Path, out: &mut Output) -> Result<Option<String>, Failure> {
+    let bytes = files::read(file)?;
+    let checked = check_policy(&file.display().to_string(), &bytes);
+    let Some(policy) = checked.policy.as_ref().filter(|_| !checked.is_refused()) else {
+        super::findings::checked(out, &checked.diagnostics)?;
+        return Ok(None);
+    };
+    warn(&checked.diagnostics);
+    Ok(Some(client.store_policy(&policy.name, bytes).await?.name))
+}
+
+async fn active(client: &Client) -> Result<PolicyView, Failure> {
+    let found = client.policies().await?.into_iter().find(|p| p.active);
+    found.ok_or_else(|| Failure::no("no policy is active; publish one: `quietus policy publish FILE`"))
+}
+
+fn planned(out: &mut Output, plan: &PolicyPlan) {
+    out.pairs(&[
+        ("policy", plan.name.clone()),
+        ("due", format!("{} now, {} then", plan.due_now, plan.due_then)),
+        ("dates", format!("{} earlier, {} later", plan.earlier, plan.later)),
+        ("uncovered", format!("{} now, {} then", plan.uncovered_now, plan.uncovered_then)),
+    ]);
+    let row =
+        |r: &RuleDiff| vec![r.rule.clone(), r.change.clone(), r.due_now.to_string(), r.due_then.to_string()];
+    let rows: Vec<_> = plan.by_rule.iter().map(row).collect();
+    out.table(&["rule", "change", "due now", "due then"], &rows);
+}
+
+fn uncovered(out: &mut Output, rows: &[UncoveredView]) {
+    let row = |r: &UncoveredView| {
+        let purposes = r.purposes.join(", ");
+        vec![
+            r.item.clone(),
+            r.system.clone(),
+            r.dataset.clone(),
+            r.category.clone(),
+            r.open.clone(),
+            purposes,
+        ]
+    };
+    let rows: Vec<_> = rows.iter().map(row).collect();
+    out.table(&["item", "system", "dataset", "category", "why", "purposes"], &rows);
+}
+
+fn check(file: &Path, with: Option<&Path>, out: &mut Output) -> Result<Exit, Failure> {
+    let bytes = files::read(file)?;
+    let beside = with.map(Beside::read).transpose()?;
+    let mut others = Vec::new();
+    let over = |policy: &policy::Policy| {
+        let beside = beside.as_ref()?;
+        let (used, found) = beside.used(policy);
+        others = found;
+        Some(used)
+    };
+    let mut found = check_policy_over(&file.display().to_string(), &bytes, over).diagnostics;
+    found.extend(others);
+    checked(out, &found)
+}

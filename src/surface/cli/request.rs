@@ -1,0 +1,156 @@
+//! `quietus request …`: what data subjects ask for.
+
+use clap::{Args, Subcommand};
+
+use super::node::{NodeArgs, identity};
+use super::{Exit, Failure, Output};
+use crate::surface::client::Client;
+use crate::surface::wire::{MoveBody, RequestBody, RequestView};
+
+#[derive(Debug, Args)]
+pub struct Request {
+    #[command(flatten)]
+    node: NodeArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Have everything erased that may be.
+    Erase(Asked),
+    /// Object to uses of legitimate interest.
+    Object(Asked),
+    /// Withdraw consent.
+    Withdraw(Asked),
+    /// Every request.
+    List,
+    /// One request and what became of it.
+    Show { id: String },
+    /// Take it back, while nothing has been done.
+    Cancel {
+        id: String,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Decide what a person must decide.
+    Decide {
+        id: String,
+        /// End the purposes, or keep them.
+        #[arg(value_parser = ["end", "keep"])]
+        decision: String,
+        /// Only this purpose; may be given several times. Without it all that wait.
+        #[arg(long = "purpose", value_name = "PURPOSE")]
+        purposes: Vec<String>,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Give it more time, for a reason.
+    Extend {
+        id: String,
+        /// RFC 3339.
+        #[arg(long, value_name = "TIME")]
+        until: String,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Asked {
+    /// Who asks, `T:V`; `-` reads stdin, `@FILE` a file. More of one person's identities may follow.
+    #[arg(long = "subject", value_name = "T:V", required = true)]
+    subjects: Vec<String>,
+    /// Why: no_longer_necessary, consent_withdrawn, objected, unlawful, legal_obligation, child.
+    #[arg(long, value_name = "CODE")]
+    grounds: Option<String>,
+    /// Only this purpose; may be given several times.
+    #[arg(long = "purpose", value_name = "PURPOSE")]
+    purposes: Vec<String>,
+    /// The law that sets the clock.
+    #[arg(long, value_name = "REGIME")]
+    regime: Option<String>,
+    /// Who asks for somebody else, `T:V`.
+    #[arg(long, value_name = "T:V")]
+    on_behalf_of: Option<String>,
+}
+
+impl Request {
+    pub async fn run(self, out: &mut Output) -> Result<Exit, Failure> {
+        let client = self.node.client()?;
+        let view = match self.verb {
+            Verb::Erase(asked) => ask(&client, "erase", asked).await?,
+            Verb::Object(asked) => ask(&client, "object", asked).await?,
+            Verb::Withdraw(asked) => ask(&client, "withdraw", asked).await?,
+            Verb::List => {
+                let all = client.requests().await?;
+                out.answer(&all, |out, all| list(out, all))?;
+                return Ok(Exit::Done);
+            }
+            Verb::Show { id } => client.request_of(&id).await?,
+            Verb::Cancel { id, reason } => {
+                client.move_request(&id, "cancel", &MoveBody { reason, ..MoveBody::default() }).await?
+            }
+            Verb::Decide { id, decision, purposes, reason } => {
+                let body = MoveBody { purposes, decision: Some(decision), reason, until: None };
+                client.move_request(&id, "decide", &body).await?
+            }
+            Verb::Extend { id, until, reason } => {
+                let body = MoveBody { until: Some(until), reason: Some(reason), ..MoveBody::default() };
+                client.move_request(&id, "extend", &body).await?
+            }
+        };
+        out.answer(&view, show)?;
+        Ok(Exit::Done)
+    }
+}
+
+async fn ask(client: &Client, kind: &str, asked: Asked) -> Result<RequestView, Failure> {
+    let mut identities: Vec<String> =
+        asked.subjects.iter().map(|given| identity(given)).collect::<Result<_, _>>()?;
+    let subject = if identities.len() == 1 { identities.pop() } else { None };
+    let body = RequestBody {
+        kind: kind.to_owned(),
+        subject,
+        identities,
+        regime: asked.regime,
+        grounds: asked.grounds,
+        purposes: asked.purposes,
+        on_behalf_of: asked.on_behalf_of.as_deref().map(identity).transpose()?,
+        ..RequestBody::default()
+    };
+    Ok(client.receive(&body).await?)
+}
+
+fn list(out: &mut Output, all: &[RequestView]) {
+    let row = |r: &RequestView| {
+        let targets = r.targets.len().to_string();
+        vec![r.id.clone(), r.kind.clone(), r.state.clone(), r.received.clone(), r.due.clone(), targets]
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    out.table(&["request", "type", "state", "received", "due", "targets"], &rows);
+}
+
+fn show(out: &mut Output, request: &RequestView) {
+    out.pairs(&[
+        ("request", request.id.clone()),
+        ("type", request.kind.clone()),
+        ("state", request.state.clone()),
+        ("received", request.received.clone()),
+        ("due", request.due.clone()),
+    ]);
+    let rows: Vec<_> = request
+        .targets
+        .iter()
+        .map(|t| {
+            let why =
+                [&t.until, &t.rule, &t.law, &t.detail].into_iter().flatten().cloned().collect::<Vec<_>>();
+            let categories = t.categories.join(", ");
+            vec![t.system.clone(), t.dataset.clone(), t.outcome.clone(), categories, why.join("; ")]
+        })
+        .collect();
+    out.table(&["system", "dataset", "outcome", "categories", "why"], &rows);
+}
