@@ -9,7 +9,7 @@ use quietus_core::request::{RequestKind, RequestState};
 use quietus_core::time::Millis;
 
 use super::*;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
 use crate::schedule::sweeps;
 
 const POLICY: &str = "policy: shop

@@ -1,4 +1,11 @@
 //! One binary for everything that needs the whole.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
 
 mod demo;
 mod full_disk;

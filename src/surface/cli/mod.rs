@@ -11,6 +11,7 @@ mod clock;
 mod completions;
 mod config;
 mod dataset;
+mod demo;
 mod explain;
 mod files;
 mod findings;
@@ -48,6 +49,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Three simulated years of a shop on this machine, with nothing installed.
+    Demo(demo::DemoArgs),
     /// Run a node.
     Serve(serve::Serve),
     /// Bring policies and systems to what files and folders say.
@@ -116,6 +119,7 @@ pub fn main() -> ExitCode {
 impl Verb {
     async fn run(self, out: &mut Output) -> Result<Exit, Failure> {
         match self {
+            Self::Demo(verb) => verb.run(out).await,
             Self::Serve(verb) => verb.run().await,
             Self::Apply(verb) => verb.run(out).await,
             Self::System(verb) => verb.run(out).await,
