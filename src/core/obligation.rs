@@ -325,6 +325,8 @@ pub struct Obligation {
     pub reference: Option<String>,
     /// Read-backs that could not read, since it was executed.
     pub unread: u32,
+    /// An attempt was made that might have happened, as far as anyone knows.
+    pub uncertain: bool,
     /// Absent at the first attempt: waits for the read-back by identity.
     pub absent: bool,
     pub opened: Millis,

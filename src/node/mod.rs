@@ -16,6 +16,7 @@ mod run;
 mod systems;
 #[cfg(test)]
 mod tests;
+mod unusable;
 
 use std::sync::{Arc, Mutex, RwLock};
 

@@ -112,8 +112,13 @@ fn refuse_shorter_locks(active: &Policy, new: &Policy) -> Result<(), NodeError> 
         None => Ok(()),
         Some(first) => Err(NodeError::Conflict {
             code: "locked-rule",
-            what: format!("rule {} is locked and would be {}", first.rule, format!("{:?}", first.how).to_lowercase()),
-            fix: "leave it as it is or lengthen it; less needs a second person and a changed `law`".to_owned(),
+            what: format!(
+                "rule {} is locked and would be {}",
+                first.rule,
+                format!("{:?}", first.how).to_lowercase()
+            ),
+            fix: "leave it as it is or lengthen it; less needs a second person and a changed `law`"
+                .to_owned(),
         }),
     }
 }

@@ -13,6 +13,7 @@ use quietus_postgres::PostgresConnector;
 use quietus_sqlite::SqliteConnector;
 use tokio::task::AbortHandle;
 
+use super::unusable::Unusable;
 use crate::dispatch::Dispatcher;
 
 /// Resolves `${env:NAME}` and `${file:PATH}`.
@@ -81,14 +82,13 @@ pub struct Registry {
 struct Registered {
     manifest: Manifest,
     connector: Result<Arc<dyn Connector>, Failure>,
-    dispatcher: Option<(Arc<Dispatcher>, AbortHandle)>,
+    dispatcher: Arc<Dispatcher>,
+    task: AbortHandle,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        if let Some((_, task)) = &self.dispatcher {
-            task.abort();
-        }
+        self.task.abort();
     }
 }
 
@@ -106,12 +106,11 @@ impl Registry {
                 continue;
             }
             let connector = connect(manifest, resolver);
-            let dispatcher = connector.as_ref().ok().map(|connector| {
-                let dispatcher = Dispatcher::new(Arc::clone(node), manifest.clone(), Arc::clone(connector));
-                let task = tokio::spawn(Arc::clone(&dispatcher).run());
-                (dispatcher, task.abort_handle())
-            });
-            systems.insert(name.clone(), Registered { manifest: manifest.clone(), connector, dispatcher });
+            let acting = connector.clone().unwrap_or_else(|_| Unusable::new(manifest, resolver));
+            let dispatcher = Dispatcher::new(Arc::clone(node), manifest.clone(), acting);
+            let task = tokio::spawn(Arc::clone(&dispatcher).run()).abort_handle();
+            systems
+                .insert(name.clone(), Registered { manifest: manifest.clone(), connector, dispatcher, task });
         }
     }
 
@@ -121,12 +120,12 @@ impl Registry {
     }
 
     pub fn dispatcher(&self, system: &str) -> Option<Arc<Dispatcher>> {
-        self.lock().get(system).and_then(|s| s.dispatcher.as_ref().map(|(d, _)| Arc::clone(d)))
+        self.lock().get(system).map(|s| Arc::clone(&s.dispatcher))
     }
 
     /// Every dispatcher looks for work.
     pub fn nudge(&self) {
-        self.lock().values().filter_map(|s| s.dispatcher.as_ref()).for_each(|(d, _)| d.nudge());
+        self.lock().values().for_each(|s| s.dispatcher.nudge());
     }
 
     /// Stops every dispatcher; commands that are out end by themselves.

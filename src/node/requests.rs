@@ -30,6 +30,13 @@ impl Node {
                 fix: "publish one: `quietus policy publish FILE`".to_owned(),
             });
         }
+        if !matches!(order.kind, RequestKind::Erase | RequestKind::Object | RequestKind::Withdraw) {
+            return Err(NodeError::Refused {
+                code: "request-type",
+                what: format!("requests of type {} are not carried out yet", order.kind.name()),
+                fix: "erase, object and withdraw are; answer this one by hand".to_owned(),
+            });
+        }
         let now = crate::schedule::ticks::tick_all(self).await?;
         let id = fresh_id("rq");
         let record = RequestReceived {

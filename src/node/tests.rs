@@ -213,3 +213,19 @@ async fn a_restart_changes_nothing() {
     assert_eq!(node.state_digest(), digest);
     assert_eq!(w.db.query_row("SELECT count(*) FROM users", [], |r| r.get::<_, i64>(0)).unwrap(), 10);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_system_whose_secret_is_missing_fails_where_people_look() {
+    let w = world().await;
+    w.customer(1, 40, &["service"]).await;
+    let load = |path: &str| Err(format!("no file {path}"));
+    let manifest = manifest("${env:QUIETUS_TEST_NOT_SET}");
+    w.node.put_system("shop.system.yaml", manifest.as_bytes(), &load, None).await.unwrap();
+    let report = w.node.check_system("shop-db").await.unwrap();
+    assert!(
+        report.problems.iter().any(|p| p.fatal && p.detail.contains("QUIETUS_TEST_NOT_SET")),
+        "{report:?}"
+    );
+    let view = w.sweep().await;
+    assert_eq!((view.report.due, view.report.failed, w.rows()), (1, 1, 1), "{view:?}");
+}

@@ -29,7 +29,7 @@ fn said(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
     match answer.kind {
         AnswerKind::Removed | AnswerKind::Changed => executed(turn, duty, answer),
         // The second look after an attempt that might have happened: it had.
-        AnswerKind::Absent if duty.attempt > 1 => executed(turn, duty, answer),
+        AnswerKind::Absent if duty.uncertain => executed(turn, duty, answer),
         // Nothing there at the first look, or nothing left to change: the read-back decides.
         AnswerKind::Absent | AnswerKind::Unchanged => turn.note(duty.id, |d| {
             d.absent = true;
@@ -54,6 +54,7 @@ fn said(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
             turn.advance(duty.id, Event::Fail, |d| {
                 d.detail = answer.detail.clone();
                 d.may_retry = answer.may_retry;
+                d.uncertain |= answer.might_have_happened;
                 d.not_before = answer.may_retry.then(|| now.plus(wait));
                 d.not_after = None;
             });
@@ -69,6 +70,7 @@ fn executed(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
         d.target_at = at;
         d.target_position = answer.position.clone();
         d.not_after = None;
+        d.uncertain = true;
         d.unread = 0;
     });
     write_outcome(turn, duty, at.unwrap_or(now), None);

@@ -10,7 +10,7 @@ use crate::hold::{Hold, Scope};
 use crate::life::Life;
 use crate::policy::{self, Calendar, Policy};
 use crate::record::Record;
-use crate::system::{Manifest, Mode};
+use crate::system::{Collection, Manifest, Mode};
 use crate::time::Millis;
 
 /// The control log up to `k`.
@@ -47,20 +47,27 @@ pub struct System {
     pub document: String,
     /// `dataset.collection` → every category its fields carry. Sorted.
     pub categories: BTreeMap<String, Vec<String>>,
+    /// `dataset.collection` → categories that only key, subject and reference columns carry: what tells records
+    /// apart, and cannot go without the record.
+    pub identifying: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl System {
     fn new(manifest: Manifest, document: String) -> Self {
         let collections = manifest.datasets.iter().flat_map(|d| d.collections.iter().map(move |c| (d, c)));
-        let categories = collections
-            .map(|(dataset, collection)| {
-                let leaves = collection.leaves();
-                let mapped = leaves.iter().flat_map(|(_, field)| field.categories.iter().cloned());
-                let mapped: BTreeSet<String> = mapped.collect();
-                (format!("{}.{}", dataset.fides_key, collection.name), mapped.into_iter().collect())
-            })
-            .collect();
-        Self { manifest, document, categories }
+        let (mut categories, mut identifying) = (BTreeMap::new(), BTreeMap::new());
+        for (dataset, collection) in collections {
+            let name = format!("{}.{}", dataset.fides_key, collection.name);
+            let leaves = collection.leaves();
+            let carried = |identifies: bool| -> BTreeSet<String> {
+                let fields = leaves.iter().filter(|(path, _)| tells_apart(collection, path) == identifies);
+                fields.flat_map(|(_, field)| field.categories.iter().cloned()).collect()
+            };
+            let (telling, rest) = (carried(true), carried(false));
+            categories.insert(name.clone(), telling.union(&rest).cloned().collect());
+            identifying.insert(name, telling.difference(&rest).cloned().collect());
+        }
+        Self { manifest, document, categories, identifying }
     }
 }
 
@@ -227,9 +234,21 @@ impl Control {
         self.systems.get(system).is_some_and(|s| s.manifest.retains)
     }
 
+    /// Nothing but columns that tell records apart carries this category there.
+    pub fn only_identifies(&self, system: &str, dataset: &str, category: &str) -> bool {
+        let known = self.systems.get(system).and_then(|s| s.identifying.get(dataset));
+        known.is_some_and(|categories| categories.contains(category))
+    }
+
     pub fn mode(&self, system: &str) -> Mode {
         self.systems.get(system).map(|s| s.manifest.mode).unwrap_or_default()
     }
+}
+
+fn tells_apart(collection: &Collection, path: &str) -> bool {
+    collection.key.iter().any(|column| column == path)
+        || collection.subject.as_ref().is_some_and(|subject| subject.column == path)
+        || collection.references.iter().any(|reference| reference.columns.iter().any(|column| column == path))
 }
 
 /// Reads a published document again. It was checked before it was published; a later version of the program may

@@ -9,7 +9,7 @@ use crate::obligation::{Block, Duty, ObligationId, Place};
 use crate::policy;
 use crate::system::{Mode, OnDue};
 use crate::time::Millis;
-use crate::verdict::{Action, CopyVerdict, Verdict};
+use crate::verdict::{Action, CopyVerdict, Open, PartVerdict, Verdict};
 
 /// A duty that should exist for a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Wish {
     }
 }
 
-/// The verdict on an item under the active policy.
+/// The verdict on an item under the active policy; a key that rides along with its record sets no date.
 pub fn judge(
     active: &ActivePolicy,
     control: &Control,
@@ -49,7 +49,24 @@ pub fn judge(
     now: Millis,
 ) -> Verdict {
     let retains = |system: &str| control.retains(system);
-    policy::judge(&active.policy, &active.calendar, &life.item, subject, &retains, now)
+    let mut verdict = policy::judge(&active.policy, &active.calendar, &life.item, subject, &retains, now);
+    for (copy, judged) in life.item.copies.iter().zip(&mut verdict.copies) {
+        let dated = judged.parts.iter().filter(|p| !rides(control, copy, p)).map(|p| p.due);
+        judged.due = latest(dated);
+    }
+    let live = life.item.copies.iter().zip(&verdict.copies).filter(|(copy, _)| copy.is_live());
+    verdict.due = latest(live.map(|(_, judged)| judged.due));
+    verdict
+}
+
+/// A key that no rule speaks for goes with its record; one that a rule covers is waited for like any part.
+fn rides(control: &Control, copy: &Copy, part: &PartVerdict) -> bool {
+    part.open == Some(Open::Uncovered) && control.only_identifies(&copy.system, &copy.dataset, &part.category)
+}
+
+/// The latest date; None where there is none, or one is not known.
+fn latest(dates: impl Iterator<Item = Option<Millis>>) -> Option<Millis> {
+    dates.reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b))).flatten()
 }
 
 /// What the item owes as of `as_of`.
@@ -92,7 +109,8 @@ fn copy_wishes(
         verdict.parts.iter().filter_map(|p| over(control, life, copy, p, as_of, forced)).collect();
     let changed =
         |category: &str, action: Action| note.changed.get(category).is_some_and(|done| *done >= action);
-    let whole = over.len() == copy.categories.len()
+    let counted = verdict.parts.iter().filter(|p| !rides(control, copy, p)).count();
+    let whole = over.len() == counted
         && over.iter().all(|o| o.action == Action::Erase && o.block.is_none())
         && deletes_rows(control, copy);
     if whole && !over.is_empty() {
@@ -112,7 +130,7 @@ fn copy_wishes(
     while let Some(first) = rest.first().and_then(|o| o.block.clone()) {
         let (same, other): (Vec<_>, Vec<_>) =
             rest.into_iter().partition(|o| o.block.as_ref() == Some(&first));
-        let all = same.len() == copy.categories.len() && same.iter().all(|o| o.action == Action::Erase);
+        let all = same.len() == counted && same.iter().all(|o| o.action == Action::Erase);
         let duty = match all && deletes_rows(control, copy) {
             true => Duty::Delete,
             false => Duty::Change(in_place(same.iter().map(|o| o.action).max().unwrap_or(Action::Mask))),
@@ -137,7 +155,7 @@ fn over<'a>(
     control: &Control,
     life: &Life,
     copy: &Copy,
-    part: &'a crate::verdict::PartVerdict,
+    part: &'a PartVerdict,
     as_of: Millis,
     forced: bool,
 ) -> Option<Over<'a>> {
@@ -154,13 +172,7 @@ fn over<'a>(
     Some(Over { category: &part.category, action, due, rule, block })
 }
 
-fn block(
-    control: &Control,
-    life: &Life,
-    copy: &Copy,
-    part: &crate::verdict::PartVerdict,
-    as_of: Millis,
-) -> Option<Block> {
+fn block(control: &Control, life: &Life, copy: &Copy, part: &PartVerdict, as_of: Millis) -> Option<Block> {
     let holds = control.holds_on(&life.item, copy, &part.category);
     if !holds.is_empty() {
         return Some(Block::Hold(holds));

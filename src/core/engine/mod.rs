@@ -244,6 +244,7 @@ impl Turn<'_> {
             may_retry: false,
             reference: None,
             unread: 0,
+            uncertain: false,
             absent: false,
             opened: self.state.now,
             executed: None,

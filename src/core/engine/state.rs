@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::control::Control;
+use crate::engine::orders::MAX_TRIES;
 use crate::identity::{ItemId, SubjectKey};
 use crate::obligation::{Cause, Obligation, ObligationId, Stand};
 use crate::request::Request;
@@ -153,7 +154,7 @@ impl Duties {
 fn timer(duty: &Obligation) -> Option<Millis> {
     match duty.stand {
         Stand::Ordered => duty.not_after,
-        Stand::Failed if duty.may_retry => duty.not_before,
+        Stand::Failed if duty.may_retry && duty.tries < MAX_TRIES => duty.not_before,
         // What a sweep made due waits for the next one; a person's request waits for none.
         Stand::Blocked if duty.block.is_none() && !matches!(duty.cause, Cause::Sweep(_)) => duty.not_before,
         Stand::Owed | Stand::Accepted | Stand::Executed | Stand::Verified | Stand::Blocked => None,

@@ -28,6 +28,7 @@ fn ripe(turn: &mut Turn<'_>, id: ObligationId, now: Millis) {
             let wait = back_off(id, duty.tries);
             turn.advance(id, Event::Fail, |d| {
                 d.may_retry = true;
+                d.uncertain = true;
                 d.detail = Some("no answer before its not_after".to_owned());
                 d.not_before = Some(now.plus(wait));
             });

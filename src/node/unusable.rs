@@ -1,0 +1,107 @@
+//! A system whose connector could not be made: every command fails with the reason, and the next one tries again.
+//!
+//! So its duties stand as *failed*, where people look, instead of waiting in silence for a secret that was not set.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use quietus_contract::{
+    Capabilities, CheckReport, CommandId, Connector, Failure, Finding, Gate, Outcome, Permit, Problem,
+    ReadBack, Target, TargetOutcome,
+};
+use quietus_core::system::Manifest;
+
+use super::registry::{Resolver, connect};
+
+#[derive(Debug)]
+pub(super) struct Unusable {
+    manifest: Manifest,
+    resolver: Resolver,
+}
+
+impl Unusable {
+    pub fn new(manifest: &Manifest, resolver: &Resolver) -> Arc<dyn Connector> {
+        Arc::new(Self { manifest: manifest.clone(), resolver: resolver.clone() })
+    }
+
+    fn connect(&self) -> Result<Arc<dyn Connector>, Failure> {
+        connect(&self.manifest, &self.resolver)
+    }
+}
+
+fn failed(targets: &[Target], failure: &Failure) -> Vec<TargetOutcome> {
+    let one = |t: &Target| TargetOutcome {
+        command: t.command,
+        outcome: Outcome::Failed(failure.clone()),
+        at: None,
+        position: None,
+    };
+    targets.iter().map(one).collect()
+}
+
+#[async_trait]
+impl Connector for Unusable {
+    fn describe(&self) -> Capabilities {
+        // It reads back once it can be made.
+        self.connect().map_or(Capabilities { verify: true, ..Capabilities::default() }, |c| c.describe())
+    }
+
+    async fn check(&self) -> CheckReport {
+        match self.connect() {
+            Ok(connector) => connector.check().await,
+            Err(failure) => CheckReport {
+                problems: vec![Problem {
+                    fatal: true,
+                    code: "unreachable",
+                    place: self.manifest.system.clone(),
+                    detail: failure.detail,
+                    fix: "mend `connection` in its manifest, or set what it refers to".to_owned(),
+                }],
+            },
+        }
+    }
+
+    async fn erase(&self, targets: &[Target], permit: &Permit, gate: Arc<dyn Gate>) -> Vec<TargetOutcome> {
+        match self.connect() {
+            Ok(connector) => connector.erase(targets, permit, gate).await,
+            Err(failure) => failed(targets, &failure),
+        }
+    }
+
+    async fn correct(&self, targets: &[Target], permit: &Permit, gate: Arc<dyn Gate>) -> Vec<TargetOutcome> {
+        match self.connect() {
+            Ok(connector) => connector.correct(targets, permit, gate).await,
+            Err(failure) => failed(targets, &failure),
+        }
+    }
+
+    async fn verify(&self, targets: &[Target]) -> Vec<ReadBack> {
+        match self.connect() {
+            Ok(connector) => connector.verify(targets).await,
+            Err(failure) => {
+                let unread = |t: &Target| ReadBack {
+                    command: t.command,
+                    finding: Finding::Unreadable(failure.clone()),
+                    scope: Vec::new(),
+                    not_checked: Vec::new(),
+                    at: None,
+                };
+                targets.iter().map(unread).collect()
+            }
+        }
+    }
+
+    async fn poll(&self, references: &[(CommandId, String)]) -> Vec<TargetOutcome> {
+        match self.connect() {
+            Ok(connector) => connector.poll(references).await,
+            Err(_) => Vec::new(),
+        }
+    }
+
+    async fn now(&self) -> Result<Option<i64>, Failure> {
+        match self.connect() {
+            Ok(connector) => connector.now().await,
+            Err(failure) => Err(failure),
+        }
+    }
+}
