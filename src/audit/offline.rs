@@ -22,6 +22,9 @@ pub struct Replayed {
 /// Replays `dir`'s ledger into a state of its own. The digest is the one that a node on `dir` answers.
 pub fn replay_dir(dir: &Path) -> Result<Replayed, NodeError> {
     let ledger = ledger_in(dir);
+    if !ledger.is_dir() {
+        return Err(LedgerError::Missing { dir: ledger }.into());
+    }
     let of = verify(&ledger)?.partitions;
     // The salts of the audit leaves derive from the tenant key; neither digest nor counts depend on them.
     let partitions: Vec<Partition> = (0..of).map(|p| Partition::new(p, of, &[0; 32])).collect();

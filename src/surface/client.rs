@@ -173,6 +173,10 @@ impl Client {
         self.get(&format!("/v1/sweeps/{}", segment(id))).await
     }
 
+    pub async fn approve_sweep(&self, id: &str) -> Answer<SweepStarted> {
+        self.post(&format!("/v1/sweeps/{}/approve", segment(id)), &()).await
+    }
+
     /// `verb` is `stop` or `resume`.
     pub async fn switch_sweeps(&self, verb: &str) -> Answer<SwitchView> {
         self.post(&format!("/v1/sweeps/{verb}"), &()).await

@@ -145,7 +145,7 @@ fn human(out: &mut Output, verified: &VerifiedDir) {
 fn failure(error: NodeError) -> Failure {
     match error {
         NodeError::Ledger(LedgerError::Missing { dir }) => Failure::usage(format!(
-            "--dir: there is no ledger in {}; name the folder that `dir` of the node's configuration names",
+            "--dir: there is no ledger at {}; name the folder that `dir` of the node's configuration names",
             dir.display()
         )),
         damaged @ (NodeError::Ledger(LedgerError::Damaged(_)) | NodeError::Unreadable { .. }) => {

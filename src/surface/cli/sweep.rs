@@ -34,6 +34,8 @@ enum Verb {
     },
     /// One sweep's report.
     Show { id: String },
+    /// Let a sweep that the brake stopped go on.
+    Approve { id: String },
     /// No sweep orders anything until `sweep resume`.
     Stop,
     /// Sweeps go on.
@@ -62,6 +64,11 @@ impl Sweep {
             Verb::Show { id } => {
                 let view = client.sweep(&id).await?;
                 out.answer(&view, show)?;
+                Ok(Exit::Done)
+            }
+            Verb::Approve { id } => {
+                let started = client.approve_sweep(&id).await?;
+                out.answer(&started, |out, s| out.line(&format!("{}  {}", s.id, s.state)))?;
                 Ok(Exit::Done)
             }
             Verb::Stop => switch(&client, "stop", out).await,
