@@ -10,4 +10,5 @@
 mod demo;
 mod full_disk;
 mod no_plaintext;
+mod one_trace;
 mod world;

@@ -87,6 +87,8 @@ async fn serve(demo: Demo) -> Result<(), Failure> {
 fn failure(error: DemoError) -> Failure {
     match error {
         DemoError::NotEmpty(_) | DemoError::Io { .. } => Failure::usage(error.to_string()),
-        DemoError::Shop(_) | DemoError::Node(_) | DemoError::Refused(_) => Failure::unknown(error.to_string()),
+        DemoError::Shop(_) | DemoError::Node(_) | DemoError::Refused(_) => {
+            Failure::unknown(error.to_string())
+        }
     }
 }

@@ -14,6 +14,8 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use tracing::Instrument;
+
 use super::extract::{BODY_MAX, whole};
 use super::problem::Refused;
 use super::{Caller, Shared};
@@ -108,10 +110,12 @@ pub(super) async fn once(State(app): State<Shared>, request: Request, next: Next
     }
     let request = Request::from_parts(parts, Body::from(body));
     let running = Running { app: std::sync::Arc::clone(&app), key, done: false };
-    let call = tokio::spawn(async move {
+    // It goes on when the caller hangs up, in the caller's trace.
+    let call = async move {
         let response = next.run(request).await;
         running.finish(response).await
-    });
+    };
+    let call = tokio::spawn(call.in_current_span());
     match call.await {
         Ok(response) => response,
         Err(_) => Refused::new(
