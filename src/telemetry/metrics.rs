@@ -36,13 +36,7 @@ impl Metrics {
     }
 
     /// One call that changes things, with its outcome per target.
-    pub fn command(
-        &self,
-        system: &str,
-        action: &'static str,
-        outcomes: &[TargetOutcome],
-        took: Duration,
-    ) {
+    pub fn command(&self, system: &str, action: &'static str, outcomes: &[TargetOutcome], took: Duration) {
         let failed = |o: &TargetOutcome| matches!(o.outcome, Outcome::Failed(_));
         let names = outcomes.iter().map(|o| name(&o.outcome));
         self.call(system, action, names, !outcomes.is_empty() && outcomes.iter().all(failed), took);

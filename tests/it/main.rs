@@ -9,5 +9,7 @@
 
 mod demo;
 mod full_disk;
+#[cfg(test)]
+mod http;
 mod no_plaintext;
 mod world;
