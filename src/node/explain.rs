@@ -135,8 +135,7 @@ impl Node {
             let judged = |policy: &ActivePolicy| judge(policy, &inner.state.control, life, subject, now);
             let old = active.as_ref().map(|a| judged(a));
             let new = judged(new);
-            for (at, copy) in life.item.copies.iter().enumerate().filter(|(_, c)| c.is_live()) {
-                let _ = copy;
+            for (at, _) in life.item.copies.iter().enumerate().filter(|(_, c)| c.is_live()) {
                 let old = old.as_ref().and_then(|v| v.copies.get(at));
                 difference.copy(old, new.copies.get(at), now);
             }
@@ -152,7 +151,9 @@ impl Node {
                 let Some(life) = lives.newest().filter(|l| !l.is_ended()) else { return };
                 let subject = inner.store.subject(life.item.id.subject);
                 let subject = subject.unwrap_or_else(|| Subject::unknown(life.item.id.subject));
-                visit(&inner, life, &subject);
+                let mut life = life.clone();
+                inner.state.control.complete(&mut life);
+                visit(&inner, &life, &subject);
             });
         }
     }

@@ -109,7 +109,9 @@ impl Node {
         let inner = self.partition_of(id.subject).read();
         let lives = inner.store.lives(id)?;
         let subject = inner.store.subject(id.subject).unwrap_or_else(|| Subject::unknown(id.subject));
-        lives.newest().map(|life| look(&inner, life, &subject))
+        let mut life = lives.newest()?.clone();
+        inner.state.control.complete(&mut life);
+        Some(look(&inner, &life, &subject))
     }
 }
 

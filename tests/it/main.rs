@@ -9,6 +9,8 @@
 
 mod demo;
 mod full_disk;
+#[cfg(test)]
+mod http;
 mod no_plaintext;
 mod one_trace;
 mod world;

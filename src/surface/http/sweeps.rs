@@ -66,7 +66,7 @@ pub(super) async fn list(State(app): State<Shared>, Asked(paging): Asked<Paging>
         app.node.with_control(|c| c.sweeps.values().map(|s| (s.k, s.id.clone())).collect());
     known.extend(app.node.braked.ids().into_iter().map(|id| (u64::MAX, id)));
     known.sort_unstable();
-    let page = paging.cut(known, |(k, _)| format!("{k:020}"));
+    let page = paging.cut(known, |(k, id)| format!("{k:020}.{id}"));
     let items = page.items.iter().filter_map(|(_, id)| sweeps::view(&app.node, id)).collect();
     Json(Page { items, next: page.next })
 }

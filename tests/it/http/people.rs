@@ -1,0 +1,111 @@
+//! Requests and holds.
+
+use super::*;
+
+fn hold(scope: Value) -> Value {
+    json!({"matter": "m-1", "authority": "court", "owner": "legal", "reason": "suit", "review": "2030-01-01", "scope": scope})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_carried_out_and_tells_each_target() {
+    let w = World::shop().await;
+    w.customers(&[(1, 2, &["ads"]), (2, 2, &["service"])]).await;
+    let taken = w.post("/v1/requests", json!({"type": "erase", "subject": "customer_id:1"})).await;
+    assert_eq!(taken.status, 202, "{}", taken.text);
+    let path = taken.headers["location"].to_str().unwrap().to_owned();
+    assert!(taken.json()["id"].as_str().unwrap().starts_with("rq_") && taken.json()["due"].is_string());
+    let mut view = Value::Null;
+    for _ in 0..400 {
+        view = w.get(&path).await.json();
+        if view["state"] == "fulfilled" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    assert_eq!((&view["state"], w.rows()), (&json!("fulfilled"), 1), "{view}");
+    assert_eq!(view["targets"][0]["outcome"], "verified");
+    w.post(&format!("{path}/cancel"), json!({})).await.is_problem(409, "already-done");
+    // A contract that runs is not ended by asking.
+    let kept = w.post("/v1/requests", json!({"type": "erase", "subject": "customer_id:2"})).await.json();
+    assert_eq!(
+        (&kept["state"], &kept["targets"][0]["outcome"]),
+        (&json!("refused"), &json!("refused")),
+        "{kept}"
+    );
+    let none = w.post("/v1/requests", json!({"type": "erase", "subject": "customer_id:9"})).await.json();
+    assert_eq!(none["state"], "nothing_held");
+    let page = w.get("/v1/requests?limit=2").await.json();
+    let next = page["next"].as_str().unwrap();
+    let rest = w.get(&format!("/v1/requests?limit=2&cursor={next}")).await.json();
+    assert_eq!((page["items"].as_array().unwrap().len(), rest["items"].as_array().unwrap().len()), (2, 1));
+    let later =
+        w.post(&format!("{path}/extend"), json!({"until": "2099-01-01T00:00:00Z", "reason": "hard"})).await;
+    assert_eq!(later.json()["due"], "2099-01-01T00:00:00Z", "{}", later.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_request_says_where_and_how_to_mend_it() {
+    let w = World::shop().await;
+    for (body, code) in [
+        (json!({"type": "delete", "subject": "1"}), "unknown-type"),
+        (json!({"type": "access", "subject": "1"}), "unsupported-type"),
+        (json!({"type": "erase"}), "subject-missing"),
+        (json!({"type": "erase", "subject": "1", "identities": ["1"]}), "subject-missing"),
+        (json!({"type": "erase", "subject": "1", "grounds": "unlawfull"}), "unknown-grounds"),
+        (json!({"type": "withdraw", "subject": "1"}), "purposes-missing"),
+        (json!({"type": "withdraw", "subject": "1", "purposes": ["adds"]}), "unknown-purpose"),
+        (json!({"type": "erase", "subject": "Ann Example:1"}), "identity-type"),
+        (json!({"type": "erase", "subject": {"name": "Ann Example"}}), "wrong-body"),
+        (json!({"type": "erase", "subjekt": "1"}), "wrong-body"),
+    ] {
+        let answer = w.post("/v1/requests", body.clone()).await;
+        let problem = answer.is_problem(422, code);
+        assert!(problem["errors"][0]["fix"].is_string(), "{problem}");
+        assert!(!answer.text.contains("Ann Example"), "{problem}");
+    }
+    w.get("/v1/requests/rq_none").await.is_problem(404, "not-found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_keeps_what_it_covers_until_it_is_released() {
+    let w = World::shop().await;
+    w.customers(&[(1, 40, &["service"]), (2, 40, &["service"])]).await;
+    let scope = json!({"subjects": ["customer_id:1"]});
+    let plan = w.post("/v1/holds?plan=true", hold(scope.clone())).await;
+    assert_eq!(plan.json(), json!({"covered": {"items": 1, "copies": 1}, "by_system": {"shop-db": 1}}));
+    let placed = w.post("/v1/holds?wait=10s", hold(scope)).await;
+    assert_eq!(placed.status, 201, "{}", placed.text);
+    let view = placed.json();
+    assert_eq!((&view["state"], &view["covered"]), (&json!("effective"), &json!({"items": 1, "copies": 1})));
+    assert!(
+        view["effective_at"].is_string()
+            && view["in_flight"] == json!([])
+            && view["not_preserved"] == json!([])
+    );
+    let report = w.sweep().await;
+    assert_eq!((&report["held"], &report["erased"], w.rows()), (&json!(1), &json!(1), 1), "{report}");
+    let path = placed.headers["location"].to_str().unwrap();
+    let released = w.post(&format!("{path}/release"), json!({"reason": "settled"})).await.json();
+    assert_eq!(released["state"], "released");
+    assert_eq!((&w.sweep().await["erased"], w.rows()), (&json!(1), 0));
+    assert_eq!(w.get("/v1/holds").await.json()["items"][0]["state"], "released");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scope_that_would_preserve_nothing_is_refused() {
+    let w = World::shop().await;
+    for (scope, code) in [
+        (json!({}), "empty-scope"),
+        (json!({"all": true, "systems": ["shop-db"]}), "empty-scope"),
+        (json!({"systems": ["shop"]}), "unknown-name"),
+        (json!({"categories": ["user.contakt"]}), "unknown-name"),
+        (json!({"processes": ["order-1"]}), "subjects-missing"),
+        (json!({"recorded_from": "then"}), "wrong-time"),
+    ] {
+        w.post("/v1/holds", hold(scope)).await.is_problem(422, code);
+    }
+    let mut nobody = hold(json!({"all": true}));
+    nobody["owner"] = json!(" ");
+    w.post("/v1/holds", nobody).await.is_problem(422, "empty-field");
+    assert_eq!(w.get("/v1/holds").await.json()["items"], json!([]));
+}
