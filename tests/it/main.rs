@@ -7,10 +7,13 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod bad_input;
+mod cli;
 mod demo;
 mod full_disk;
 #[cfg(test)]
 mod http;
 mod no_plaintext;
 mod one_trace;
+mod serve;
 mod world;
