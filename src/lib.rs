@@ -38,4 +38,5 @@ pub mod telemetry;
 
 pub mod clock;
 
+pub mod bench;
 pub mod demo;

@@ -106,7 +106,7 @@ impl Registry {
                 continue;
             }
             let connector = connect(manifest, resolver);
-            let acting = connector.clone().unwrap_or_else(|_| Unusable::new(manifest, resolver));
+            let acting = connector.clone().unwrap_or_else(|_| Unusable::connector(manifest, resolver));
             let dispatcher = Dispatcher::new(Arc::clone(node), manifest.clone(), acting);
             let task = tokio::spawn(Arc::clone(&dispatcher).run()).abort_handle();
             systems

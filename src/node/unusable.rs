@@ -20,7 +20,7 @@ pub(super) struct Unusable {
 }
 
 impl Unusable {
-    pub fn new(manifest: &Manifest, resolver: &Resolver) -> Arc<dyn Connector> {
+    pub fn connector(manifest: &Manifest, resolver: &Resolver) -> Arc<dyn Connector> {
         Arc::new(Self { manifest: manifest.clone(), resolver: resolver.clone() })
     }
 

@@ -6,6 +6,7 @@
 
 mod apply;
 mod audit;
+mod bench;
 mod beside;
 mod clock;
 mod completions;
@@ -51,6 +52,9 @@ pub struct Cli {
 enum Verb {
     /// Three simulated years of a shop on this machine, with nothing installed.
     Demo(demo::DemoArgs),
+    /// Measure speed and memory; one JSON object.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Run a node.
     Serve(serve::Serve),
     /// Bring policies and systems to what files and folders say.
@@ -120,6 +124,7 @@ impl Verb {
     async fn run(self, out: &mut Output) -> Result<Exit, Failure> {
         match self {
             Self::Demo(verb) => verb.run(out).await,
+            Self::Bench(verb) => verb.run(out).await,
             Self::Serve(verb) => verb.run().await,
             Self::Apply(verb) => verb.run(out).await,
             Self::System(verb) => verb.run(out).await,
