@@ -40,3 +40,4 @@ pub mod clock;
 
 pub mod bench;
 pub mod demo;
+mod sabotage;

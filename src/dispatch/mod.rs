@@ -12,3 +12,4 @@ mod throttle;
 pub use gate::LedgerGate;
 pub use plan::{Proposal, propose};
 pub use runner::Dispatcher;
+pub use send::{permit, targets};

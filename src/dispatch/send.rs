@@ -6,14 +6,18 @@ use std::time::Duration;
 use quietus_contract::{
     CommandId, Connector, Failure, Identity, Locator, Permit, Target, TargetOutcome, Work,
 };
+use quietus_core::engine::control::Control;
 use quietus_core::obligation::{Duty, Obligation};
 use quietus_core::record::Record;
+use quietus_core::time::Millis;
 use tracing::Instrument;
 
 use super::gate::LedgerGate;
 use super::plan::plan_hash;
 use crate::confirm;
 use crate::node::Node;
+use crate::partition::Partition;
+use crate::sealing::Keys;
 use crate::store::Store;
 use crate::telemetry::trace;
 
@@ -22,10 +26,10 @@ pub(super) async fn send(node: &Node, connector: Arc<dyn Connector>, system: &st
     let span = trace::child("dispatch", duties.iter().find_map(|d| d.trace.as_deref()));
     tracing::Span::record(&span, "system", system);
     async {
-        let (targets, unopened) = targets(node, &duties);
+        let (targets, unopened) = targets(&node.keys, &node.partitions, &duties);
         let mut outcomes = unopened;
         if !targets.is_empty() {
-            let permit = permit(node, system, &duties);
+            let permit = node.with_control(|c| permit(c, system, &duties, node.now(), node.lease_ms()));
             let gate = Arc::new(LedgerGate::new(Arc::clone(&node.partitions), &duties));
             let started = node.clock.monotonic();
             outcomes.extend(connector.erase(&targets, &permit, gate).await);
@@ -48,7 +52,7 @@ pub(super) async fn read_back(
     let span = trace::child("confirm", duties.iter().find_map(|d| d.trace.as_deref()));
     tracing::Span::record(&span, "system", system);
     async {
-        let (targets, _) = targets(node, &duties);
+        let (targets, _) = targets(&node.keys, &node.partitions, &duties);
         let mut seen = Vec::new();
         if !targets.is_empty() {
             let started = node.clock.monotonic();
@@ -74,29 +78,34 @@ async fn answer(node: &Node, duties: &[Obligation], record: Record) {
     }
 }
 
+/// The permit of one batch: it lives for what is left of its commands' lease.
 #[expect(clippy::disallowed_methods, reason = "dispatch is where permits come from")]
-fn permit(node: &Node, system: &str, duties: &[Obligation]) -> Permit {
-    let (version, k) = node.with_control(|c| (c.policy.as_ref().map_or(0, |p| p.version), c.k));
-    let hash = plan_hash(system, k, duties.iter().map(|d| (d.id, d.attempt)));
-    Permit::issue(version, k, hash, lease(node, duties))
+pub fn permit(control: &Control, system: &str, duties: &[Obligation], now: Millis, longest: i64) -> Permit {
+    let version = control.policy.as_ref().map_or(0, |p| p.version);
+    let hash = plan_hash(system, control.k, duties.iter().map(|d| (d.id, d.attempt)));
+    Permit::issue(version, control.k, hash, lease(duties, now, longest))
 }
 
-/// What is left of the commands' lease: from the partition's now, that they were ordered at, to their `not_after`.
-fn lease(node: &Node, duties: &[Obligation]) -> Duration {
-    let now = node.clock.now();
+/// From now to the commands' `not_after`; a clock that was set back makes it no longer than the longest.
+fn lease(duties: &[Obligation], now: Millis, longest: i64) -> Duration {
     let left = duties.iter().filter_map(|d| d.not_after).map(|at| at.0.saturating_sub(now.0)).min();
-    Duration::from_millis(u64::try_from(left.unwrap_or_default()).unwrap_or_default())
+    let left = left.unwrap_or_default().min(longest);
+    Duration::from_millis(u64::try_from(left).unwrap_or_default())
 }
 
 /// Targets with their cells opened; what cannot be opened is answered as failed at once.
-fn targets(node: &Node, duties: &[Obligation]) -> (Vec<Target>, Vec<TargetOutcome>) {
+pub fn targets(
+    keys: &Keys,
+    partitions: &[Arc<Partition>],
+    duties: &[Obligation],
+) -> (Vec<Target>, Vec<TargetOutcome>) {
     let mut targets = Vec::with_capacity(duties.len());
     let mut unopened = Vec::new();
     for duty in duties {
         let (subject, item) = (&duty.item.subject, &duty.item.item);
         let place = &duty.place;
-        match node.keys.open_locator(subject, item, &place.system, &place.dataset, &place.cell) {
-            Ok(locator) => targets.push(target(node, duty, locator)),
+        match keys.open_locator(subject, item, &place.system, &place.dataset, &place.cell) {
+            Ok(locator) => targets.push(target(keys, partitions, duty, locator)),
             Err(_) => {
                 let why = "the sealed locator does not open: was the tenant key changed?";
                 let failure = Failure::fatal("sealed", why);
@@ -109,14 +118,18 @@ fn targets(node: &Node, duties: &[Obligation]) -> (Vec<Target>, Vec<TargetOutcom
     (targets, unopened)
 }
 
-fn target(node: &Node, duty: &Obligation, locator: Locator) -> Target {
-    let inner = node.partition_of(duty.item.subject).read();
-    let linked = inner.state.links.get(&duty.item.subject).into_iter().flatten();
-    let keys = std::iter::once(&duty.item.subject).chain(linked);
-    let identities = keys
-        .filter_map(|key| node.keys.open_identity(key, &inner.store.identity(*key)?).ok())
-        .map(|(kind, value)| Identity { kind, value })
-        .collect();
+fn target(keys: &Keys, partitions: &[Arc<Partition>], duty: &Obligation, locator: Locator) -> Target {
+    let of = u32::try_from(partitions.len()).unwrap_or(u32::MAX);
+    let home = usize::try_from(duty.item.subject.partition(of)).unwrap_or(usize::MAX);
+    let identities = partitions.get(home).map(|partition| {
+        let inner = partition.read();
+        let linked = inner.state.links.get(&duty.item.subject).into_iter().flatten();
+        std::iter::once(&duty.item.subject)
+            .chain(linked)
+            .filter_map(|key| keys.open_identity(key, &inner.store.identity(*key)?).ok())
+            .map(|(kind, value)| Identity { kind, value })
+            .collect()
+    });
     let work = match duty.duty {
         Duty::Delete => Work::Delete,
         Duty::Change(action) => Work::Change { action, categories: duty.parts.clone() },
@@ -126,7 +139,7 @@ fn target(node: &Node, duty: &Obligation, locator: Locator) -> Target {
         attempt: duty.attempt,
         dataset: duty.place.dataset.clone(),
         locator,
-        identities,
+        identities: identities.unwrap_or_default(),
         work,
     }
 }

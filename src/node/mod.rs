@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use quietus_core::engine::control::Control;
 use quietus_core::identity::SubjectKey;
 use quietus_core::record::{Frame, Record};
+use quietus_core::time::Millis;
 use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
@@ -30,6 +31,7 @@ use crate::ledger::codec::encode_frame;
 use crate::ledger::embedded::Ledger;
 use crate::ledger::{LedgerError, Stream};
 use crate::partition::{Partition, Report};
+use crate::schedule::clock::Steady;
 use crate::sealing::Keys;
 use crate::telemetry::{Metrics, trace};
 
@@ -62,6 +64,8 @@ pub struct Node {
     closing: Mutex<std::collections::BTreeSet<String>>,
     /// Sweeps that wait for approval.
     pub braked: crate::schedule::brake::Room,
+    /// What the wall clock is held against.
+    steady: Mutex<Steady>,
     /// Something moved: partitions' loops wake who waits for an outcome.
     pub moved: Notify,
     options: NodeOptions,
@@ -172,6 +176,15 @@ impl Node {
             end.saturating_sub(p.applied())
         };
         self.partitions.iter().map(lag).collect()
+    }
+
+    /// The time to go by: the wall clock, unless it jumped further than the monotonic one allows.
+    pub fn now(&self) -> Millis {
+        self.steady(|steady| steady.now(&*self.clock))
+    }
+
+    pub fn steady<R>(&self, ask: impl FnOnce(&mut Steady) -> R) -> R {
+        ask(&mut self.steady.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// How long a command may take before nothing of it may be committed any more.

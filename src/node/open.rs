@@ -70,6 +70,7 @@ impl Node {
             partitions: Arc::new(partitions),
             desk,
             keys,
+            steady: Mutex::new(crate::schedule::clock::Steady::new(&*clock)),
             clock,
             metrics: Metrics::default(),
             ledger,

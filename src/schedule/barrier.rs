@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use quietus_core::engine::control::Control;
 use quietus_core::hold::Hold;
 use quietus_core::obligation::{Obligation, ObligationId, Stand};
 use quietus_core::record::{HoldEffective, Record};
 use quietus_core::time::Millis;
 
 use crate::node::Node;
-use crate::partition::Inner;
+use crate::partition::{Inner, Partition};
 use crate::store::Store;
 
 const PERIOD: Duration = Duration::from_millis(20);
@@ -32,6 +33,13 @@ pub struct Standing {
     pub not_preserved: Vec<String>,
 }
 
+impl Standing {
+    /// Everyone has read it, and nothing covered can still be committed.
+    pub fn is_effective(&self) -> bool {
+        self.waiting_for.is_empty() && self.out.is_empty()
+    }
+}
+
 /// Declares holds effective, for ever.
 pub async fn run(node: Arc<Node>) {
     loop {
@@ -40,10 +48,10 @@ pub async fn run(node: Arc<Node>) {
         let holds: Vec<Hold> = node.with_control(|c| c.holds.values().filter(open).cloned().collect());
         for hold in holds {
             let standing = standing(&node, &hold);
-            if standing.waiting_for.is_empty() && standing.out.is_empty() {
+            if standing.is_effective() {
                 let record = HoldEffective {
                     id: hold.id.clone(),
-                    at: node.clock.now().0,
+                    at: node.now().0,
                     covered_items: i64::try_from(standing.items).unwrap_or(i64::MAX),
                     covered_copies: i64::try_from(standing.copies).unwrap_or(i64::MAX),
                 };
@@ -57,10 +65,14 @@ pub async fn run(node: Arc<Node>) {
 
 /// Looks at every partition.
 pub fn standing(node: &Node, hold: &Hold) -> Standing {
+    node.with_control(|control| stands(&node.partitions, control, hold, node.now()))
+}
+
+/// The same of these partitions, under this control log, at this time.
+pub fn stands(partitions: &[Arc<Partition>], control: &Control, hold: &Hold, now: Millis) -> Standing {
     let mut standing = Standing::default();
-    let now = node.clock.now();
     let mut systems = std::collections::BTreeSet::new();
-    for partition in node.partitions.iter() {
+    for partition in partitions {
         let inner = partition.read();
         let Some(covered) = inner.state.covered.get(&hold.id) else {
             standing.waiting_for.push(partition.index());
@@ -75,10 +87,8 @@ pub fn standing(node: &Node, hold: &Hold) -> Standing {
         standing.out.extend(out.map(named));
         standing.accepted.extend(inner.state.duties.standing(Stand::Accepted).filter(covers).map(named));
     }
-    standing.not_preserved = node.with_control(|c| {
-        let expires = |s: &String| c.systems.get(s).is_some_and(|s| s.manifest.expires.is_some());
-        systems.into_iter().filter(expires).collect()
-    });
+    let expires = |s: &String| control.systems.get(s).is_some_and(|s| s.manifest.expires.is_some());
+    standing.not_preserved = systems.into_iter().filter(expires).collect();
     standing
 }
 

@@ -31,12 +31,24 @@ impl Steady {
         Self { wall: clock.now(), monotonic: clock.monotonic() }
     }
 
+    /// The time to go by: the wall clock, and past a jump that is not believed what had passed without it.
+    pub fn now(&mut self, clock: &dyn Clock) -> Millis {
+        match self.check(clock) {
+            Ok(()) => clock.now(),
+            Err(_) => self.wall.plus(self.passed(clock)),
+        }
+    }
+
+    fn passed(&self, clock: &dyn Clock) -> i64 {
+        let passed = clock.monotonic().saturating_sub(self.monotonic);
+        i64::try_from(passed.as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// Err(milliseconds) when the wall clock ran further ahead than the monotonic one allows. A small step is taken
     /// over, so that an adjusted clock drifts in.
     pub fn check(&mut self, clock: &dyn Clock) -> Result<(), i64> {
         let (wall, monotonic) = (clock.now(), clock.monotonic());
-        let passed = i64::try_from(monotonic.saturating_sub(self.monotonic).as_millis()).unwrap_or(i64::MAX);
-        let ahead = wall.0 - self.wall.0 - passed;
+        let ahead = wall.0 - self.wall.0 - self.passed(clock);
         if ahead > JUMP {
             return Err(ahead);
         }
@@ -87,6 +99,7 @@ async fn second_clock_agrees(node: &Node, now: Millis) -> bool {
 pub async fn accept(node: &Node, by: Option<String>) -> Result<Millis, NodeError> {
     let now = node.clock.now();
     node.append_control(Record::ClockAccepted(ClockAccepted { now: now.0, by })).await?;
+    node.steady(|steady| *steady = Steady::new(&*node.clock));
     if !node.is_running() {
         // Nobody follows the control log yet.
         node.catch_up_control()?;

@@ -1,6 +1,7 @@
 //! What a sweep would do now: counted, by rule, and as a frozen set with its root. Changes nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use quietus_core::engine::{Stop, Wish, wishes};
 use quietus_core::identity::ItemId;
@@ -12,7 +13,7 @@ use quietus_core::time::Millis;
 use serde::{Deserialize, Serialize};
 
 use crate::node::Node;
-use crate::partition::{Inner, Report};
+use crate::partition::{Inner, Partition, Report};
 use crate::store::Store;
 
 /// `sweep plan --json`: the report, and what each rule makes due.
@@ -42,8 +43,8 @@ pub struct PlanRow {
 }
 
 /// Every duty that a sweep as of `as_of` would want, partition by partition, in key order.
-pub fn rows(node: &Node, as_of: Millis) -> Vec<Vec<PlanRow>> {
-    node.partitions.iter().map(|p| partition_rows(&p.read(), as_of)).collect()
+pub fn rows(partitions: &[Arc<Partition>], as_of: Millis) -> Vec<Vec<PlanRow>> {
+    partitions.iter().map(|p| partition_rows(&p.read(), as_of)).collect()
 }
 
 fn partition_rows(inner: &Inner, as_of: Millis) -> Vec<PlanRow> {
@@ -65,7 +66,7 @@ fn row(life: &Life, wish: Wish) -> PlanRow {
 
 /// The plan as counts.
 pub fn plan(node: &Node, as_of: Millis) -> Plan {
-    let rows = rows(node, as_of);
+    let rows = rows(&node.partitions, as_of);
     let mut report = node.report(|_| false);
     let mut by_rule: BTreeMap<String, u64> = BTreeMap::new();
     let mut tree = Tree::default();

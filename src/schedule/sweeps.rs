@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use quietus_core::engine::control::{Control, Source};
 use quietus_core::engine::{MAX_TRIES, awaits_read_back};
 use quietus_core::obligation::{Cause, Obligation, Stand};
 use quietus_core::policy::{Brake, Cron};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::brake::{self, Waiting};
 use super::{plan, ticks};
 use crate::node::{Node, NodeError};
-use crate::partition::{Inner, Report};
+use crate::partition::{Inner, Partition, Report};
 
 /// Read-backs that could not read, before a sweep goes on without them.
 const MAX_UNREAD: u32 = 5;
@@ -51,8 +52,8 @@ pub async fn start(node: &Node, by: Option<String>) -> Result<String, NodeError>
     }
     ticks::tick_all(node).await?;
     let as_of = watermark(node);
-    let quota =
-        active.policy.sweep.limit.map(|limit| share(limit, &plan::rows(node, as_of))).unwrap_or_default();
+    let quota = active.policy.sweep.limit.map(|limit| share(limit, &plan::rows(&node.partitions, as_of)));
+    let quota = quota.unwrap_or_default();
     let id = crate::node::fresh_id("sw");
     if let Some(waiting) = braked(node, active.policy.sweep.brake.as_ref(), as_of, &by) {
         tracing::warn!(
@@ -87,7 +88,7 @@ pub async fn approve(node: &Node, id: &str, by: Option<String>) -> Result<String
             fix: "run the sweep again and approve the new plan".to_owned(),
         });
     }
-    let rows = plan::rows(node, waiting.as_of);
+    let rows = plan::rows(&node.partitions, waiting.as_of);
     let quota = rows.iter().map(|r| i64::try_from(r.len()).unwrap_or(i64::MAX)).collect();
     order(node, id.to_owned(), waiting.as_of, quota, by).await
 }
@@ -124,7 +125,7 @@ async fn order(
         quota,
         root: None,
         by,
-        at: node.clock.now().0,
+        at: node.now().0,
     };
     node.decree(Record::SweepOrdered(record)).await?;
     node.registry().nudge();
@@ -133,21 +134,27 @@ async fn order(
 
 /// A sweep never outruns intake: the time up to which every source has been read.
 pub fn watermark(node: &Node) -> Millis {
-    let http = node.clock.now().plus(-node.options().settle_ms);
-    let registered: Vec<(String, i32)> = node.with_control(|c| {
-        let fed = c.sources.iter().filter(|(_, s)| s.document.is_some());
-        fed.map(|(name, s)| (name.clone(), s.generation)).collect()
-    });
-    let of = |source: &(String, i32)| {
-        let read = |p: &Arc<crate::partition::Partition>| p.read().state.watermarks.get(source).copied();
+    let settled = node.now().plus(-node.options().settle_ms);
+    node.with_control(|control| read_up_to(control, &node.partitions, settled))
+}
+
+/// The same of these partitions. `settled` is how far HTTP and files, which keep no position, count as read.
+pub fn read_up_to(control: &Control, partitions: &[Arc<Partition>], settled: Millis) -> Millis {
+    if crate::sabotage::removes("watermark") {
+        return settled;
+    }
+    let registered = control.sources.iter().filter(|(_, s)| s.document.is_some());
+    let of = |(name, source): (&String, &Source)| {
+        let key = (name.clone(), source.generation);
+        let read = |p: &Arc<Partition>| p.read().state.watermarks.get(&key).copied();
         // A source that has not been read at all holds everything back.
-        node.partitions.iter().map(|p| read(p).unwrap_or_default()).min().unwrap_or_default()
+        partitions.iter().map(|p| read(p).unwrap_or_default()).min().unwrap_or_default()
     };
-    registered.iter().map(of).min().map_or(http, |slowest| slowest.min(http))
+    registered.map(of).min().map_or(settled, |slowest| slowest.min(settled))
 }
 
 /// The limit, shared among the partitions in the order of their rows.
-fn share(limit: u64, rows: &[Vec<plan::PlanRow>]) -> Vec<i64> {
+pub fn share(limit: u64, rows: &[Vec<plan::PlanRow>]) -> Vec<i64> {
     let mut left = limit;
     rows.iter()
         .map(|rows| {
@@ -160,11 +167,11 @@ fn share(limit: u64, rows: &[Vec<plan::PlanRow>]) -> Vec<i64> {
 
 /// Cron, and closing what has come to rest, for ever.
 pub async fn run(node: Arc<Node>) {
-    let mut last = node.clock.now();
+    let mut last = node.now();
     loop {
         let _ = tokio::time::timeout(Duration::from_millis(100), node.moved.notified()).await;
         close_settled(&node).await;
-        let now = node.clock.now();
+        let now = node.now();
         if now.0 - last.0 < Millis::SECOND || node.options().simulated {
             continue;
         }
@@ -199,7 +206,7 @@ async fn close(node: &Node, id: &str) -> Result<(), NodeError> {
     let stopped = node.with_control(|c| c.stopped);
     let mut report = report(node, id);
     let started = node.with_control(|c| c.sweeps.get(id).map(|s| s.ordered)).unwrap_or_default();
-    report.seconds = (node.clock.now().0 - started.0) as f64 / 1000.0;
+    report.seconds = (node.now().0 - started.0) as f64 / 1000.0;
     let record = SweepClosed {
         id: id.to_owned(),
         state: if stopped { "stopped" } else { "finished" }.to_owned(),
@@ -213,14 +220,19 @@ async fn close(node: &Node, id: &str) -> Result<(), NodeError> {
     closed.map(|_| ())
 }
 
-/// Every partition has applied it, and nothing that could still move by itself does.
-pub fn is_settled(node: &Node, id: &str) -> bool {
+fn is_settled(node: &Node, id: &str) -> bool {
     let verifies = |system: &str| matches!(node.registry().connector(system), Some(Ok(connector)) if connector.describe().verify);
-    node.partitions.iter().all(|partition| {
+    has_settled(&node.partitions, id, &verifies)
+}
+
+/// Every partition has applied it, and nothing that could still move by itself does. `verifies` says of a system
+/// whether what it says can be read back.
+pub fn has_settled(partitions: &[Arc<Partition>], id: &str, verifies: &dyn Fn(&str) -> bool) -> bool {
+    partitions.iter().all(|partition| {
         let inner = partition.read();
         inner.state.slices.contains_key(id)
             && [Stand::Owed, Stand::Ordered, Stand::Executed, Stand::Failed].iter().all(|stand| {
-                inner.state.duties.standing(*stand).all(|duty| !is_moving(&inner, duty, &verifies))
+                inner.state.duties.standing(*stand).all(|duty| !is_moving(&inner, duty, verifies))
             })
     })
 }

@@ -14,12 +14,11 @@ const IDLE: i64 = 30_000;
 
 /// Ticks what has something to wait for once a second, everything else now and then.
 pub async fn run(node: Arc<Node>) {
-    let mut steady = super::clock::Steady::new(&*node.clock);
     let mut seen: Vec<u64> = node.partitions.iter().map(|p| p.applied()).collect();
     loop {
         tokio::time::sleep(PERIOD).await;
         let now = node.clock.now();
-        if let Err(jump) = steady.check(&*node.clock) {
+        if let Err(jump) = node.steady(|steady| steady.check(&*node.clock)) {
             tracing::error!(
                 jump_seconds = jump / 1000,
                 "the clock jumped: no tick until it is back or accepted"
@@ -45,9 +44,9 @@ pub async fn run(node: Arc<Node>) {
     }
 }
 
-/// Brings every partition to the clock's time, and returns when they are there.
+/// Brings every partition to the time to go by, and returns when they are there.
 pub async fn tick_all(node: &Node) -> Result<Millis, NodeError> {
-    let now = node.clock.now();
+    let now = node.now();
     let mut waiting = Vec::new();
     for partition in node.partitions.iter() {
         if partition.read().state.now < now {

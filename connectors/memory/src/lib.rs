@@ -200,8 +200,13 @@ impl Lease {
             }
             _ => self.from.elapsed(),
         };
-        passed >= self.length
+        passed >= self.length && !is_sabotaged()
     }
+}
+
+/// The simulation runs once with this check taken out, and must notice.
+fn is_sabotaged() -> bool {
+    cfg!(feature = "sabotage") && std::env::var("QUIETUS_SABOTAGE").is_ok_and(|check| check == "not-after")
 }
 
 fn unreachable() -> Failure {
