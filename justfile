@@ -19,3 +19,11 @@ sim N="300":
 # The same seed twice: the same hash twice.
 sim-twice SEED="1":
     QUIETUS_SIM_TWICE={{SEED}} cargo test --test sim -- --nocapture
+
+# Event in to row read back, killed between any two steps, on SQLite and PostgreSQL.
+thread:
+    cargo test --test rigs thread -- --nocapture
+
+# N kills under load; one line of figures.
+kill N="100":
+    QUIETUS_KILLS={{N}} cargo test --test rigs kill -- --nocapture

@@ -37,6 +37,7 @@ pub mod surface;
 pub mod telemetry;
 
 pub mod clock;
+pub mod faults;
 
 pub mod bench;
 pub mod demo;

@@ -15,6 +15,7 @@ use tracing::Instrument;
 use super::gate::LedgerGate;
 use super::plan::plan_hash;
 use crate::confirm;
+use crate::faults::{self, Point};
 use crate::node::Node;
 use crate::partition::Partition;
 use crate::sealing::Keys;
@@ -35,6 +36,7 @@ pub(super) async fn send(node: &Node, connector: Arc<dyn Connector>, system: &st
             outcomes.extend(connector.erase(&targets, &permit, gate).await);
             node.metrics.command(system, "erase", &outcomes, node.clock.monotonic().saturating_sub(started));
         }
+        faults::pass(Point::AfterCommit);
         let confirmed = confirm::confirmed(system, &duties, &outcomes);
         answer(node, &duties, Record::Confirmed(confirmed)).await;
     }

@@ -9,6 +9,7 @@ use quietus_core::system::Manifest;
 use tokio::task::JoinSet;
 
 use super::{Node, NodeError};
+use crate::faults::{self, Point};
 use crate::ledger::Stream;
 use crate::ledger::codec::encode_record;
 use crate::partition::Asked;
@@ -78,6 +79,7 @@ impl Node {
         for effect in asked.effects {
             match effect {
                 Effect::Send { system, duties } => {
+                    faults::pass(Point::BeforeSend);
                     if let Some(dispatcher) = self.registry.dispatcher(&system) {
                         dispatcher.send(duties);
                     }

@@ -13,6 +13,7 @@ use super::frame::{Chain, FrameHead};
 use super::mark::{self, Clean, Meta};
 use super::segment::{self, SegmentHead};
 use super::{Options, Shared};
+use crate::faults::{self, Point};
 use crate::ledger::{LedgerError, Position, Stream};
 
 /// A group takes no more appends beyond this.
@@ -136,7 +137,9 @@ impl Writer {
             }
             answers.push((job.answer, offsets, job._room));
         }
+        faults::pass(Point::BeforeAppend);
         let stored = self.store(&buffer);
+        faults::pass(Point::AfterAppend);
         if stored.is_ok() {
             self.length += buffer.len() as u64;
             self.chain = chain;

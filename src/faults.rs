@@ -1,0 +1,34 @@
+//! Faults on purpose, for the rigs: the process kills itself at its N-th point.
+//!
+//! `QUIETUS_KILL_AT=N` names the point. Points are: before a group is written to the ledger, after it was synced and
+//! before anybody is answered, after a command was decided and before it is sent, after a connector's commit and
+//! before its answer is recorded. Compiled into builds with debug assertions only; a release knows no such switch.
+
+/// Where a crash may hurt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    BeforeAppend,
+    AfterAppend,
+    BeforeSend,
+    AfterCommit,
+}
+
+/// Passes a point, or ends here as a power cut would end it.
+#[cfg(debug_assertions)]
+pub fn pass(point: Point) {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static AT: LazyLock<u64> =
+        LazyLock::new(|| std::env::var("QUIETUS_KILL_AT").ok().and_then(|n| n.parse().ok()).unwrap_or(0));
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+    if *AT > 0 && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *AT {
+        eprintln!("killed at point {}: {point:?}", *AT);
+        let own = std::process::id().to_string();
+        let killed = std::process::Command::new("kill").args(["-KILL", &own]).status();
+        eprintln!("still here: {killed:?}");
+        std::process::abort();
+    }
+}
+
+#[cfg(not(debug_assertions))]
+pub fn pass(_: Point) {}
