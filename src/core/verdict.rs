@@ -34,6 +34,8 @@ pub struct PartVerdict {
     pub stage: Option<(Action, Millis)>,
     /// A statutory minimum that binds this copy: until when, by which rule and law.
     pub minimum: Option<Minimum>,
+    /// A minimum binds whose start is not known: it has no end yet, so nothing is erased under it.
+    pub undated_minimum: bool,
     /// Why there is no date.
     pub open: Option<Open>,
     /// Every rule that applies, the winner marked; exactly one wins where there is a date.

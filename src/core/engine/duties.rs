@@ -161,6 +161,10 @@ fn over<'a>(
 ) -> Option<Over<'a>> {
     let ended = part.keep.filter(|keep| *keep <= as_of);
     let (action, due) = match (ended, part.stage) {
+        // Kept by a law from a day nobody knows: at most restricted, listed as undated.
+        _ if part.undated_minimum => {
+            part.stage.filter(|(action, at)| *action == Action::Restrict && *at <= as_of)?
+        }
         (Some(due), _) => (part.action, due),
         (None, _) if forced => (Action::Erase, as_of),
         (None, Some((action, reached))) if reached <= as_of => (action, reached),

@@ -65,7 +65,8 @@ fn judge_part(
         .enumerate()
         .max_by_key(|(n, (until, _))| (*until, std::cmp::Reverse(*n)))
         .map(|(_, latest)| latest);
-    let open = why_open(keepings).or_else(|| why_unknown(minima));
+    let unknown = why_unknown(minima);
+    let open = why_open(keepings).or(unknown);
     let due = if open.is_some() { None } else { keep.max(binding.map(|(until, _)| until)) };
     PartVerdict {
         category: category.to_owned(),
@@ -78,6 +79,7 @@ fn judge_part(
             rule: bound.rule.id.clone(),
             law: bound.rule.law.clone(),
         }),
+        undated_minimum: unknown.is_some(),
         open,
         rules: rules(keepings, minima, keep, due),
     }
