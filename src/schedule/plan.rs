@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use quietus_core::engine::{Stop, Wish, wishes};
+use quietus_core::engine::{State, Stop, Wish, is_new, wishes};
 use quietus_core::identity::ItemId;
 use quietus_core::item::Subject;
 use quietus_core::life::Life;
@@ -40,6 +40,8 @@ pub struct PlanRow {
     pub item: ItemId,
     pub generation: u32,
     pub wish: Wish,
+    /// It counts against a sweep's limit.
+    pub new: bool,
 }
 
 /// Every duty that a sweep as of `as_of` would want, partition by partition, in key order.
@@ -55,13 +57,14 @@ fn partition_rows(inner: &Inner, as_of: Millis) -> Vec<PlanRow> {
         let subject = inner.store.subject(life.item.id.subject);
         let subject = subject.unwrap_or_else(|| Subject::unknown(life.item.id.subject));
         let due = wishes(&inner.state.control, &life, &subject, as_of);
-        rows.extend(due.into_iter().map(|wish| row(&life, wish)));
+        rows.extend(due.into_iter().map(|wish| row(&inner.state, &life, wish)));
     });
     rows
 }
 
-fn row(life: &Life, wish: Wish) -> PlanRow {
-    PlanRow { item: life.item.id, generation: life.item.generation, wish }
+fn row(state: &State, life: &Life, wish: Wish) -> PlanRow {
+    let new = is_new(state, life, &wish);
+    PlanRow { item: life.item.id, generation: life.item.generation, wish, new }
 }
 
 /// The plan as counts.

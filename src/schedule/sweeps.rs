@@ -158,7 +158,7 @@ pub fn share(limit: u64, rows: &[Vec<plan::PlanRow>]) -> Vec<i64> {
     let mut left = limit;
     rows.iter()
         .map(|rows| {
-            let mine = left.min(rows.len() as u64);
+            let mine = left.min(rows.iter().filter(|row| row.new).count() as u64);
             left -= mine;
             i64::try_from(mine).unwrap_or(i64::MAX)
         })

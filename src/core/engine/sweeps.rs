@@ -2,14 +2,14 @@
 
 use crate::life::Life;
 use crate::merkle::{self, Tree};
-use crate::obligation::Cause;
+use crate::obligation::{Cause, Stand};
 use crate::record::SweepOrdered;
 use crate::time::Millis;
 
 use super::Turn;
 use super::decision::Decision;
 use super::duties::{Wish, wishes};
-use super::state::Slice;
+use super::state::{Slice, State};
 
 pub(super) fn ordered(turn: &mut Turn<'_>, record: &SweepOrdered) {
     let at = usize::try_from(turn.state.partition).unwrap_or_default();
@@ -23,11 +23,15 @@ pub(super) fn ordered(turn: &mut Turn<'_>, record: &SweepOrdered) {
         let subject = turn.subject(life.item.id.subject);
         let mut due = wishes(&turn.state.control, &life, &subject, Millis(record.as_of));
         if let Some(left) = &mut quota {
-            let may = usize::try_from(*left).unwrap_or(usize::MAX);
-            let over = due.len().saturating_sub(may);
-            slice.over_limit += over as u64;
-            due.truncate(may);
-            *left -= due.len() as u64;
+            due.retain(|wish| {
+                if !is_new(turn.state, &life, wish) {
+                    return true;
+                }
+                let room = *left > 0;
+                *left -= u64::from(room);
+                slice.over_limit += u64::from(!room);
+                room
+            });
         }
         slice.due += due.len() as u64;
         due.iter().for_each(|w| tree.push(merkle::leaf(&frozen(&life, w))));
@@ -38,6 +42,18 @@ pub(super) fn ordered(turn: &mut Turn<'_>, record: &SweepOrdered) {
     }
     slice.root = tree.root();
     turn.rule(Decision::Swept { sweep: record.id.clone(), slice });
+}
+
+/// It would be ordered for the first time: this is what a limit counts. What is stopped, or was counted by an earlier
+/// sweep and is still under way, takes nobody's place.
+pub fn is_new(state: &State, life: &Life, wish: &Wish) -> bool {
+    let stand = state.duties.get(wish.id(life)).map(|duty| duty.stand);
+    wish.stop.is_none()
+        && match stand {
+            None | Some(Stand::Withdrawn | Stand::Observed | Stand::Blocked) => true,
+            Some(Stand::Owed | Stand::Ordered | Stand::Accepted | Stand::Executed | Stand::Verified) => false,
+            Some(Stand::Residual | Stand::Refused | Stand::OutOfReach | Stand::Failed) => false,
+        }
 }
 
 /// One row of a frozen set: (SubjectKey, ItemKey, generation, copy, parts).
