@@ -28,8 +28,8 @@ pub use decision::{Decision, Effect, Noticed, Row};
 pub use duties::{Stop, Wish, judge, wishes};
 pub use needs::{Needs, needs};
 pub use orders::MAX_TRIES;
-pub use sweeps::is_new;
 pub use state::{Covered, Duties, Slice, State, Tally};
+pub use sweeps::is_new;
 
 use crate::identity::{ItemId, SubjectKey};
 use crate::item::Subject;
