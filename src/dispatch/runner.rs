@@ -4,6 +4,7 @@
 //! time, because the next round finds the same duties standing there.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct Dispatcher {
     throttle: Throttle,
     workers: Arc<Semaphore>,
     nudge: Arc<Notify>,
+    /// Which partition is asked first in the next round.
+    turn: AtomicUsize,
     /// Being read back right now.
     looking: Mutex<BTreeSet<ObligationId>>,
 }
@@ -44,6 +47,7 @@ impl Dispatcher {
             throttle: Throttle::new(manifest.limits.per_second),
             workers: Arc::new(Semaphore::new(concurrency)),
             nudge: Arc::new(Notify::new()),
+            turn: AtomicUsize::new(0),
             looking: Mutex::default(),
             node,
             manifest,
@@ -87,10 +91,16 @@ impl Dispatcher {
         let (batch, concurrency) = self.limits();
         // Twice what can run at once keeps the workers busy while the ledger syncs; more would only age in line.
         let room = (batch * concurrency * 2).saturating_sub(self.out());
-        let share = room.div_ceil(self.node.partitions.len().max(1)).min(room);
-        let proposals = self.node.partitions.iter().filter_map(|partition| {
+        // Whole batches, one partition after the other: a little from everywhere would make small transactions of
+        // all that follows. What is less than a batch waits until room is there for one.
+        let partitions = self.node.partitions.len().max(1);
+        let first = self.turn.fetch_add(1, Ordering::Relaxed) % partitions;
+        let mut left = room / batch * batch;
+        let order = self.node.partitions.iter().cycle().skip(first).take(partitions);
+        let proposals = order.filter_map(|partition| {
             let inner = partition.read();
-            let proposal = propose(&inner.state, &self.manifest, share, self.node.lease_ms())?;
+            let proposal = propose(&inner.state, &self.manifest, left.min(batch), self.node.lease_ms())?;
+            left = left.saturating_sub(proposal.0.orders.len());
             Some((partition.index(), Record::Ordered(proposal.0)))
         });
         let proposals: Vec<_> = proposals.collect();

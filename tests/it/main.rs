@@ -15,5 +15,6 @@ mod full_disk;
 mod http;
 mod no_plaintext;
 mod one_trace;
+mod postgres_outage;
 mod serve;
 mod world;
