@@ -12,14 +12,6 @@ test *ARGS:
 check:
     cargo fmt --all --check && cargo clippy --workspace --all-targets -- -D warnings && cargo deny check bans licenses sources
 
-# N seeds of the simulation.
-sim N="300":
-    QUIETUS_SIM_SEEDS={{N}} cargo test --test sim -- --nocapture
-
-# The same seed twice: the same hash twice.
-sim-twice SEED="1":
-    QUIETUS_SIM_TWICE={{SEED}} cargo test --test sim -- --nocapture
-
 # Event in to row read back, killed between any two steps, on SQLite and PostgreSQL.
 thread:
     cargo test --test rigs thread -- --nocapture
