@@ -65,6 +65,9 @@ fn answer(duty: &Obligation, told: &TargetOutcome) -> Answer {
         Outcome::Blocked { cause, until } => {
             Answer { detail: Some(cause.clone()), until: *until, ..blank(duty, AnswerKind::Blocked) }
         }
+        Outcome::Residual { cause, until } => {
+            Answer { detail: Some(cause.clone()), until: *until, ..blank(duty, AnswerKind::Residual) }
+        }
         Outcome::Refused { reason } => {
             Answer { detail: Some(reason.clone()), ..blank(duty, AnswerKind::Refused) }
         }
@@ -96,21 +99,13 @@ fn look(duty: &Obligation, back: &ReadBack) -> Seen {
     Seen {
         finding,
         count,
-        identity_rows: identity_rows(back),
+        identity_rows: back.identity_rows.map(|n| i64::try_from(n).unwrap_or(i64::MAX)),
         scope: back.scope.clone(),
         not_checked: back.not_checked.clone(),
         detail,
         at: back.at,
         ..unread(duty, "")
     }
-}
-
-/// Rows of the collection that carry any of the subject's identities, as the connector's scope tells.
-fn identity_rows(back: &ReadBack) -> Option<i64> {
-    let rows = |scope: &String| -> Option<i64> {
-        scope.strip_prefix("identity ")?.strip_suffix(" rows")?.rsplit_once(": ")?.1.parse().ok()
-    };
-    back.scope.iter().filter_map(rows).max()
 }
 
 fn unread(duty: &Obligation, why: &str) -> Seen {

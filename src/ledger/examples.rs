@@ -129,8 +129,17 @@ pub fn all() -> Vec<Record> {
         C::Linked,
         C::Activity,
     ];
-    let answers =
-        [A::Removed, A::Changed, A::Absent, A::Unchanged, A::Accepted, A::Blocked, A::Refused, A::Failed];
+    let answers = [
+        A::Removed,
+        A::Changed,
+        A::Absent,
+        A::Unchanged,
+        A::Accepted,
+        A::Blocked,
+        A::Refused,
+        A::Failed,
+        A::Residual,
+    ];
     let findings = [FindingKind::Gone, FindingKind::Found, FindingKind::Unreadable];
     vec![
         OwnerStarted { node: "node-a".into(), semantics: 1, version: "0.1.0".into() }.into(),

@@ -82,6 +82,7 @@ impl Connector for Unusable {
                 let unread = |t: &Target| ReadBack {
                     command: t.command,
                     finding: Finding::Unreadable(failure.clone()),
+                    identity_rows: None,
                     scope: Vec::new(),
                     not_checked: Vec::new(),
                     at: None,

@@ -88,6 +88,7 @@ fn name(outcome: &Outcome) -> &'static str {
         Outcome::Unchanged { .. } => "unchanged",
         Outcome::Accepted { .. } => "accepted",
         Outcome::Blocked { .. } => "blocked",
+        Outcome::Residual { .. } => "residual",
         Outcome::Refused { .. } => "refused",
         Outcome::Failed(_) => "failed",
     }

@@ -159,6 +159,7 @@ pub(crate) fn word(outcome: Option<&Outcome>) -> String {
         Some(Outcome::Unchanged { .. }) => "unchanged".into(),
         Some(Outcome::Accepted { .. }) => "accepted".into(),
         Some(Outcome::Blocked { .. }) => "blocked".into(),
+        Some(Outcome::Residual { .. }) => "residual".into(),
         Some(Outcome::Refused { .. }) => "refused".into(),
         Some(Outcome::Failed(Failure { code, may_retry, might_have_happened, .. })) => {
             format!("failed({code}, may_retry {may_retry}, might_have_happened {might_have_happened})")

@@ -33,6 +33,11 @@ pub enum Outcome {
         cause: String,
         until: Option<i64>,
     },
+    /// Gone from here but for what ends by itself at `until` (a backup's rotation, a cache's expiry): never success.
+    Residual {
+        cause: String,
+        until: Option<i64>,
+    },
     /// Will not be done, whatever the retry.
     Refused {
         reason: String,
@@ -74,7 +79,10 @@ impl Failure {
 pub struct ReadBack {
     pub command: CommandId,
     pub finding: Finding,
-    /// How it was read: `primary key`, `primary key, identity customer_id`, a replica's name.
+    /// Records of the collection that carry any of the subject's identities, this target's own included; they may be
+    /// live items. None = no identity field could be read.
+    pub identity_rows: Option<u64>,
+    /// How it was read: `primary key`, `identity customer_id`, a replica's name.
     pub scope: Vec<String>,
     /// What could not be looked at, in words.
     pub not_checked: Vec<String>,

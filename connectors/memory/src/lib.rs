@@ -276,6 +276,7 @@ impl Connector for MemoryConnector {
             let nothing = |t: &Target| ReadBack {
                 command: t.command,
                 finding: Finding::Unreadable(unreachable()),
+                identity_rows: None,
                 scope: Vec::new(),
                 not_checked: Vec::new(),
                 at: None,

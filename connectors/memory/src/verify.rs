@@ -40,6 +40,7 @@ impl<'a> View<'a> {
         let mut back = ReadBack {
             command: target.command,
             finding: Finding::Gone,
+            identity_rows: None,
             scope: vec!["primary key".into()],
             not_checked: Vec::new(),
             at: None,
@@ -94,7 +95,8 @@ impl<'a> View<'a> {
             let person = (target.dataset.as_str(), identity.kind.as_str(), known);
             let count =
                 self.people.entry(person).or_insert_with(|| rows.of(&target.dataset).filter(theirs).count());
-            back.scope.push(format!("identity {}: {count} rows", identity.kind));
+            back.scope.push(format!("identity {}", identity.kind));
+            back.identity_rows = back.identity_rows.max(Some(*count as u64));
             found = found.max(near.iter().filter(|r| theirs(r)).map(|_| 1).sum());
         }
         if !read {

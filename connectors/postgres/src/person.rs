@@ -23,6 +23,8 @@ pub(crate) struct Asked<'a> {
 pub(crate) struct Seen {
     pub(crate) scope: Vec<String>,
     pub(crate) not_checked: Vec<String>,
+    /// The subject's rows; None = no identity field could be read.
+    pub(crate) rows: Option<u64>,
     /// Rows to be deleted that are still there with their key spelt otherwise.
     pub(crate) lookalikes: u64,
 }
@@ -57,7 +59,8 @@ pub(crate) async fn by_identity(
                         else {
                             continue;
                         };
-                        seen.scope.push(format!("identity {kind}: {all} rows"));
+                        seen.scope.push(format!("identity {kind}"));
+                        seen.rows = seen.rows.max(Some(all));
                         if asked.is_delete {
                             seen.lookalikes = seen.lookalikes.max(same);
                         }

@@ -222,7 +222,7 @@ fn is_effect(outcome: &Outcome) -> bool {
         Outcome::Removed(_) | Outcome::Changed(_) => true,
         Outcome::Failed(failure) => failure.might_have_happened,
         Outcome::Absent | Outcome::Unchanged { .. } | Outcome::Accepted { .. } => false,
-        Outcome::Blocked { .. } | Outcome::Refused { .. } => false,
+        Outcome::Blocked { .. } | Outcome::Residual { .. } | Outcome::Refused { .. } => false,
     }
 }
 

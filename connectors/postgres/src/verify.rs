@@ -52,6 +52,7 @@ fn unreadable(target: &Target, failure: Failure) -> ReadBack {
     ReadBack {
         command: target.command,
         finding: Finding::Unreadable(failure),
+        identity_rows: None,
         scope: Vec::new(),
         not_checked: vec!["primary key".to_owned(), "identity fields".to_owned()],
         at: None,
@@ -116,8 +117,9 @@ async fn in_transaction(
         };
         let mut scope = vec!["primary key".to_owned()];
         scope.extend(seen.scope);
-        let not_checked = seen.not_checked;
-        answers.insert(one.index, ReadBack { command: one.target.command, finding, scope, not_checked, at });
+        let (command, identity_rows) = (one.target.command, seen.rows);
+        let back = ReadBack { command, finding, identity_rows, scope, not_checked: seen.not_checked, at };
+        answers.insert(one.index, back);
     }
     Ok(answers)
 }

@@ -184,6 +184,7 @@ impl Connector for SqliteConnector {
             let nothing = |t: &Target| ReadBack {
                 command: t.command,
                 finding: Finding::Unreadable(broken_off()),
+                identity_rows: None,
                 scope: Vec::new(),
                 not_checked: Vec::new(),
                 at: None,

@@ -41,6 +41,7 @@ fn unreadable(target: &Target, failure: Failure) -> ReadBack {
     ReadBack {
         command: target.command,
         finding: Finding::Unreadable(failure),
+        identity_rows: None,
         scope: Vec::new(),
         not_checked: Vec::new(),
         at: None,
@@ -52,6 +53,15 @@ struct Reader<'a> {
     schema: &'a Schema,
     manifest: &'a Manifest,
     people: People<'a>,
+}
+
+/// What lies in the collection under the subject's identities.
+#[derive(Default)]
+struct Theirs {
+    /// None = no identity field could be read.
+    rows: Option<u64>,
+    /// With the target's key in another spelling.
+    lookalikes: u64,
 }
 
 /// What is to be gone from a row.
@@ -82,7 +92,8 @@ impl Reader<'_> {
         let (rows, kept) = self.by_key(table, target, &wanted)?;
         let mut scope = vec!["primary key".to_owned()];
         let mut not_checked = Vec::new();
-        let by_identity = self.by_identity(collection, table, target, &mut scope, &mut not_checked)?;
+        let person = self.by_identity(collection, table, target, &mut scope, &mut not_checked)?;
+        let by_identity = person.lookalikes;
         let finding = if kept > 0 {
             Finding::Found { count: kept, by: "primary key".into() }
         } else if rows == 0 && by_identity > 0 {
@@ -90,7 +101,8 @@ impl Reader<'_> {
         } else {
             Finding::Gone
         };
-        Ok(ReadBack { command: target.command, finding, scope, not_checked, at: None })
+        let identity_rows = person.rows;
+        Ok(ReadBack { command: target.command, finding, identity_rows, scope, not_checked, at: None })
     }
 
     /// How many rows have this key, and how many of them still hold what is to be gone.
@@ -131,7 +143,7 @@ impl Reader<'_> {
         Ok((there, kept))
     }
 
-    /// How many rows of the subject have this key in any spelling.
+    /// The subject's rows, and how many of them have this key in any spelling.
     fn by_identity(
         &mut self,
         collection: &Collection,
@@ -139,8 +151,8 @@ impl Reader<'_> {
         target: &Target,
         scope: &mut Vec<String>,
         not_checked: &mut Vec<String>,
-    ) -> Result<u64, Failure> {
-        let (mut read, mut found) = (false, 0);
+    ) -> Result<Theirs, Failure> {
+        let mut theirs = Theirs::default();
         for identity in &target.identities {
             let mut rows = 0;
             let columns = identity_columns(collection, &identity.kind);
@@ -154,17 +166,18 @@ impl Reader<'_> {
                 let person =
                     self.people.person(self.conn, (collection, table), column, &identity.kind, known)?;
                 rows += person.rows;
-                found = found.max(person.loose.get(&loose_locator(target)).copied().unwrap_or(0));
-                read = true;
+                let alike = person.loose.get(&loose_locator(target)).copied().unwrap_or(0);
+                theirs.lookalikes = theirs.lookalikes.max(alike);
+                theirs.rows = theirs.rows.max(Some(rows));
             }
             if !columns.is_empty() {
-                scope.push(format!("identity {}: {rows} rows", identity.kind));
+                scope.push(format!("identity {}", identity.kind));
             }
         }
-        if !read {
+        if theirs.rows.is_none() {
             not_checked.push(format!("by identity: {} names no column for this subject", target.dataset));
         }
-        Ok(found)
+        Ok(theirs)
     }
 }
 

@@ -43,6 +43,13 @@ fn said(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
             });
         }
         AnswerKind::Blocked => blocked(turn, duty, answer),
+        AnswerKind::Residual => {
+            turn.advance(duty.id, Event::Reside, |d| {
+                d.block = Some(Block::Lock { until: answer.until.map(Millis) });
+                d.detail = answer.detail.clone();
+                d.not_after = None;
+            });
+        }
         AnswerKind::Refused => {
             turn.advance(duty.id, Event::Refuse, |d| {
                 d.detail = answer.detail.clone();

@@ -57,6 +57,7 @@ pub enum AnswerKind {
     Blocked,
     Refused,
     Failed,
+    Residual,
 }
 
 /// What the independent read-back saw, per target.
