@@ -1,6 +1,5 @@
 //! Taps every decision: a hash chain per partition, over which checkpoints are signed.
 
 pub mod chain;
-pub mod offline;
 
 pub use chain::{Chain, Entry};

@@ -7,7 +7,7 @@
 //!
 //! Read it in this order: who and what ([`identity`], [`item`]), when ([`time`]), under which rules
 //! ([`policy`], [`system`]), with which verdict ([`verdict`]), and what happens then ([`record`], [`hold`],
-//! [`request`], [`obligation`], [`engine`], [`effect`]).
+//! [`request`], [`obligation`], [`engine`]).
 
 #![forbid(unsafe_code)]
 

@@ -8,10 +8,10 @@
 
 #![forbid(unsafe_code)]
 
+mod erase;
 mod faults;
 mod rows;
 mod verify;
-mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,10 +25,10 @@ use quietus_contract::{
 };
 use quietus_core::system::Manifest;
 
+use erase::{Kind, execute, plan};
 pub use faults::Faults;
 use rows::Rows;
 pub use rows::{Fields, Key};
-use work::{Kind, execute, plan};
 
 /// A system that lives in this process.
 #[derive(Clone)]
@@ -126,7 +126,7 @@ impl MemoryConnector {
     }
 
     /// What would change, tried and taken back.
-    fn attempt(&self, steps: &[work::Step]) -> Vec<CommandId> {
+    fn attempt(&self, steps: &[erase::Step]) -> Vec<CommandId> {
         let mut state = self.lock();
         let (outcomes, changes) = execute(&mut state.rows, &self.manifest, steps, None);
         state.rows.undo(changes);
@@ -136,7 +136,7 @@ impl MemoryConnector {
 
     fn commit(
         &self,
-        steps: &[work::Step],
+        steps: &[erase::Step],
         go: &BTreeSet<CommandId>,
         lease: &Lease,
     ) -> BTreeMap<CommandId, Outcome> {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use quietus_contract::{Failure, Finding, ReadBack, Target, identity_columns};
 use quietus_core::system::{Collection, Manifest};
 
+use crate::erase::replacements;
 use crate::rows::{Fields, Key, Rows, key, value};
-use crate::work::replacements;
 
 type Record<'a> = (&'a Key, &'a Fields);
 

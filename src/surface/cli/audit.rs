@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::node::NodeArgs;
 use super::output::say;
 use super::{Exit, Failure, Output};
-use crate::audit::offline::{Replayed, replay_dir};
+
 use crate::ledger::LedgerError;
-use crate::node::NodeError;
+use crate::node::{NodeError, Replayed, replay_dir};
 use crate::surface::wire::{DigestView, VerifyView};
 
 #[derive(Debug, Subcommand)]

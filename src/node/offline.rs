@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use quietus_core::digest::Digest;
 
+use super::NodeError;
 use crate::ledger::codec::{Avro, decode_frame};
 use crate::ledger::embedded::{Verified, replay, verify};
 use crate::ledger::{LedgerError, Stream};
-use crate::node::NodeError;
 use crate::partition::Partition;
 
 /// The ledger of a node's folder, read again from its beginning.
