@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quietus_contract::{
-    Capabilities, CheckReport, CommandId, Connector, Failure, Finding, Gate, Outcome, Permit, Problem,
-    ReadBack, Target, TargetOutcome,
+    Capabilities, CheckReport, Connector, Failure, Finding, Gate, Outcome, Permit, Problem, ReadBack, Target,
+    TargetOutcome,
 };
 use quietus_core::system::Manifest;
 
@@ -92,9 +92,9 @@ impl Connector for Unusable {
         }
     }
 
-    async fn poll(&self, references: &[(CommandId, String)]) -> Vec<TargetOutcome> {
+    async fn poll(&self, accepted: &[(Target, String)]) -> Vec<TargetOutcome> {
         match self.connect() {
-            Ok(connector) => connector.poll(references).await,
+            Ok(connector) => connector.poll(accepted).await,
             Err(_) => Vec::new(),
         }
     }

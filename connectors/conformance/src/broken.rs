@@ -15,7 +15,7 @@ use quietus_core::verdict::Action;
 
 use crate::breakage::Breakage;
 use crate::fixture::{LETTERS, PEOPLE, Row, key};
-use crate::gate::{Watch, permit};
+use crate::gate::Watch;
 use crate::harness::Harness;
 
 /// A harness whose connectors are broken; its eyes are sound.
@@ -57,6 +57,10 @@ impl Harness for BrokenHarness {
 
     async fn unreachable(&self) -> Option<Arc<dyn Connector>> {
         self.sound.unreachable().await.map(|c| self.wrap(c))
+    }
+
+    fn aim(&self, target: Target) -> Target {
+        self.sound.aim(target)
     }
 
     fn enforces_references(&self) -> bool {
@@ -211,7 +215,8 @@ impl Broken {
     }
 
     async fn delete(&self, row: &Row) {
-        self.inner.erase(&[row.target(255, Work::Delete)], &permit(), Watch::open()).await;
+        let target = self.harness.aim(row.target(255, Work::Delete));
+        crate::trial::send(&*self.inner, &[target], Watch::open()).await;
     }
 
     fn has_done(&self, command: CommandId) -> bool {
@@ -242,14 +247,20 @@ impl Broken {
         }
     }
 
-    fn answer(&self, targets: &[Target], mut outcomes: Vec<TargetOutcome>) -> Vec<TargetOutcome> {
+    fn answer(&self, targets: &[Target], outcomes: Vec<TargetOutcome>) -> Vec<TargetOutcome> {
+        let mut outcomes = self.spoil(targets, outcomes);
+        if self.breakage == Breakage::OmitsTheLast && targets.len() > 2 {
+            outcomes.pop();
+        }
+        outcomes
+    }
+
+    /// Answers, at once or when polled, as this connector says them; what it called a success it remembers.
+    fn spoil(&self, targets: &[Target], mut outcomes: Vec<TargetOutcome>) -> Vec<TargetOutcome> {
         for answer in &mut outcomes {
             if let Some(target) = targets.iter().find(|t| t.command == answer.command) {
                 answer.outcome = self.say(target, answer.outcome.clone());
             }
-        }
-        if self.breakage == Breakage::OmitsTheLast && targets.len() > 2 {
-            outcomes.pop();
         }
         let success = |o: &&TargetOutcome| matches!(o.outcome, Outcome::Removed(_) | Outcome::Changed(_));
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
@@ -303,8 +314,9 @@ impl Connector for Broken {
         backs
     }
 
-    async fn poll(&self, references: &[(CommandId, String)]) -> Vec<TargetOutcome> {
-        self.inner.poll(references).await
+    async fn poll(&self, accepted: &[(Target, String)]) -> Vec<TargetOutcome> {
+        let targets: Vec<Target> = accepted.iter().map(|(target, _)| target.clone()).collect();
+        self.spoil(&targets, self.inner.poll(accepted).await)
     }
 
     async fn now(&self) -> Result<Option<i64>, Failure> {

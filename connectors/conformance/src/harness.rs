@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use quietus_contract::Connector;
+use quietus_contract::{Connector, Target};
 
 use crate::fixture::Row;
 
@@ -19,6 +19,13 @@ pub trait Harness: Send + Sync {
 
     /// Every row of the target prepared last, in any order, read without the connector.
     async fn rows(&self) -> Result<Vec<Row>, String>;
+
+    /// A command as this connector is given it: where it knows records by something else than their key columns (a
+    /// partner knows people by an identity), the same record said in that way. A locator that names nothing must go
+    /// on naming nothing.
+    fn aim(&self, target: Target) -> Target {
+        target
+    }
 
     /// A connector whose target cannot be reached. None: the laws on it are reported as not tried.
     async fn unreachable(&self) -> Option<Arc<dyn Connector>> {

@@ -38,7 +38,9 @@ pub enum LawOutcome {
     Held,
     /// What was seen instead; never holds a value of the target's data.
     Broken(String),
-    /// Why this law means nothing here.
+    /// The capability that this connector does not declare, in words: the law asks nothing of it.
+    NotApplicable(String),
+    /// Why the target or its harness gives no occasion for this law.
     NotTried(String),
 }
 
@@ -55,15 +57,21 @@ pub async fn run(harness: &dyn Harness) -> Vec<LawResult> {
 pub fn broken_laws(results: &[LawResult]) -> Vec<String> {
     let line = |r: &LawResult| match &r.outcome {
         LawOutcome::Broken(what) => Some(format!("{}: {what}", r.law.id())),
-        LawOutcome::Held | LawOutcome::NotTried(_) => None,
+        LawOutcome::Held | LawOutcome::NotApplicable(_) | LawOutcome::NotTried(_) => None,
     };
     results.iter().filter_map(line).collect()
 }
 
-/// Breaks the connector in every way, and complains of each that does not fail exactly its law.
+/// Breaks the connector in every way, and complains of each that does not fail exactly its law. A breakage whose law
+/// is not asked of the sound connector does not apply to it.
 pub async fn prove(harness: Arc<dyn Harness>) -> Vec<String> {
     let mut complaints = Vec::new();
-    for breakage in Breakage::ALL {
+    let sound = run(&*harness).await;
+    let asked = |law: Law| {
+        let tried = |o: &LawOutcome| matches!(o, LawOutcome::Held | LawOutcome::Broken(_));
+        sound.iter().any(|r| r.law == law && tried(&r.outcome))
+    };
+    for breakage in Breakage::ALL.into_iter().filter(|b| asked(b.law())) {
         let results = run(&BrokenHarness::new(Arc::clone(&harness), breakage)).await;
         let fails = |r: &&LawResult| matches!(r.outcome, LawOutcome::Broken(_));
         let failed: Vec<Law> = results.iter().filter(fails).map(|r| r.law).collect();

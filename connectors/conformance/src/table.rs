@@ -21,6 +21,15 @@ pub fn abilities(can: &Capabilities) -> String {
     for (what, can) in lines {
         text.push_str(&format!("| {what} | {} |\n", if can { "yes" } else { "no" }));
     }
+    // Only a few kinds are of this sort: the others' tables need no line that says they are not.
+    for (what, is) in [
+        ("hold copies made from others, found by a name: a correction takes the stale one away", can.derived),
+        ("ask somebody outside, who answers for themselves", can.outside),
+    ] {
+        if is {
+            text.push_str(&format!("| {what} | yes |\n"));
+        }
+    }
     text
 }
 
@@ -31,6 +40,7 @@ pub fn table(results: &[LawResult]) -> String {
         let here = match &result.outcome {
             LawOutcome::Held => "holds".to_owned(),
             LawOutcome::Broken(what) => format!("**broken**: {}", what.replace('|', "\\|")),
+            LawOutcome::NotApplicable(why) => format!("not applicable: {}", why.replace('|', "\\|")),
             LawOutcome::NotTried(why) => format!("not tried: {}", why.replace('|', "\\|")),
         };
         text.push_str(&format!("| `{}` | {} | {here} |\n", result.law.id(), result.law.sentence()));

@@ -8,13 +8,14 @@ use quietus_contract::{
 };
 
 use crate::fixture::Row;
-use crate::gate::{Watch, permit};
+use crate::gate::{Watch, permit, permit_for};
 use crate::harness::Harness;
 
 /// Why a law did not hold.
 #[derive(Debug)]
 pub(crate) enum Flaw {
     Broken(String),
+    NotApplicable(String),
     NotTried(String),
 }
 
@@ -25,6 +26,11 @@ impl From<String> for Flaw {
 }
 
 pub(crate) type Held = Result<(), Flaw>;
+
+/// The law asks nothing of a connector without this capability.
+pub(crate) fn needs(capability: bool, otherwise: &str) -> Held {
+    if capability { Ok(()) } else { Err(Flaw::NotApplicable(otherwise.to_owned())) }
+}
 
 /// The law does not hold, and this is what was seen.
 pub(crate) fn broken(text: impl Into<String>) -> Held {
@@ -77,7 +83,22 @@ impl<'h> Trial<'h> {
     }
 
     pub(crate) async fn send_through(&self, targets: &[Target], gate: Arc<dyn Gate>) -> Vec<TargetOutcome> {
-        send(&*self.connector, targets, gate).await
+        send(&*self.connector, &self.aimed(targets), gate).await
+    }
+
+    /// One erasing call with a permit of this length, and nothing after it.
+    pub(crate) async fn erase_within(
+        &self,
+        lease: Duration,
+        targets: &[Target],
+        gate: Arc<dyn Gate>,
+    ) -> Vec<TargetOutcome> {
+        self.connector.erase(&self.aimed(targets), &permit_for(lease), gate).await
+    }
+
+    /// These commands as the connector knows them.
+    pub(crate) fn aimed(&self, targets: &[Target]) -> Vec<Target> {
+        targets.iter().map(|t| self.harness.aim(t.clone())).collect()
     }
 
     /// What was said of one record.
@@ -90,7 +111,7 @@ impl<'h> Trial<'h> {
     }
 
     pub(crate) async fn read_back(&self, target: &Target) -> Option<ReadBack> {
-        let all = self.connector.verify(std::slice::from_ref(target)).await;
+        let all = self.connector.verify(&self.aimed(std::slice::from_ref(target))).await;
         all.into_iter().find(|r| r.command == target.command)
     }
 }
@@ -110,7 +131,7 @@ pub(crate) async fn send(
     if !corrections.is_empty() {
         outcomes.extend(connector.correct(&corrections, &permit(), gate).await);
     }
-    settle(connector, &mut outcomes).await;
+    settle(connector, targets, &mut outcomes).await;
     outcomes
 }
 
@@ -119,13 +140,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const POLL_EVERY: Duration = Duration::from_millis(50);
 
 /// Polls until nothing is left that was only accepted.
-async fn settle(connector: &dyn Connector, outcomes: &mut [TargetOutcome]) {
+async fn settle(connector: &dyn Connector, targets: &[Target], outcomes: &mut [TargetOutcome]) {
     let started = Instant::now();
     while started.elapsed() < PATIENCE {
-        let open: Vec<(CommandId, String)> = outcomes
+        let open: Vec<(Target, String)> = outcomes
             .iter()
             .filter_map(|o| match &o.outcome {
-                Outcome::Accepted { reference } => Some((o.command, reference.clone())),
+                Outcome::Accepted { reference } => {
+                    let target = targets.iter().find(|t| t.command == o.command)?;
+                    Some((target.clone(), reference.clone()))
+                }
                 _ => None,
             })
             .collect();

@@ -48,8 +48,9 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
     /// The independent read-back: own session, own code path, by primary key and by identity fields.
     async fn verify(&self, targets: &[Target]) -> Vec<ReadBack>;
 
-    /// Where commands stand that were answered `Accepted(ref)`.
-    async fn poll(&self, references: &[(CommandId, String)]) -> Vec<TargetOutcome>;
+    /// Where commands stand that were answered `Accepted(ref)`: each target with its reference. The target comes
+    /// along because a connector keeps nothing between calls, and may have to look for itself before it says gone.
+    async fn poll(&self, accepted: &[(Target, String)]) -> Vec<TargetOutcome>;
 
     /// The target's own clock, milliseconds since the epoch; None when it has none.
     async fn now(&self) -> Result<Option<i64>, Failure>;
@@ -69,8 +70,15 @@ pub struct Capabilities {
     pub verify: bool,
     /// Answers `Accepted` and wants polling.
     pub poll: bool,
-    /// Checks the gate and `not_after` inside the transaction, so that a hold is effective at once.
+    /// Checks the gate and `not_after` inside the transaction, so that a hold is effective at once. Without it both
+    /// are kept up to the moment of handing over.
     pub gated: bool,
+    /// Holds copies that follow from others (`copies_of`) and are made anew from those: it finds them by a name made
+    /// of the origin's key, and corrects by taking the stale copy away.
+    pub derived: bool,
+    /// Asks somebody outside, who answers for themselves: what was there before is not known, and people are known
+    /// by an identity alone.
+    pub outside: bool,
 }
 
 /// What `system check` found. Empty = ready for `enforce`.

@@ -287,7 +287,7 @@ impl Connector for MemoryConnector {
     }
 
     /// Nothing is ever `Accepted` here.
-    async fn poll(&self, _references: &[(CommandId, String)]) -> Vec<TargetOutcome> {
+    async fn poll(&self, _accepted: &[(Target, String)]) -> Vec<TargetOutcome> {
         Vec::new()
     }
 

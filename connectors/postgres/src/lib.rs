@@ -27,8 +27,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quietus_contract::{
-    Capabilities, CheckReport, CommandId, Connector, Failure, Gate, Outcome, Permit, ReadBack, Target,
-    TargetOutcome,
+    Capabilities, CheckReport, Connector, Failure, Gate, Outcome, Permit, ReadBack, Target, TargetOutcome,
 };
 use quietus_core::system::Manifest;
 
@@ -73,13 +72,10 @@ impl Connector for PostgresConnector {
             kind: "postgres",
             erase: true,
             mask: true,
-            anonymise: false,
-            pseudonymise: false,
-            restrict: false,
             correct: true,
             verify: true,
-            poll: false,
             gated: true,
+            ..Capabilities::default()
         }
     }
 
@@ -100,12 +96,12 @@ impl Connector for PostgresConnector {
     }
 
     /// Nothing is ever `Accepted` here.
-    async fn poll(&self, references: &[(CommandId, String)]) -> Vec<TargetOutcome> {
+    async fn poll(&self, accepted: &[(Target, String)]) -> Vec<TargetOutcome> {
         let reason = "the postgres connector answers at once: there is nothing to poll";
-        references
+        accepted
             .iter()
-            .map(|(command, _)| TargetOutcome {
-                command: *command,
+            .map(|(target, _)| TargetOutcome {
+                command: target.command,
                 outcome: Outcome::Refused { reason: reason.to_owned() },
                 at: None,
                 position: None,

@@ -31,8 +31,8 @@ use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
 use quietus_contract::{
-    Capabilities, CheckReport, CommandId, Connector, Failure, Finding, Gate, Outcome, Permit, Problem,
-    ReadBack, Target, TargetOutcome,
+    Capabilities, CheckReport, Connector, Failure, Finding, Gate, Outcome, Permit, Problem, ReadBack, Target,
+    TargetOutcome,
 };
 use quietus_core::system::Manifest;
 use tokio::runtime::Handle;
@@ -194,7 +194,7 @@ impl Connector for SqliteConnector {
     }
 
     /// Nothing is ever `Accepted` here.
-    async fn poll(&self, _references: &[(CommandId, String)]) -> Vec<TargetOutcome> {
+    async fn poll(&self, _accepted: &[(Target, String)]) -> Vec<TargetOutcome> {
         Vec::new()
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use quietus_contract::{Connector, Failure, Finding, Identity, Outcome, Scalar, Secret, Target, Work};
 
 use crate::fixture::{NOWHERE, Row, correction, letter, order, person};
-use crate::gate::{Watch, permit, permit_for};
+use crate::gate::{Watch, permit};
 use crate::harness::Harness;
 use crate::trial::{Flaw, Held, Trial, ensure, said, send, word};
 
@@ -13,16 +13,17 @@ pub(super) async fn failures_tell(harness: &dyn Harness) -> Held {
     let rows = [person(1), letter("a", "c1"), order("s", 1, 1)];
     let trial = Trial::on(harness, &rows).await?;
     let late = [rows[1].target(1, Work::Delete)];
-    let answers = trial.connector.erase(&late, &permit_for(Duration::ZERO), Watch::open()).await;
+    let answers = trial.erase_within(Duration::ZERO, &late, Watch::open()).await;
     harmless("a permit that had run out", said(&answers, late[0].command))?;
     if harness.enforces_references() {
         let outcome = trial.outcome(&rows[0].target(2, Work::Delete)).await;
         harmless("a record that others refer to", outcome.as_ref())?;
     }
     let Some(unreachable) = harness.unreachable().await else { return Ok(()) };
-    let target = [rows[1].target(3, Work::Delete)];
+    let named = rows[1].target(3, Work::Delete);
+    let target = trial.aimed(std::slice::from_ref(&named));
     let answers = unreachable.erase(&target, &permit(), Watch::open()).await;
-    let outcome = said(&answers, target[0].command);
+    let outcome = said(&answers, named.command);
     ensure(
         matches!(outcome, None | Some(Outcome::Failed(_))),
         format!("a target that cannot be reached is answered {}", word(outcome)),
@@ -70,6 +71,7 @@ pub(super) async fn secrets_stay(harness: &dyn Harness) -> Held {
     for target in &mut targets {
         target.identities.push(Identity { kind: "email".into(), value: Secret::new(secret("email")) });
     }
+    let targets = trial.aimed(&targets);
     shows_nothing(&*trial.connector, &targets).await?;
     match harness.unreachable().await {
         Some(connector) => shows_nothing(&*connector, &targets).await,

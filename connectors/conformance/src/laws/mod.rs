@@ -146,6 +146,7 @@ impl Law {
         match held {
             Ok(()) => LawOutcome::Held,
             Err(Flaw::Broken(what)) => LawOutcome::Broken(what),
+            Err(Flaw::NotApplicable(why)) => LawOutcome::NotApplicable(why),
             Err(Flaw::NotTried(why)) => LawOutcome::NotTried(why),
         }
     }

@@ -4,7 +4,7 @@ use quietus_contract::{Finding, Target, Work};
 
 use crate::fixture::{MASK, letter, mask, person};
 use crate::harness::Harness;
-use crate::trial::{Flaw, Held, Trial, ensure};
+use crate::trial::{Flaw, Held, Trial, ensure, needs};
 
 pub(super) async fn verify_reads(harness: &dyn Harness) -> Held {
     let masked = person(1).with("name", None);
@@ -30,6 +30,12 @@ pub(super) async fn verify_reads(harness: &dyn Harness) -> Held {
 pub(super) async fn verify_by_identity(harness: &dyn Harness) -> Held {
     let trial = Trial::on(harness, &[letter(" ANN ", "c1"), letter("zoe", "c1")]).await?;
     reads_back(&trial)?;
+    let can = trial.connector.describe();
+    needs(!can.derived, "a derived copy is found by its name alone: it has no identity fields")?;
+    needs(
+        !can.outside,
+        "an identity is all that somebody outside knows: there is no key to spell otherwise",
+    )?;
     let other_spelling = letter("ann", "c1").target(1, Work::Delete);
     ensure(
         found(&trial, &other_spelling).await,
@@ -48,7 +54,7 @@ pub(super) async fn check_only_reads(harness: &dyn Harness) -> Held {
     let connector = &trial.connector;
     connector.describe();
     connector.check().await;
-    connector.verify(&targets).await;
+    connector.verify(&trial.aimed(&targets)).await;
     connector.poll(&[]).await;
     if let Err(failure) = connector.now().await {
         return Err(Flaw::Broken(format!("the target is there, and its clock is not: {}", failure.code)));
@@ -82,8 +88,5 @@ async fn found(trial: &Trial<'_>, target: &Target) -> bool {
 }
 
 fn reads_back(trial: &Trial<'_>) -> Held {
-    match trial.connector.describe().verify {
-        true => Ok(()),
-        false => Err(Flaw::NotTried("the connector has no read-back: nothing here is ever verified".into())),
-    }
+    needs(trial.connector.describe().verify, "it has no read-back, and nothing here is ever verified")
 }
