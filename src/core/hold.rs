@@ -57,6 +57,8 @@ pub struct Hold {
     pub released: Option<Millis>,
     pub covered_items: u64,
     pub covered_copies: u64,
+    /// Keyed hash of what was asked.
+    pub asked: Option<Vec<u8>>,
 }
 
 impl Hold {

@@ -20,6 +20,8 @@ pub struct Request {
     pub cancelled: bool,
     pub targets: Vec<RequestTarget>,
     pub trace: Option<String>,
+    /// Keyed hash of what was asked.
+    pub asked: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

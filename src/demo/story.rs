@@ -286,7 +286,7 @@ impl Story {
 
     /// A sweep, until it has come to rest. Time passes while it retries.
     async fn sweep(&self) -> Result<(), DemoError> {
-        let id = sweeps::start(&self.node, Some("demo".to_owned())).await?;
+        let id = sweeps::start(&self.node, Some("demo".to_owned()), None).await?;
         let closed = || self.node.with_control(|c| c.sweeps.get(&id).is_some_and(|s| s.closed.is_some()));
         let mut patience = 0;
         while !closed() {
@@ -315,6 +315,7 @@ impl Story {
             confidential: false,
             allow: Vec::new(),
             by: Some("demo".to_owned()),
+            once: None,
         };
         let (hold, _) = self.node.place_hold(order, Duration::from_secs(5)).await?;
         Ok(hold.id)
@@ -346,6 +347,7 @@ impl Story {
             regime: None,
             on_behalf_of: None,
             by: Some("demo".to_owned()),
+            once: None,
         };
         let (request, _) = self.node.receive_request(order).await?;
         let mut patience = 0;

@@ -176,6 +176,7 @@ pub fn all() -> Vec<Record> {
             on_behalf_of: Some(key(2)),
             by: by(),
             identity: Some(vec![7; 30]),
+            asked: Some(vec![4; 32]),
         }
         .into(),
         RequestMoved {
@@ -218,6 +219,7 @@ pub fn all() -> Vec<Record> {
             allow: vec!["user.contact".into()],
             by: by(),
             at: AT,
+            asked: Some(vec![4; 32]),
         }
         .into(),
         HoldReleased { id: "hd_1".into(), by: by(), reason: text("closed"), at: AT }.into(),
@@ -230,6 +232,7 @@ pub fn all() -> Vec<Record> {
             root: Some(vec![5; 32]),
             by: by(),
             at: AT,
+            asked: Some(vec![4; 32]),
         }
         .into(),
         SweepClosed { id: "sw_1".into(), state: "finished".into(), report: "{}".into(), at: AT }.into(),
@@ -243,6 +246,17 @@ pub fn all() -> Vec<Record> {
             covered_copies: 4,
             in_flight: key(1),
             at: AT,
+        }
+        .into(),
+        SweepAwaiting {
+            id: "sw_2".into(),
+            as_of: AT,
+            forecast: 30,
+            root: vec![5; 32],
+            report: "{}".into(),
+            by: by(),
+            at: AT,
+            asked: Some(vec![4; 32]),
         }
         .into(),
     ]

@@ -58,6 +58,7 @@ texts! {
     51 SweepSwitch,
     52 ClockAccepted,
     53 Acknowledged,
+    54 SweepAwaiting,
 }
 
 /// What reads and writes the data of a schema id; None when nobody knows it.

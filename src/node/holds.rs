@@ -5,7 +5,8 @@ use std::time::Duration;
 use quietus_core::hold::{Hold, Scope};
 use quietus_core::record::{HoldPlaced, HoldReleased, Record};
 
-use super::{Node, NodeError, fresh_id};
+use super::once::{Once, WantedId, wanted};
+use super::{Node, NodeError};
 use crate::schedule::barrier::{self, Standing};
 
 /// A hold as it is asked for; identities in it are keyed already.
@@ -21,13 +22,18 @@ pub struct HoldOrder {
     pub confidential: bool,
     pub allow: Vec<String>,
     pub by: Option<String>,
+    pub once: Option<Once>,
 }
 
 impl Node {
     /// Places a hold and waits, at most `wait`, until it is effective. Answers it as it then stands.
     pub async fn place_hold(&self, order: HoldOrder, wait: Duration) -> Result<(Hold, Standing), NodeError> {
         refuse_empty(&order.scope)?;
-        let id = fresh_id("hd");
+        let known = |id: &str| self.hold(id).ok().map(|(hold, _)| (hold.placed, hold.asked));
+        let (id, is_new) = match wanted(order.once.as_ref(), &self.keys, "hd", self.now(), known)? {
+            WantedId::New(id) => (id, true),
+            WantedId::Made(id) => (id, false),
+        };
         let record = HoldPlaced {
             id: id.clone(),
             matter: order.matter,
@@ -41,8 +47,11 @@ impl Node {
             allow: order.allow,
             by: order.by,
             at: self.clock.now().0,
+            asked: order.once.map(|once| once.asked.to_vec()),
         };
-        self.append_control(Record::HoldPlaced(record)).await?;
+        if is_new {
+            self.append_control(Record::HoldPlaced(record)).await?;
+        }
         let effective = async {
             loop {
                 let moved = self.moved.notified();

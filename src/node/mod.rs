@@ -9,6 +9,7 @@ mod holds;
 mod intake;
 mod lookup;
 mod offline;
+mod once;
 mod open;
 mod policies;
 mod registry;
@@ -42,6 +43,7 @@ pub use holds::HoldOrder;
 pub use intake::{Desk, Prepared, Taken, Unprepared};
 pub use lookup::Wanted;
 pub use offline::{Replayed, replay_dir};
+pub use once::{Once, REMEMBERED, WantedId};
 pub use open::NodeOptions;
 pub use policies::{Checked, Refusal, check as check_policy, check_over as check_policy_over};
 pub use registry::{Registry, Resolver, connect};
@@ -64,8 +66,6 @@ pub struct Node {
     registry: Registry,
     /// Sweeps whose report stands in the control log or is being written.
     closing: Mutex<std::collections::BTreeSet<String>>,
-    /// Sweeps that wait for approval.
-    pub braked: crate::schedule::brake::Room,
     /// What the wall clock is held against.
     steady: Mutex<Steady>,
     /// Something moved: partitions' loops wake who waits for an outcome.
@@ -239,6 +239,10 @@ pub fn fresh_id(prefix: &str) -> String {
     let mut bytes = [0; 10];
     // Without randomness the id would repeat and be refused where it is used; nothing is lost by it.
     let _ = aws_lc_rs::rand::fill(&mut bytes);
+    id_of(prefix, bytes)
+}
+
+fn id_of(prefix: &str, bytes: [u8; 10]) -> String {
     format!("{prefix}_{}", data_encoding::BASE32_NOPAD.encode(&bytes).to_lowercase())
 }
 

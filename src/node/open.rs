@@ -78,7 +78,6 @@ impl Node {
             control_at: watch::Sender::new(0),
             registry: Registry::default(),
             closing: Mutex::default(),
-            braked: crate::schedule::brake::Room::default(),
             moved: Notify::new(),
             options,
             running: std::sync::atomic::AtomicBool::new(false),

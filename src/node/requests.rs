@@ -5,7 +5,8 @@ use quietus_core::record::{Record, RequestMoved, RequestReceived};
 use quietus_core::request::{Request, RequestKind, RequestState};
 use quietus_core::time::Millis;
 
-use super::{Node, NodeError, fresh_id};
+use super::once::{Once, WantedId, wanted};
+use super::{Node, NodeError};
 
 /// A request as it is asked for; the identity is keyed and sealed already.
 #[derive(Clone, Debug)]
@@ -18,6 +19,7 @@ pub struct RequestOrder {
     pub regime: Option<String>,
     pub on_behalf_of: Option<SubjectKey>,
     pub by: Option<String>,
+    pub once: Option<Once>,
 }
 
 impl Node {
@@ -37,8 +39,12 @@ impl Node {
                 fix: "erase, object and withdraw are; answer this one by hand".to_owned(),
             });
         }
+        let known = |id: &str| self.request(id).ok().map(|(r, _)| (r.received, r.asked));
+        let id = match wanted(order.once.as_ref(), &self.keys, "rq", self.now(), known)? {
+            WantedId::Made(id) => return self.request(&id),
+            WantedId::New(id) => id,
+        };
         let now = crate::schedule::ticks::tick_all(self).await?;
-        let id = fresh_id("rq");
         let record = RequestReceived {
             id: id.clone(),
             kind: order.kind.name().to_owned(),
@@ -52,6 +58,7 @@ impl Node {
             on_behalf_of: order.on_behalf_of.map(|s| s.0.to_vec()),
             by: order.by,
             identity: order.identity,
+            asked: order.once.map(|once| once.asked.to_vec()),
         };
         let partition = self.partition_of(order.subject).index();
         let offset = self.append(partition, vec![Record::RequestReceived(record)], None).await?;

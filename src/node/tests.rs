@@ -123,7 +123,7 @@ impl World {
     }
 
     async fn sweep(&self) -> sweeps::SweepView {
-        let id = sweeps::start(&self.node, None).await.unwrap();
+        let id = sweeps::start(&self.node, None, None).await.unwrap();
         for _ in 0..400 {
             let view = sweeps::view(&self.node, &id).unwrap();
             if view.state != "running" {
@@ -163,6 +163,7 @@ async fn a_hold_keeps_it_and_its_release_lets_it_go() {
         confidential: false,
         allow: vec![],
         by: None,
+        once: None,
     };
     let (hold, standing) = w.node.place_hold(order, Duration::from_secs(5)).await.unwrap();
     assert!(hold.effective.is_some(), "{standing:?}");
@@ -187,6 +188,7 @@ async fn a_request_ends_consent_and_is_carried_out_at_once() {
         regime: None,
         on_behalf_of: None,
         by: None,
+        once: None,
     };
     let (request, _) = w.node.receive_request(order).await.unwrap();
     for _ in 0..400 {

@@ -1,59 +1,14 @@
 //! The brake: a sweep that would do far more than sweeps lately did waits for a person.
 //!
-//! What waits is kept in memory only: after a restart the next sweep plans anew. An approval is bound to the frozen
-//! set it was given for; when that has changed by then, it is void.
-
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+//! What waits stands in the control log. An approval is bound to the frozen set it was given for; when that has
+//! changed by then, it is void.
 
 use quietus_core::policy::Brake;
-use quietus_core::time::Millis;
 
 use crate::partition::Report;
 
-use super::plan::Plan;
-
 /// Sweeps looked back at for the forecast.
 const LOOK_BACK: usize = 7;
-
-/// A sweep that waits for approval.
-#[derive(Clone, Debug)]
-pub struct Waiting {
-    pub as_of: Millis,
-    pub by: Option<String>,
-    pub plan: Plan,
-    /// What was expected.
-    pub forecast: u64,
-}
-
-/// Sweeps that wait, by id.
-#[derive(Debug, Default)]
-pub struct Room(Mutex<BTreeMap<String, Waiting>>);
-
-impl Room {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Waiting>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn put(&self, id: String, waiting: Waiting) {
-        let mut room = self.lock();
-        // One at a time: an older plan is stale once there is a newer one.
-        room.clear();
-        room.insert(id, waiting);
-    }
-
-    pub fn get(&self, id: &str) -> Option<Waiting> {
-        self.lock().get(id).cloned()
-    }
-
-    pub fn take(&self, id: &str) -> Option<Waiting> {
-        self.lock().remove(id)
-    }
-
-    pub fn ids(&self) -> Vec<String> {
-        self.lock().keys().cloned().collect()
-    }
-}
 
 /// What the last sweeps did, on average; None = there was none yet, and nothing to compare with.
 pub fn forecast(finished: &[Report]) -> Option<u64> {

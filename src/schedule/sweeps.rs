@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quietus_core::engine::control::{Control, Source};
+use quietus_core::engine::control::{Control, Source, SweepInfo};
 use quietus_core::engine::{MAX_TRIES, awaits_read_back};
 use quietus_core::obligation::{Cause, Obligation, Stand};
 use quietus_core::policy::{Brake, Cron};
-use quietus_core::record::{Record, SweepClosed, SweepOrdered, SweepSwitch};
+use quietus_core::record::{Record, SweepAwaiting, SweepClosed, SweepOrdered, SweepSwitch};
 use quietus_core::system::Mode;
 use quietus_core::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use super::brake::{self, Waiting};
-use super::{plan, ticks};
-use crate::node::{Node, NodeError};
+use super::{brake, plan, ticks};
+use crate::node::{Node, NodeError, Once, WantedId};
 use crate::partition::{Inner, Partition, Report};
 
 /// Read-backs that could not read, before a sweep goes on without them.
@@ -34,7 +33,14 @@ pub struct SweepView {
 }
 
 /// Orders a sweep; its id is answered once every partition has applied it.
-pub async fn start(node: &Node, by: Option<String>) -> Result<String, NodeError> {
+pub async fn start(node: &Node, by: Option<String>, once: Option<Once>) -> Result<String, NodeError> {
+    let known = |id: &str| node.with_control(|c| c.sweeps.get(id).map(|s| (s.ordered, s.asked.clone())));
+    let id = match once.map(|once| once.wanted(&node.keys, "sw", node.now(), known)).transpose()? {
+        Some(WantedId::Made(id)) => return Ok(id),
+        Some(WantedId::New(id)) => id,
+        None => crate::node::fresh_id("sw"),
+    };
+    let asked = once.map(|once| once.asked.to_vec());
     let (active, stopped) = node.with_control(|c| (c.policy.clone(), c.stopped));
     let Some(active) = active else {
         return Err(NodeError::Conflict {
@@ -54,52 +60,65 @@ pub async fn start(node: &Node, by: Option<String>) -> Result<String, NodeError>
     let as_of = watermark(node);
     let quota = active.policy.sweep.limit.map(|limit| share(limit, &plan::rows(&node.partitions, as_of)));
     let quota = quota.unwrap_or_default();
-    let id = crate::node::fresh_id("sw");
-    if let Some(waiting) = braked(node, active.policy.sweep.brake.as_ref(), as_of, &by) {
-        tracing::warn!(
-            sweep = id,
-            due = waiting.plan.report.in_flight,
-            waiting.forecast,
-            "waits for approval"
-        );
-        node.braked.put(id.clone(), waiting);
+    if let Some((plan, forecast)) = braked(node, active.policy.sweep.brake.as_ref(), as_of) {
+        tracing::warn!(sweep = id, due = plan.report.in_flight, forecast, "waits for approval");
+        let record = SweepAwaiting {
+            id: id.clone(),
+            as_of: as_of.0,
+            forecast: i64::try_from(forecast).unwrap_or(i64::MAX),
+            root: plan.root.into_bytes(),
+            report: serde_json::to_string(&plan.report).unwrap_or_default(),
+            by,
+            at: node.now().0,
+            asked,
+        };
+        node.decree(Record::SweepAwaiting(record)).await?;
         return Ok(id);
     }
-    order(node, id, as_of, quota, by).await
+    order(node, Ordered { id, as_of, quota, root: None, by, asked }).await
 }
 
 /// Orders a sweep that waited, for exactly what was approved.
 pub async fn approve(node: &Node, id: &str, by: Option<String>) -> Result<String, NodeError> {
-    let Some(waiting) = node.braked.take(id) else {
+    let waiting = node.with_control(|c| c.sweeps.get(id).filter(|s| s.is_waiting()).cloned());
+    let Some(SweepInfo { as_of, by: asked_by, waits: Some(waits), .. }) = waiting else {
         return Err(NodeError::NotFound { what: format!("no sweep {id} waits for approval") });
     };
-    if by.is_some() && by == waiting.by {
-        node.braked.put(id.to_owned(), waiting);
+    if by.is_some() && by == asked_by {
         return Err(NodeError::Conflict {
             code: "second-person",
             what: "a sweep is approved by somebody else than who asked for it".to_owned(),
             fix: "let a second person approve it".to_owned(),
         });
     }
-    if plan::plan(node, waiting.as_of).root != waiting.plan.root {
+    let now = plan::plan(node, as_of);
+    if now.root.as_bytes() != waits.root {
+        let closed = SweepClosed {
+            id: id.to_owned(),
+            state: "stopped".to_owned(),
+            report: waits.report,
+            at: node.now().0,
+        };
+        node.decree(Record::SweepClosed(closed)).await?;
         return Err(NodeError::Conflict {
             code: "plan-changed",
             what: "what is due has changed since the plan was made".to_owned(),
             fix: "run the sweep again and approve the new plan".to_owned(),
         });
     }
-    let rows = plan::rows(&node.partitions, waiting.as_of);
+    let rows = plan::rows(&node.partitions, as_of);
     let quota = rows.iter().map(|r| i64::try_from(r.len()).unwrap_or(i64::MAX)).collect();
-    order(node, id.to_owned(), waiting.as_of, quota, by).await
+    let root = Some(waits.root);
+    order(node, Ordered { id: id.to_owned(), as_of, quota, root, by, asked: None }).await
 }
 
-/// The plan, when the brake stops it.
-fn braked(node: &Node, brake: Option<&Brake>, as_of: Millis, by: &Option<String>) -> Option<Waiting> {
+/// The plan and what was expected, when the brake stops it.
+fn braked(node: &Node, brake: Option<&Brake>, as_of: Millis) -> Option<(plan::Plan, u64)> {
     let brake = brake?;
     let forecast = brake::forecast(&finished(node))?;
     let plan = plan::plan(node, as_of);
     let stops = brake::brakes(brake, plan.report.in_flight, forecast);
-    stops.then(|| Waiting { as_of, by: by.clone(), plan, forecast })
+    stops.then_some((plan, forecast))
 }
 
 /// Reports of finished sweeps, oldest first.
@@ -107,29 +126,35 @@ fn finished(node: &Node) -> Vec<Report> {
     node.with_control(|c| {
         let mut closed: Vec<_> = c.sweeps.values().filter_map(|s| Some((s.k, s.closed.as_ref()?))).collect();
         closed.sort_by_key(|(k, _)| *k);
-        closed.iter().filter_map(|(_, (_, report))| serde_json::from_str(report).ok()).collect()
+        let finished = closed.iter().filter(|(_, (state, _))| state == "finished");
+        finished.filter_map(|(_, (_, report))| serde_json::from_str(report).ok()).collect()
     })
 }
 
-async fn order(
-    node: &Node,
+/// What a sweep is ordered with.
+struct Ordered {
     id: String,
     as_of: Millis,
     quota: Vec<i64>,
+    root: Option<Vec<u8>>,
     by: Option<String>,
-) -> Result<String, NodeError> {
+    asked: Option<Vec<u8>>,
+}
+
+async fn order(node: &Node, order: Ordered) -> Result<String, NodeError> {
     let record = SweepOrdered {
-        id: id.clone(),
-        as_of: as_of.0,
+        id: order.id.clone(),
+        as_of: order.as_of.0,
         planned_k: i64::try_from(node.with_control(|c| c.k)).unwrap_or(i64::MAX),
-        quota,
-        root: None,
-        by,
+        quota: order.quota,
+        root: order.root,
+        by: order.by,
         at: node.now().0,
+        asked: order.asked,
     };
     node.decree(Record::SweepOrdered(record)).await?;
     node.registry().nudge();
-    Ok(id)
+    Ok(order.id)
 }
 
 /// A sweep never outruns intake: the time up to which every source has been read.
@@ -180,7 +205,7 @@ pub async fn run(node: Arc<Node>) {
             active.and_then(|a| Cron::parse(&a.policy.sweep.schedule).ok()?.next_after(&a.calendar, last));
         let due = next.is_some_and(|at| at <= now);
         last = now;
-        if due && let Err(error) = start(&node, None).await {
+        if due && let Err(error) = start(&node, None, None).await {
             tracing::error!(%error, "the scheduled sweep could not start");
         }
     }
@@ -188,8 +213,9 @@ pub async fn run(node: Arc<Node>) {
 
 /// Writes the report of every running sweep that has come to rest.
 pub async fn close_settled(node: &Node) {
-    let running: Vec<String> = node
-        .with_control(|c| c.sweeps.values().filter(|s| s.closed.is_none()).map(|s| s.id.clone()).collect());
+    let running: Vec<String> = node.with_control(|c| {
+        c.sweeps.values().filter(|s| s.closed.is_none() && s.waits.is_none()).map(|s| s.id.clone()).collect()
+    });
     for id in running {
         if is_settled(node, &id)
             && let Err(error) = close(node, &id).await
@@ -260,21 +286,13 @@ pub fn report(node: &Node, id: &str) -> Report {
 
 /// A sweep as it stands, or as it was reported.
 pub fn view(node: &Node, id: &str) -> Option<SweepView> {
-    if let Some(waiting) = node.braked.get(id) {
-        let mode = waiting.by.clone().unwrap_or_else(|| "cron".to_owned());
-        let (as_of, report) = (waiting.as_of.to_string(), waiting.plan.report);
-        return Some(SweepView {
-            id: id.to_owned(),
-            state: "awaiting_approval".to_owned(),
-            mode,
-            as_of,
-            report,
-        });
-    }
     let info = node.with_control(|c| c.sweeps.get(id).cloned())?;
-    let (state, report) = match &info.closed {
-        Some((state, json)) => (state.clone(), serde_json::from_str(json).unwrap_or_default()),
-        None => ("running".to_owned(), report(node, id)),
+    let (state, report) = match (&info.closed, &info.waits) {
+        (Some((state, json)), _) => (state.clone(), serde_json::from_str(json).unwrap_or_default()),
+        (None, Some(waits)) => {
+            ("awaiting_approval".to_owned(), serde_json::from_str(&waits.report).unwrap_or_default())
+        }
+        (None, None) => ("running".to_owned(), report(node, id)),
     };
     let mode = info.by.clone().unwrap_or_else(|| "cron".to_owned());
     Some(SweepView { id: info.id, state, mode, as_of: info.as_of.to_string(), report })

@@ -74,6 +74,13 @@ impl Keys {
         tag.as_ref().first_chunk().copied().unwrap_or_default()
     }
 
+    /// Stands for what a caller sent, so that its repeat is known again and nothing can be tested against it.
+    pub fn repeat_tag(&self, fields: &[&[u8]]) -> [u8; 32] {
+        let mut hash = Fields::begin(&self.item, "repeat");
+        fields.iter().for_each(|field| hash.field(field));
+        hash.finish().as_ref().first_chunk().copied().unwrap_or_default()
+    }
+
     pub(super) fn sealing(&self) -> &hmac::Key {
         &self.seal
     }

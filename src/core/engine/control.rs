@@ -84,8 +84,28 @@ pub struct SweepInfo {
     pub ordered: Millis,
     pub as_of: Millis,
     pub by: Option<String>,
-    /// `finished`, `stopped`, `failed` with the report as JSON; None = running.
+    /// `finished`, `stopped`, `failed` with the report as JSON; None = running, or waiting.
     pub closed: Option<(String, String)>,
+    /// What waits for a second person; None = it was ordered.
+    pub waits: Option<Waits>,
+    /// Keyed hash of what was asked.
+    pub asked: Option<Vec<u8>>,
+}
+
+/// A plan that may be approved as it is, or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waits {
+    pub forecast: u64,
+    /// Merkle root of the frozen set.
+    pub root: Vec<u8>,
+    /// The plan as a report, JSON.
+    pub report: String,
+}
+
+impl SweepInfo {
+    pub fn is_waiting(&self) -> bool {
+        self.closed.is_none() && self.waits.is_some()
+    }
 }
 
 impl Control {
@@ -154,8 +174,10 @@ impl Control {
                         released: None,
                         covered_items: 0,
                         covered_copies: 0,
+                        asked: r.asked.clone(),
                     };
-                    self.holds.insert(r.id.clone(), hold);
+                    // Placed twice, it stands as it was placed first.
+                    self.holds.entry(r.id.clone()).or_insert(hold);
                 }
                 Err(_) => self.unreadable += 1,
             },
@@ -172,6 +194,7 @@ impl Control {
                 }
             }
             Record::SweepOrdered(r) => {
+                let waited = self.sweeps.get(&r.id).and_then(|s| s.asked.clone());
                 let sweep = SweepInfo {
                     id: r.id.clone(),
                     k,
@@ -179,6 +202,31 @@ impl Control {
                     as_of: Millis(r.as_of),
                     by: r.by.clone(),
                     closed: None,
+                    waits: None,
+                    asked: r.asked.clone().or(waited),
+                };
+                self.sweeps.insert(r.id.clone(), sweep);
+            }
+            Record::SweepAwaiting(r) => {
+                // One at a time: an older plan is stale once there is a newer one.
+                for sweep in self.sweeps.values_mut().filter(|s| s.is_waiting()) {
+                    let report = sweep.waits.as_ref().map(|w| w.report.clone()).unwrap_or_default();
+                    sweep.closed = Some(("stopped".to_owned(), report));
+                }
+                let waits = Waits {
+                    forecast: u64::try_from(r.forecast).unwrap_or_default(),
+                    root: r.root.clone(),
+                    report: r.report.clone(),
+                };
+                let sweep = SweepInfo {
+                    id: r.id.clone(),
+                    k,
+                    ordered: Millis(r.at),
+                    as_of: Millis(r.as_of),
+                    by: r.by.clone(),
+                    closed: None,
+                    waits: Some(waits),
+                    asked: r.asked.clone(),
                 };
                 self.sweeps.insert(r.id.clone(), sweep);
             }

@@ -105,6 +105,7 @@ pub fn step(state: &mut State, input: &Input, found: Found) -> Step {
         | Record::HoldReleased(_)
         | Record::HoldEffective(_)
         | Record::SweepOrdered(_)
+        | Record::SweepAwaiting(_)
         | Record::SweepClosed(_)
         | Record::SweepSwitch(_)
         | Record::ClockAccepted(_)

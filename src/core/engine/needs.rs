@@ -62,6 +62,7 @@ pub fn needs(state: &State, input: &Input) -> Needs {
         | Record::HoldReleased(_)
         | Record::HoldEffective(_)
         | Record::SweepOrdered(_)
+        | Record::SweepAwaiting(_)
         | Record::SweepClosed(_)
         | Record::SweepSwitch(_)
         | Record::ClockAccepted(_)

@@ -36,6 +36,7 @@ pub(super) fn received(turn: &mut Turn<'_>, record: &RequestReceived) {
         cancelled: false,
         targets: Vec::new(),
         trace: turn.trace.clone(),
+        asked: record.asked.clone(),
     };
     if let Some(cell) = &record.identity {
         turn.write(Row::Identity { subject, cell: cell.clone() });

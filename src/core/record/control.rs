@@ -77,6 +77,9 @@ pub struct HoldPlaced {
     pub allow: Vec<String>,
     pub by: Option<String>,
     pub at: i64,
+    /// Keyed hash of what was asked, 32 bytes: the same call repeated finds what it made. Null = nobody repeats it.
+    #[serde(with = "serde_bytes")]
+    pub asked: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,6 +115,31 @@ pub struct SweepOrdered {
     pub root: Option<Vec<u8>>,
     pub by: Option<String>,
     pub at: i64,
+    /// Keyed hash of what was asked, 32 bytes: the same call repeated finds what it made. Null = nobody repeats it.
+    #[serde(with = "serde_bytes")]
+    pub asked: Option<Vec<u8>>,
+}
+
+/// A sweep that would do far more than sweeps lately did: it waits for a second person. Another that comes to wait
+/// takes its place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepAwaiting {
+    /// `sw_…`
+    pub id: String,
+    /// Planned as of this time, milliseconds: the watermark.
+    pub as_of: i64,
+    /// What was expected.
+    pub forecast: i64,
+    /// Merkle root of the frozen set that may be approved.
+    #[serde(with = "serde_bytes")]
+    pub root: Vec<u8>,
+    /// The plan as a report, JSON.
+    pub report: String,
+    pub by: Option<String>,
+    pub at: i64,
+    /// Keyed hash of what was asked, 32 bytes: the same call repeated finds what it made. Null = nobody repeats it.
+    #[serde(with = "serde_bytes")]
+    pub asked: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

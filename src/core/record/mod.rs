@@ -16,7 +16,7 @@ pub use answer::{Answer, AnswerKind, Confirmed, FindingKind, Order, Ordered, Rea
 pub use change::{Change, ChangeKind, Changes, NamedCopy};
 pub use control::{
     Acknowledged, ClockAccepted, HoldEffective, HoldPlaced, HoldReleased, PolicyPublished, PolicyStored,
-    SourcePut, SweepClosed, SweepOrdered, SweepSwitch, SystemMode, SystemPut, SystemRetired,
+    SourcePut, SweepAwaiting, SweepClosed, SweepOrdered, SweepSwitch, SystemMode, SystemPut, SystemRetired,
 };
 pub use facts::{Fact, Facts, Mark, Origin, Shape, ShapeCopy};
 pub use owner::{ControlCopy, OwnerStarted, SourceAt, Tick};
@@ -100,6 +100,7 @@ records! {
     51 SweepSwitch,
     52 ClockAccepted,
     53 Acknowledged,
+    54 SweepAwaiting,
 }
 
 /// A frame of the ledger: the records that were appended together and are applied together.

@@ -28,6 +28,9 @@ pub struct RequestReceived {
     /// Sealed identity, when it was not sent lately.
     #[serde(with = "serde_bytes")]
     pub identity: Option<Vec<u8>>,
+    /// Keyed hash of what was asked, 32 bytes: the same call repeated finds what it made. Null = nobody repeats it.
+    #[serde(with = "serde_bytes")]
+    pub asked: Option<Vec<u8>>,
 }
 
 /// A person moved a request on: cancelled, decided, extended, lifted, verified the identity.

@@ -16,7 +16,7 @@ use super::extract::{self, Asked, Optional};
 use super::page::Paging;
 use super::problem::Refused;
 use super::{App, Caller, Role, Shared};
-use crate::node::HoldOrder;
+use crate::node::{HoldOrder, Once};
 use crate::schedule::barrier::Standing;
 use crate::surface::wire::{
     Covered, HoldBody, HoldPlan, HoldView, InFlight, Page, Problem, ReleaseBody, ScopeBody,
@@ -41,6 +41,7 @@ pub struct Placing {
 pub(super) async fn place(
     State(app): State<Shared>,
     Extension(caller): Extension<Caller>,
+    Extension(once): Extension<Once>,
     Asked(placing): Asked<Placing>,
     extract::Json(body): extract::Json<HoldBody>,
 ) -> Result<Response, Refused> {
@@ -80,6 +81,7 @@ pub(super) async fn place(
         confidential: body.confidential,
         allow: body.allow,
         by: caller.name.clone(),
+        once: Some(once),
     };
     let (hold, standing) = app.node.place_hold(order, wait).await?;
     let status = if hold.effective.is_some() { StatusCode::CREATED } else { StatusCode::ACCEPTED };

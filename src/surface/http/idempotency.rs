@@ -1,8 +1,10 @@
 //! `Idempotency-Key`: the same POST twice is carried out once, and answered the same twice.
 //!
-//! Kept in memory for 24 hours and within bounds, so a restart forgets: what was made before it (a request, a hold,
-//! a sweep) is found by its list. A call goes on to its end although its client hangs up, or its repeat would do it
-//! again. What failed for a reason that passes (429, 5xx) is not kept: the repeat is a new try.
+//! Answers are kept in memory for 24 hours and within bounds. What makes something new (a request, a hold, a sweep)
+//! is bound to the key in the ledger itself, see [`Once`]: a restart, a crash before the answer or a memory that is
+//! full gives the same id again. Every other call is harmless to repeat. A call goes on to its end although its
+//! client hangs up, or its repeat would do it again. What failed for a reason that passes (429, 5xx) is not kept: the
+//! repeat is a new try.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,9 +21,10 @@ use tracing::Instrument;
 use super::extract::{BODY_MAX, whole};
 use super::problem::Refused;
 use super::{Caller, Shared};
+use crate::node::{Once, REMEMBERED};
 
 const HEADER: &str = "idempotency-key";
-const KEPT: Duration = Duration::from_secs(24 * 3_600);
+const KEPT: Duration = Duration::from_millis(REMEMBERED.unsigned_abs());
 const KEYS_MAX: usize = 100_000;
 /// Of answers' bodies.
 const BYTES_MAX: usize = 32 << 20;
@@ -84,16 +87,17 @@ pub(super) async fn once(State(app): State<Shared>, request: Request, next: Next
         return Refused::new(400, "idempotency-key-wrong", "A header is wrong", detail).into_response();
     }
     let caller = request.extensions().get::<Caller>().and_then(|c| c.name.clone()).unwrap_or_default();
-    let key = hash(&[caller.as_bytes(), path.as_bytes(), key.as_bytes()]);
-    let (parts, body) = request.into_parts();
+    let name = [caller.into_bytes(), path.as_bytes().to_vec(), key.as_bytes().to_vec()];
+    let (mut parts, body) = request.into_parts();
     let body = match whole(body, BODY_MAX).await {
         Ok(body) => body,
         Err(refused) => return refused.into_response(),
     };
     let media = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let query = parts.uri.query().unwrap_or_default();
-    let fingerprint = hash(&[media, query.as_bytes(), &body]);
-    match app.answers.begin(key, fingerprint, app.node.clock.monotonic()) {
+    let name: Vec<&[u8]> = name.iter().map(Vec::as_slice).collect();
+    let once = Once::new(&app.node.keys, &name, &[media, query.as_bytes(), &body]);
+    match app.answers.begin(once.key, once.asked, app.node.clock.monotonic()) {
         Before::Never => {}
         Before::Same(answer) => return answer.into_response(),
         Before::Running => {
@@ -108,8 +112,9 @@ pub(super) async fn once(State(app): State<Shared>, request: Request, next: Next
                 .into_response();
         }
     }
+    parts.extensions.insert(once);
     let request = Request::from_parts(parts, Body::from(body));
-    let running = Running { app: std::sync::Arc::clone(&app), key, done: false };
+    let running = Running { app: std::sync::Arc::clone(&app), key: once.key, done: false };
     // It goes on when the caller hangs up, in the caller's trace.
     let call = async move {
         let response = next.run(request).await;
@@ -231,15 +236,6 @@ impl IntoResponse for Answer {
         response.headers_mut().extend(self.headers);
         response
     }
-}
-
-fn hash(fields: &[&[u8]]) -> Hash {
-    let mut hasher = blake3::Hasher::new();
-    for field in fields {
-        hasher.update(&(field.len() as u64).to_le_bytes());
-        hasher.update(field);
-    }
-    *hasher.finalize().as_bytes()
 }
 
 #[cfg(test)]

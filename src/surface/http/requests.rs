@@ -13,7 +13,7 @@ use super::extract::{self, Asked, Optional};
 use super::page::Paging;
 use super::problem::Refused;
 use super::{App, Caller, Shared};
-use crate::node::RequestOrder;
+use crate::node::{Once, RequestOrder};
 use crate::partition::outcome_name;
 use crate::surface::wire::{MoveBody, Page, Problem, RequestBody, RequestTargetView, RequestView};
 
@@ -26,9 +26,10 @@ const GROUNDS: [&str; 6] =
 pub(super) async fn receive(
     State(app): State<Shared>,
     Extension(caller): Extension<Caller>,
+    Extension(once): Extension<Once>,
     extract::Json(body): extract::Json<RequestBody>,
 ) -> Result<Response, Refused> {
-    let order = order(&app, body, caller)?;
+    let order = RequestOrder { once: Some(once), ..order(&app, body, caller)? };
     let (request, state) = app.node.receive_request(order).await?;
     let at = format!("/v1/requests/{}", request.id);
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, at)], Json(view(&app, &request, state))).into_response())
@@ -100,6 +101,7 @@ fn order(app: &App, body: RequestBody, caller: Caller) -> Result<RequestOrder, R
         regime: body.regime,
         on_behalf_of,
         by: caller.name,
+        once: None,
     })
 }
 

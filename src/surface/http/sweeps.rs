@@ -9,6 +9,7 @@ use super::extract::{Asked, Optional};
 use super::page::Paging;
 use super::problem::Refused;
 use super::{Caller, Shared};
+use crate::node::Once;
 use crate::schedule::{plan, sweeps};
 use crate::surface::wire::{Page, Plan, Problem, SweepBody, SweepStarted, SweepView, SwitchView};
 
@@ -18,6 +19,7 @@ use crate::surface::wire::{Page, Plan, Problem, SweepBody, SweepStarted, SweepVi
 pub(super) async fn start(
     State(app): State<Shared>,
     Extension(caller): Extension<Caller>,
+    Extension(once): Extension<Once>,
     Optional(body): Optional<SweepBody>,
 ) -> Result<Response, Refused> {
     if body.plan {
@@ -30,7 +32,7 @@ pub(super) async fn start(
         return Ok(Json(plan).into_response());
     }
     let by = caller.name.or_else(|| Some("http".to_owned()));
-    let id = sweeps::start(&app.node, by).await?;
+    let id = sweeps::start(&app.node, by, Some(once)).await?;
     let at = format!("/v1/sweeps/{id}");
     let state = sweeps::view(&app.node, &id).map_or_else(|| "running".to_owned(), |v| v.state);
     let started = SweepStarted { id, state };
@@ -64,7 +66,6 @@ pub(super) async fn show(
 pub(super) async fn list(State(app): State<Shared>, Asked(paging): Asked<Paging>) -> Json<Page<SweepView>> {
     let mut known: Vec<(u64, String)> =
         app.node.with_control(|c| c.sweeps.values().map(|s| (s.k, s.id.clone())).collect());
-    known.extend(app.node.braked.ids().into_iter().map(|id| (u64::MAX, id)));
     known.sort_unstable();
     let page = paging.cut(known, |(k, id)| format!("{k:020}.{id}"));
     let items = page.items.iter().filter_map(|(_, id)| sweeps::view(&app.node, id)).collect();

@@ -6,6 +6,7 @@ mod events;
 mod idempotency;
 mod openapi;
 mod people;
+mod restarts;
 mod story;
 
 use std::sync::Arc;
