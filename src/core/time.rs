@@ -24,6 +24,15 @@ impl Millis {
     pub fn parse(text: &str) -> Option<Self> {
         text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_millisecond()))
     }
+
+    /// As [`Millis::parse`], or a date with or without a time of day, which is UTC where no zone is said.
+    pub fn parse_loose(text: &str) -> Option<Self> {
+        Self::parse(text).or_else(|| {
+            let local = text.parse::<jiff::civil::DateTime>().ok()?;
+            let at = jiff::tz::TimeZone::UTC.to_timestamp(local).ok()?;
+            Some(Self(at.as_millisecond()))
+        })
+    }
 }
 
 impl fmt::Display for Millis {

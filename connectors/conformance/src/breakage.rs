@@ -23,12 +23,13 @@ pub enum Breakage {
     VerifyByKeyOnly,
     CheckTidiesUp,
     CheckKeepsQuiet,
+    ScanSkips,
     SaysNoRetry,
     LeaksSecrets,
 }
 
 impl Breakage {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::OmitsTheLast,
         Self::ClaimsRemoved,
         Self::AbsentAsRemoved,
@@ -48,6 +49,7 @@ impl Breakage {
         Self::VerifyByKeyOnly,
         Self::CheckTidiesUp,
         Self::CheckKeepsQuiet,
+        Self::ScanSkips,
         Self::SaysNoRetry,
         Self::LeaksSecrets,
     ];
@@ -74,6 +76,7 @@ impl Breakage {
             Self::VerifyByKeyOnly => Law::VerifyByIdentity,
             Self::CheckTidiesUp => Law::CheckOnlyReads,
             Self::CheckKeepsQuiet => Law::CheckIsFrank,
+            Self::ScanSkips => Law::ScanReadsOnce,
             Self::SaysNoRetry => Law::FailuresTell,
             Self::LeaksSecrets => Law::SecretsStay,
         }

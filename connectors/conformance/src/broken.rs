@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use quietus_contract::{
-    Capabilities, CheckReport, CommandId, Connector, Failure, Finding, Gate, Outcome, Permit, ReadBack,
-    Scalar, Target, TargetOutcome, Verdict, Work,
+    Capabilities, Catalogue, CheckReport, CommandId, Connector, Failure, Finding, Gate, Outcome, Page,
+    Permit, ReadBack, Reading, Scalar, Target, TargetOutcome, Verdict, Work,
 };
 use quietus_core::verdict::Action;
 
@@ -321,6 +321,18 @@ impl Connector for Broken {
 
     async fn now(&self) -> Result<Option<i64>, Failure> {
         self.inner.now().await
+    }
+
+    async fn scan(&self, reading: &Reading) -> Result<Page, Failure> {
+        let mut page = self.inner.scan(reading).await?;
+        if self.breakage == Breakage::ScanSkips && page.next.is_some() {
+            page.rows.pop();
+        }
+        Ok(page)
+    }
+
+    async fn catalogue(&self) -> Result<Catalogue, Failure> {
+        self.inner.catalogue().await
     }
 }
 

@@ -16,6 +16,8 @@ pub fn abilities(can: &Capabilities) -> String {
         ("read back by a session of its own", can.verify),
         ("ask the gate and keep the lease inside the target", can.gated),
         ("answer later (poll)", can.poll),
+        ("be scanned", can.scan),
+        ("tell its tables (catalogue)", can.catalogue),
     ];
     let mut text = String::from("| can | |\n|---|---|\n");
     for (what, can) in lines {

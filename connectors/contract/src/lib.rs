@@ -10,23 +10,29 @@
 //! 6. `verify` is another session and another code path than `erase`; it reads by primary key and by identity.
 //! 7. Every failure says whether a retry may help and whether the effect might have happened.
 //! 8. Secrets and identity values never show in Debug or in errors.
+//! 9. `scan` reads every row that stands still once, in short statements, and changes nothing; `catalogue` reads no
+//!    rows at all.
 //!
 //! Rejected: a connector that reports "done" for a batch, and one that decides what to erase.
 
 #![forbid(unsafe_code)]
 
+pub mod catalogue;
 mod fields;
 mod outcome;
 mod permit;
+mod scan;
 mod target;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use catalogue::Catalogue;
 pub use fields::{fields_to_correct, fields_to_mask, identity_columns, key_columns};
 pub use outcome::{Failure, Finding, Outcome, ReadBack, TargetOutcome};
 pub use permit::{Gate, Permit, Verdict};
+pub use scan::{Page, Reading, ScannedRow, Since, time_of_number, time_of_text};
 pub use target::{Change, CommandId, Identity, Locator, Scalar, Secret, Target, Work};
 
 /// A registered system, as the dispatcher sees it.
@@ -54,6 +60,18 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
 
     /// The target's own clock, milliseconds since the epoch; None when it has none.
     async fn now(&self) -> Result<Option<i64>, Failure>;
+
+    /// One page of what lies in a collection, in the order of its keys. Read only, on a session that holds nothing
+    /// once it has answered. Only where [`Capabilities::scan`] says so.
+    async fn scan(&self, reading: &Reading) -> Result<Page, Failure> {
+        let what = format!("{}: this kind of system cannot be scanned", reading.dataset);
+        Err(Failure::fatal("cannot_execute", what))
+    }
+
+    /// What the target's own catalogue says of it; reads no rows. Only where [`Capabilities::catalogue`] says so.
+    async fn catalogue(&self) -> Result<Catalogue, Failure> {
+        Err(Failure::fatal("cannot_execute", "this kind of system has no catalogue"))
+    }
 }
 
 /// What a connector can execute. What it cannot, `system check` says and dispatch refuses.
@@ -70,6 +88,10 @@ pub struct Capabilities {
     pub verify: bool,
     /// Answers `Accepted` and wants polling.
     pub poll: bool,
+    /// Reads what lies there, page by page.
+    pub scan: bool,
+    /// Tells its tables and columns.
+    pub catalogue: bool,
     /// Checks the gate and `not_after` inside the transaction, so that a hold is effective at once. Without it both
     /// are kept up to the moment of handing over.
     pub gated: bool,

@@ -11,6 +11,7 @@
 mod erase;
 mod faults;
 mod rows;
+mod scan;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use quietus_contract::{
-    Capabilities, CheckReport, CommandId, Connector, Failure, Finding, Gate, Locator, Outcome, Permit,
-    Problem, ReadBack, Target, TargetOutcome, Verdict, key_columns,
+    Capabilities, CheckReport, CommandId, Connector, Failure, Finding, Gate, Locator, Outcome, Page, Permit,
+    Problem, ReadBack, Reading, Target, TargetOutcome, Verdict, key_columns,
 };
 use quietus_core::system::Manifest;
 
@@ -223,6 +224,7 @@ impl Connector for MemoryConnector {
             correct: true,
             verify: true,
             gated: true,
+            scan: true,
             ..Capabilities::default()
         }
     }
@@ -294,5 +296,13 @@ impl Connector for MemoryConnector {
     async fn now(&self) -> Result<Option<i64>, Failure> {
         let state = self.lock();
         if state.faults.unavailable { Err(unreachable()) } else { Ok(state.now) }
+    }
+
+    async fn scan(&self, reading: &Reading) -> Result<Page, Failure> {
+        let state = self.lock();
+        if state.faults.unavailable || state.faults.unreadable {
+            return Err(unreachable());
+        }
+        scan::page(&state.rows, &self.manifest, reading)
     }
 }

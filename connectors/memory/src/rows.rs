@@ -3,6 +3,7 @@
 //! Keys are compared as text, exactly: `7` and `"7"` are one, `"7"` and `" 7"` are two.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use quietus_contract::{Locator, Scalar};
 use quietus_core::system::{Collection, Manifest};
@@ -31,6 +32,14 @@ impl Rows {
 
     pub(crate) fn of(&self, dataset: &str) -> impl Iterator<Item = (&Key, &Fields)> {
         self.by_dataset.get(dataset).into_iter().flatten()
+    }
+
+    /// Those behind a key, in order.
+    pub(crate) fn after(&self, dataset: &str, from: Bound<Key>) -> impl Iterator<Item = (&Key, &Fields)> {
+        self.by_dataset
+            .get(dataset)
+            .into_iter()
+            .flat_map(move |rows| rows.range((from.clone(), Bound::Unbounded)))
     }
 
     /// Puts fields at a key, or takes the record away.

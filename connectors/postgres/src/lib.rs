@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod catalogue;
 mod check;
 mod config;
 mod correct;
@@ -17,6 +18,7 @@ mod pace;
 mod person;
 mod pool;
 mod rows;
+mod scan;
 mod statement;
 mod step;
 mod transaction;
@@ -27,7 +29,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quietus_contract::{
-    Capabilities, CheckReport, Connector, Failure, Gate, Outcome, Permit, ReadBack, Target, TargetOutcome,
+    Capabilities, CheckReport, Connector, Failure, Gate, Outcome, Page, Permit, ReadBack, Reading,
+    Target, TargetOutcome,
 };
 use quietus_core::system::Manifest;
 
@@ -74,6 +77,8 @@ impl Connector for PostgresConnector {
             mask: true,
             correct: true,
             verify: true,
+            scan: true,
+            catalogue: true,
             gated: true,
             ..Capabilities::default()
         }
@@ -122,5 +127,13 @@ impl Connector for PostgresConnector {
             }
         }
         Err(last.failure)
+    }
+
+    async fn scan(&self, reading: &Reading) -> Result<Page, Failure> {
+        scan::page(self, reading).await
+    }
+
+    async fn catalogue(&self) -> Result<quietus_contract::Catalogue, Failure> {
+        catalogue::read(&self.read).await
     }
 }

@@ -13,12 +13,14 @@
 
 mod apply;
 mod batch;
+mod catalogue;
 mod check;
 mod config;
 mod correct;
 mod erase;
 mod fault;
 mod people;
+mod scan;
 mod schema;
 mod spelling;
 mod step;
@@ -31,8 +33,8 @@ use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
 use quietus_contract::{
-    Capabilities, CheckReport, Connector, Failure, Finding, Gate, Outcome, Permit, Problem, ReadBack, Target,
-    TargetOutcome,
+    Capabilities, Catalogue, CheckReport, Connector, Failure, Finding, Gate, Outcome, Page,
+    Permit, Problem, ReadBack, Reading, Target, TargetOutcome,
 };
 use quietus_core::system::Manifest;
 use tokio::runtime::Handle;
@@ -148,6 +150,8 @@ impl Connector for SqliteConnector {
             correct: true,
             verify: true,
             gated: true,
+            scan: true,
+            catalogue: true,
             ..Capabilities::default()
         }
     }
@@ -204,6 +208,18 @@ impl Connector for SqliteConnector {
             let conn = inner.config.reader()?;
             config::clock(&conn).map(Some).map_err(|e| fault::of(&e))
         });
+        read.await.unwrap_or_else(|_| Err(Failure::retry("internal", "the call broke off")))
+    }
+
+    async fn scan(&self, reading: &Reading) -> Result<Page, Failure> {
+        let (inner, owned) = (Arc::clone(&self.inner), reading.clone());
+        let read = spawn_blocking(move || scan::page(&inner.config, &inner.manifest, &owned));
+        read.await.unwrap_or_else(|_| Err(Failure::retry("internal", "the call broke off")))
+    }
+
+    async fn catalogue(&self) -> Result<Catalogue, Failure> {
+        let inner = Arc::clone(&self.inner);
+        let read = spawn_blocking(move || catalogue::read(&inner.config));
         read.await.unwrap_or_else(|_| Err(Failure::retry("internal", "the call broke off")))
     }
 }

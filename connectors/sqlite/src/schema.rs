@@ -32,6 +32,8 @@ pub(crate) struct Table {
     pub(crate) view: bool,
     /// Rows that a module keeps (a full-text index, an R-tree).
     pub(crate) is_virtual: bool,
+    /// How its rowid is called, where it has one and no column hides it.
+    pub(crate) rowid: Option<String>,
     /// Foreign keys of this table.
     pub(crate) parents: Vec<ForeignKey>,
     /// Columns of each index, in order; true = unique and without a condition.
@@ -165,15 +167,15 @@ fn between(conn: &Connection, tables: &mut BTreeMap<String, Table>) -> rusqlite:
     Ok(())
 }
 
-fn read_table(conn: &Connection, name: &str) -> rusqlite::Result<Option<Table>> {
+pub(crate) fn read_table(conn: &Connection, name: &str) -> rusqlite::Result<Option<Table>> {
     let found = conn
         .query_row(
-            "SELECT type, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE BINARY",
+            "SELECT type, strict, wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE BINARY",
             [name],
-            |r| Ok((r.get::<_, String>(0)?, r.get::<_, bool>(1)?)),
+            |r| Ok((r.get::<_, String>(0)?, r.get::<_, bool>(1)?, r.get::<_, bool>(2)?)),
         )
         .optional()?;
-    let Some((kind, strict)) = found else { return Ok(None) };
+    let Some((kind, strict, without_rowid)) = found else { return Ok(None) };
     let view = kind == "view";
     let (columns, primary_key) = read_columns(conn, name, strict, view)?;
     let triggers: i64 = conn.query_row(
@@ -181,8 +183,11 @@ fn read_table(conn: &Connection, name: &str) -> rusqlite::Result<Option<Table>> 
         [name],
         |r| r.get(0),
     )?;
+    let is_free = |alias: &&str| !columns.iter().any(|c: &Column| c.name.eq_ignore_ascii_case(alias));
+    let rowid = ["rowid", "_rowid_", "oid"].into_iter().find(is_free);
     Ok(Some(Table {
         name: name.to_owned(),
+        rowid: rowid.filter(|_| kind == "table" && !without_rowid).map(str::to_owned),
         columns,
         primary_key,
         guarded: view || triggers > 0,

@@ -30,12 +30,13 @@ pub enum Law {
     VerifyByIdentity,
     CheckOnlyReads,
     CheckIsFrank,
+    ScanReadsOnce,
     FailuresTell,
     SecretsStay,
 }
 
 impl Law {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::EveryTargetIsAnswered,
         Self::ErasedIsGone,
         Self::AbsentIsTold,
@@ -55,6 +56,7 @@ impl Law {
         Self::VerifyByIdentity,
         Self::CheckOnlyReads,
         Self::CheckIsFrank,
+        Self::ScanReadsOnce,
         Self::FailuresTell,
         Self::SecretsStay,
     ];
@@ -80,6 +82,7 @@ impl Law {
             Self::VerifyByIdentity => "verify_by_identity",
             Self::CheckOnlyReads => "check_only_reads",
             Self::CheckIsFrank => "check_is_frank",
+            Self::ScanReadsOnce => "scan_reads_once",
             Self::FailuresTell => "failures_tell",
             Self::SecretsStay => "secrets_stay",
         }
@@ -112,6 +115,7 @@ impl Law {
             }
             Self::CheckOnlyReads => "Describing, checking, verifying and asking the time change nothing.",
             Self::CheckIsFrank => "The check passes a sound target and names what cannot be executed.",
+            Self::ScanReadsOnce => "A scan reads every record once, page by page, and changes nothing.",
             Self::FailuresTell => {
                 "A failure before any effect says so, and that a retry may help where it may."
             }
@@ -140,6 +144,7 @@ impl Law {
             Self::VerifyByIdentity => reading::verify_by_identity(harness).await,
             Self::CheckOnlyReads => reading::check_only_reads(harness).await,
             Self::CheckIsFrank => reading::check_is_frank(harness).await,
+            Self::ScanReadsOnce => reading::scan_reads_once(harness).await,
             Self::FailuresTell => failing::failures_tell(harness).await,
             Self::SecretsStay => failing::secrets_stay(harness).await,
         };

@@ -1,8 +1,10 @@
 //! Laws on reading: the read-back and the check.
 
-use quietus_contract::{Finding, Target, Work};
+use std::collections::BTreeSet;
 
-use crate::fixture::{MASK, letter, mask, person};
+use quietus_contract::{Finding, Locator, Reading, Scalar, Target, Work};
+
+use crate::fixture::{LETTERS, MASK, ORDERS, PEOPLE, Row, letter, mask, order, person};
 use crate::harness::Harness;
 use crate::trial::{Flaw, Held, Trial, ensure, needs};
 
@@ -61,6 +63,69 @@ pub(super) async fn check_only_reads(harness: &dyn Harness) -> Held {
     }
     rows.sort();
     ensure(trial.rows().await? == rows, "a call that only reads changed the target")
+}
+
+pub(super) async fn scan_reads_once(harness: &dyn Harness) -> Held {
+    let mut rows: Vec<Row> = (1..=5).map(person).collect();
+    rows.extend(["a", "B", " a", "ä", "7", ""].map(|no| letter(no, "c1")));
+    rows.extend([("north", 2), ("north", 10), ("south", 1), ("Süd", 2)].map(|(shop, no)| order(shop, no, 1)));
+    let trial = Trial::on(harness, &rows).await?;
+    if !trial.connector.describe().scan {
+        return Err(Flaw::NotTried("it cannot be scanned".into()));
+    }
+    for dataset in [PEOPLE, LETTERS, ORDERS] {
+        for limit in [1, 2, 100] {
+            reads_once(&trial, &rows, dataset, limit).await?;
+        }
+    }
+    let unknown = Reading { dataset: crate::fixture::NOWHERE.into(), after: None, limit: 10, since: None };
+    ensure(trial.connector.scan(&unknown).await.is_err(), "a collection that nobody mapped was scanned")?;
+    rows.sort();
+    ensure(trial.rows().await? == rows, "scanning changed the target")
+}
+
+async fn reads_once(trial: &Trial<'_>, rows: &[Row], dataset: &str, limit: usize) -> Held {
+    let mut reading = Reading { dataset: dataset.into(), after: None, limit, since: None };
+    let mine: Vec<&Row> = rows.iter().filter(|r| r.dataset == dataset).collect();
+    let mut seen: BTreeSet<Vec<String>> = BTreeSet::new();
+    let mut count = 0;
+    // One page more than there are rows, and it does not end.
+    for _ in 0..=rows.len() {
+        let page = trial.connector.scan(&reading).await;
+        let page =
+            page.map_err(|f| Flaw::Broken(format!("{dataset}: a page could not be read: {}", f.code)))?;
+        ensure(page.rows.len() <= limit, format!("{dataset}: a page holds more rows than were asked for"))?;
+        count += page.rows.len();
+        for row in &page.rows {
+            let of = mine.iter().find(|r| texts(&r.locator()) == texts(&row.locator));
+            ensure(of.is_some(), format!("{dataset}: a row has another key than any that lies there"))?;
+            let told = row.subject.as_ref().map(|s| s.reveal());
+            let is_right = of.is_some_and(|r| dataset == ORDERS || told == r.get("customer"));
+            ensure(is_right, format!("{dataset}: a row is told of another subject"))?;
+            seen.insert(texts(&row.locator));
+        }
+        match page.next {
+            Some(next) => reading.after = Some(next),
+            None => {
+                let whole = seen.len() == mine.len() && count == mine.len();
+                let what = format!(
+                    "{dataset}: {} rows lie there, {count} were read, {} of them once, {limit} a page",
+                    mine.len(),
+                    seen.len()
+                );
+                return ensure(whole, what);
+            }
+        }
+    }
+    Err(Flaw::Broken(format!("{dataset}: the pages do not end, {limit} rows a page")))
+}
+
+fn texts(locator: &Locator) -> Vec<String> {
+    let text = |scalar: &Scalar| match scalar {
+        Scalar::Text(t) | Scalar::Number(t) => t.reveal().to_owned(),
+        Scalar::Integer(i) => i.to_string(),
+    };
+    locator.values().map(text).collect()
 }
 
 pub(super) async fn check_is_frank(harness: &dyn Harness) -> Held {
