@@ -29,8 +29,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quietus_contract::{
-    Capabilities, CheckReport, Connector, Failure, Gate, Outcome, Page, Permit, ReadBack, Reading,
-    Target, TargetOutcome,
+    Capabilities, CheckReport, Connector, Failure, Gate, Outcome, Page, Permit, ReadBack, Reading, Target,
+    TargetOutcome,
 };
 use quietus_core::system::Manifest;
 

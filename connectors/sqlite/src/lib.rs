@@ -33,8 +33,8 @@ use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
 use quietus_contract::{
-    Capabilities, Catalogue, CheckReport, Connector, Failure, Finding, Gate, Outcome, Page,
-    Permit, Problem, ReadBack, Reading, Target, TargetOutcome,
+    Capabilities, Catalogue, CheckReport, Connector, Failure, Finding, Gate, Outcome, Page, Permit, Problem,
+    ReadBack, Reading, Target, TargetOutcome,
 };
 use quietus_core::system::Manifest;
 use tokio::runtime::Handle;

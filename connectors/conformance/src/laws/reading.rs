@@ -71,7 +71,7 @@ pub(super) async fn scan_reads_once(harness: &dyn Harness) -> Held {
     rows.extend([("north", 2), ("north", 10), ("south", 1), ("Süd", 2)].map(|(shop, no)| order(shop, no, 1)));
     let trial = Trial::on(harness, &rows).await?;
     if !trial.connector.describe().scan {
-        return Err(Flaw::NotTried("it cannot be scanned".into()));
+        return Err(Flaw::NotApplicable("it cannot be scanned".into()));
     }
     for dataset in [PEOPLE, LETTERS, ORDERS] {
         for limit in [1, 2, 100] {
