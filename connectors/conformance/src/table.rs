@@ -16,8 +16,6 @@ pub fn abilities(can: &Capabilities) -> String {
         ("read back by a session of its own", can.verify),
         ("ask the gate and keep the lease inside the target", can.gated),
         ("answer later (poll)", can.poll),
-        ("be scanned", can.scan),
-        ("tell its tables (catalogue)", can.catalogue),
     ];
     let mut text = String::from("| can | |\n|---|---|\n");
     for (what, can) in lines {
@@ -25,6 +23,8 @@ pub fn abilities(can: &Capabilities) -> String {
     }
     // Only a few kinds are of this sort: the others' tables need no line that says they are not.
     for (what, is) in [
+        ("be scanned", can.scan),
+        ("tell its tables (catalogue)", can.catalogue),
         ("hold copies made from others, found by a name: a correction takes the stale one away", can.derived),
         ("ask somebody outside, who answers for themselves", can.outside),
     ] {
