@@ -20,6 +20,7 @@ pub mod identity;
 pub mod item;
 pub mod life;
 pub mod merkle;
+pub mod normalise;
 pub mod obligation;
 pub mod policy;
 pub mod record;

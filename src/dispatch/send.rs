@@ -142,6 +142,7 @@ fn target(keys: &Keys, partitions: &[Arc<Partition>], duty: &Obligation, locator
         dataset: duty.place.dataset.clone(),
         locator,
         identities: identities.unwrap_or_default(),
+        answered_at: duty.target_at.map(|at| at.0),
         work,
     }
 }

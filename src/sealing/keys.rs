@@ -35,7 +35,7 @@ impl Keys {
         Ok(Self { subject: child(b"subject")?, item: child(b"item")?, seal: child(b"seal")? })
     }
 
-    /// The key of an identity whose value has been [normalised](super::normalise).
+    /// The key of an identity whose value has been [normalised](quietus_core::normalise).
     pub fn subject_key(&self, kind: &str, normalised: &str) -> SubjectKey {
         SubjectKey(short(&self.subject, "identity", &[kind.as_bytes(), normalised.as_bytes()]))
     }

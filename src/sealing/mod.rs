@@ -8,12 +8,13 @@
 //! cells, which is what makes a repeat recognisable); plain hashes (an identity can be guessed and compared).
 
 pub mod cell;
+pub mod identity;
 pub mod keyfile;
 pub mod keys;
 pub mod locator;
-pub mod normalise;
 
 pub use cell::SealError;
+pub use identity::parse_identity;
 pub use keyfile::KeyFileError;
 pub use keys::Keys;
-pub use normalise::{Refusal, normalise, parse_identity};
+pub use quietus_core::normalise::{Refusal, normalise};

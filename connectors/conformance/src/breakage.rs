@@ -1,5 +1,7 @@
 //! The ways to break a connector, and the one law each of them fails.
 
+use quietus_contract::Capabilities;
+
 use crate::laws::Law;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,11 @@ impl Breakage {
         Self::SaysNoRetry,
         Self::LeaksSecrets,
     ];
+
+    /// Whether a connector that can do this can be broken so: what erases nothing cannot tidy up.
+    pub fn is_possible(self, can: &Capabilities) -> bool {
+        self != Self::CheckTidiesUp || can.erase
+    }
 
     /// The one law it fails.
     pub fn law(self) -> Law {

@@ -262,7 +262,9 @@ impl Broken {
                 answer.outcome = self.say(target, answer.outcome.clone());
             }
         }
-        let success = |o: &&TargetOutcome| matches!(o.outcome, Outcome::Removed(_) | Outcome::Changed(_));
+        let success = |o: &&TargetOutcome| {
+            matches!(o.outcome, Outcome::Removed(_) | Outcome::Changed(_) | Outcome::Residual { .. })
+        };
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.extend(outcomes.iter().filter(success).map(|o| o.command));
         outcomes

@@ -52,6 +52,7 @@ impl Row {
             dataset: self.dataset.clone(),
             locator: self.locator(),
             identities: identity.into_iter().collect(),
+            answered_at: None,
             work,
         }
     }

@@ -71,7 +71,11 @@ pub async fn prove(harness: Arc<dyn Harness>) -> Vec<String> {
         let tried = |o: &LawOutcome| matches!(o, LawOutcome::Held | LawOutcome::Broken(_));
         sound.iter().any(|r| r.law == law && tried(&r.outcome))
     };
-    for breakage in Breakage::ALL.into_iter().filter(|b| asked(b.law())) {
+    let can = match harness.prepare(&[]).await {
+        Ok(connector) => connector.describe(),
+        Err(why) => return vec![format!("the harness made no target: {why}")],
+    };
+    for breakage in Breakage::ALL.into_iter().filter(|b| asked(b.law()) && b.is_possible(&can)) {
         let results = run(&BrokenHarness::new(Arc::clone(&harness), breakage)).await;
         let fails = |r: &&LawResult| matches!(r.outcome, LawOutcome::Broken(_));
         let failed: Vec<Law> = results.iter().filter(fails).map(|r| r.law).collect();

@@ -27,6 +27,11 @@ pub fn abilities(can: &Capabilities) -> String {
         ("tell its tables (catalogue)", can.catalogue),
         ("hold copies made from others, found by a name: a correction takes the stale one away", can.derived),
         ("ask somebody outside, who answers for themselves", can.outside),
+        (
+            "find records by the subject's identities alone, and take all that lies under them",
+            can.by_identity,
+        ),
+        ("erase nothing: what it holds ends by itself", can.residual),
     ] {
         if is {
             text.push_str(&format!("| {what} | yes |\n"));

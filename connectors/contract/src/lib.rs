@@ -101,6 +101,10 @@ pub struct Capabilities {
     /// Asks somebody outside, who answers for themselves: what was there before is not known, and people are known
     /// by an identity alone.
     pub outside: bool,
+    /// Finds records by the subject's identities alone, and takes all that lies under them: a key is not looked at.
+    pub by_identity: bool,
+    /// Erases nothing: what it holds ends by itself, and every erasure is answered `Residual`.
+    pub residual: bool,
 }
 
 /// What `system check` found. Empty = ready for `enforce`.
@@ -114,7 +118,8 @@ pub struct Problem {
     /// Stops `enforce`; else a warning.
     pub fatal: bool,
     /// `unreachable`, `denied`, `missing_table`, `missing_column`, `not_null`, `missing_index`, `clock_skew`,
-    /// `cannot_execute`, `missing_key`, `constraint` (a mask the database would refuse), `cascade`.
+    /// `cannot_execute`, `missing_key`, `constraint` (a mask the database would refuse), `cascade`,
+    /// `missing_file`, `rotation`.
     pub code: &'static str,
     /// `dataset.collection[.field]`, or the system.
     pub place: String,

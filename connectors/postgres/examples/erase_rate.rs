@@ -117,6 +117,7 @@ fn target(id: i64) -> Target {
         dataset: "shop.users".into(),
         locator: [("id".to_owned(), Scalar::Integer(id))].into(),
         identities: vec![Identity { kind: "customer_id".into(), value: Secret::new((id / 10).to_string()) }],
+        answered_at: None,
         work: Work::Delete,
     }
 }

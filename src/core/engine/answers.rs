@@ -47,6 +47,8 @@ fn said(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
             turn.advance(duty.id, Event::Reside, |d| {
                 d.block = Some(Block::Lock { until: answer.until.map(Millis) });
                 d.detail = answer.detail.clone();
+                // A later attempt answers for what was there at the first: the next backup prolongs nothing.
+                d.target_at = d.target_at.or(answer.at.map(Millis));
                 d.not_after = None;
             });
         }
@@ -151,12 +153,14 @@ fn saw(turn: &mut Turn<'_>, duty: &Obligation, seen: &Seen) {
             Some(why) => fail(turn, duty, why, false),
             None => {
                 let executed = duty.executed.or(Some(now));
+                // A residue ends some time before it is looked for: when, nobody saw.
+                let told = if duty.stand == Stand::Residual { None } else { duty.target_at };
                 turn.advance(duty.id, Event::ReadGone, |d| {
                     d.executed = executed;
                     d.verified = Some(now);
                     d.detail = d.absent.then(|| "already absent".to_owned());
                 });
-                write_outcome(turn, duty, duty.target_at.or(duty.executed).unwrap_or(now), Some(now));
+                write_outcome(turn, duty, told.or(duty.executed).unwrap_or(now), Some(now));
             }
         },
         FindingKind::Found => {

@@ -38,6 +38,7 @@ pub(super) async fn every_target_is_answered(harness: &dyn Harness) -> Held {
 pub(super) async fn erased_is_gone(harness: &dyn Harness) -> Held {
     let rows = [person(1), letter("a", "c1"), order("s", 1, 1)];
     let trial = Trial::on(harness, &rows).await?;
+    erases(&trial)?;
     // One copy may lie under several names.
     let derived = trial.connector.describe().derived;
     for (n, row) in [(1, &rows[2]), (2, &rows[1]), (3, &rows[0])] {
@@ -57,6 +58,7 @@ pub(super) async fn erased_is_gone(harness: &dyn Harness) -> Held {
 
 pub(super) async fn absent_is_told(harness: &dyn Harness) -> Held {
     let trial = Trial::on(harness, &[letter("a", "c1")]).await?;
+    erases(&trial)?;
     let absent = letter("b", "c1");
     let can = trial.connector.describe();
     needs(!can.outside, "somebody outside does not say what was there")?;
@@ -78,6 +80,7 @@ pub(super) async fn absent_is_told(harness: &dyn Harness) -> Held {
 pub(super) async fn gate_is_asked(harness: &dyn Harness) -> Held {
     let rows = [letter("a", "c1"), letter("b", "c1"), letter("c", "c1"), letter("d", "c1")];
     let trial = Trial::on(harness, &rows).await?;
+    erases(&trial)?;
     let capabilities = trial.connector.describe();
     let mut stopped = vec![rows[0].target(1, Work::Delete)];
     if capabilities.mask {
@@ -112,6 +115,7 @@ pub(super) async fn gate_is_asked(harness: &dyn Harness) -> Held {
 pub(super) async fn lease_is_kept(harness: &dyn Harness) -> Held {
     let rows = [letter("a", "c1"), letter("b", "c1")];
     let trial = Trial::on(harness, &rows).await?;
+    erases(&trial)?;
     let delete = [rows[0].target(1, Work::Delete)];
     let correct = [rows[1].target(2, correction("user.content", None))];
     trial.erase_within(Duration::ZERO, &delete, Watch::open()).await;
@@ -145,6 +149,7 @@ pub(super) async fn only_the_target(harness: &dyn Harness) -> Held {
         order("t", 1, 70),
     ];
     let trial = Trial::on(harness, &rows).await?;
+    erases(&trial)?;
     let named = [&rows[1], &rows[3], &rows[8]];
     let targets: Vec<Target> = (1..).zip(named).map(|(n, row)| row.target(n, Work::Delete)).collect();
     trial.send(&targets).await;
@@ -159,6 +164,7 @@ pub(super) async fn repeat_changes_nothing(harness: &dyn Harness) -> Held {
     let rows =
         [letter("a", "c1"), letter("b", "c1"), letter("c", "c1"), letter("d", "c1"), letter("e", "c1")];
     let trial = Trial::on(harness, &rows).await?;
+    erases(&trial)?;
     let mut targets = vec![rows[0].target(1, Work::Delete), rows[1].target(2, mask(&["user.content"]))];
     if trial.connector.describe().correct {
         targets.push(rows[2].target(3, correction("user.content", Some("corrected"))));
@@ -197,6 +203,7 @@ pub(super) async fn children_go_first(harness: &dyn Harness) -> Held {
 pub(super) async fn one_harms_no_other(harness: &dyn Harness) -> Held {
     let rows = [person(1), letter("a", "c1"), order("s", 1, 1)];
     let trial = Trial::on(harness, &rows).await?;
+    erases(&trial)?;
     let nowhere = Row { dataset: NOWHERE.into(), ..letter("x", "c1") };
     let mut misnamed = rows[1].target(4, Work::Delete);
     misnamed.locator = rows[0].locator();
@@ -218,4 +225,8 @@ pub(super) async fn one_harms_no_other(harness: &dyn Harness) -> Held {
         ensure(!is_success(outcome), format!("a target that names nothing is answered {}", word(outcome)))?;
     }
     Ok(())
+}
+
+fn erases(trial: &Trial<'_>) -> Held {
+    needs(trial.connector.describe().erase, "it erases nothing")
 }

@@ -34,6 +34,8 @@ pub(super) async fn verify_by_identity(harness: &dyn Harness) -> Held {
     reads_back(&trial)?;
     let can = trial.connector.describe();
     needs(!can.derived, "a derived copy is found by its name alone: it has no identity fields")?;
+    needs(!can.by_identity, "an identity is all it finds records by: there is no key to spell otherwise")?;
+    needs(!can.residual, "it finds no single record")?;
     needs(
         !can.outside,
         "an identity is all that somebody outside knows: there is no key to spell otherwise",

@@ -129,6 +129,7 @@ pub fn target(number: u64, collection: &str, key: &[(&str, &str)]) -> Target {
         dataset: format!("shop.{collection}"),
         locator,
         identities: Vec::new(),
+        answered_at: None,
         work: Work::Delete,
     }
 }

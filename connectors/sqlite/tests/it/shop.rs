@@ -91,6 +91,7 @@ pub fn target(n: u8, dataset: &str, locator: &[(&str, Scalar)], work: Work) -> T
         dataset: dataset.into(),
         locator: locator.iter().map(|(c, v)| ((*c).to_owned(), v.clone())).collect::<Locator>(),
         identities: Vec::new(),
+        answered_at: None,
         work,
     }
 }

@@ -1,10 +1,9 @@
-//! Identities as people write them, made one: `type:value` in, a type and a normalised value out.
+//! Identities as people write them, made one: a type and a value in, the one spelling of the value out.
 //!
 //! Invariant: normalising twice changes nothing, and a refusal never repeats the value. Rejected: guessing a country
 //! for a phone number, or dropping a `(0)`: a wrong guess would give one person two names, and an erasure would
 //! then miss half of what it must reach.
 
-use quietus_contract::{Identity, Secret};
 use unicode_normalization::UnicodeNormalization;
 
 /// A value's longest form, before and after normalising.
@@ -42,12 +41,6 @@ impl Refusal {
             Self::NotE164 => "identity_not_e164",
         }
     }
-}
-
-/// Reads `type:value`, or a bare value of the default type, and normalises it.
-pub fn parse_identity(text: &str, default_type: &str) -> Result<Identity, Refusal> {
-    let (kind, value) = text.split_once(':').unwrap_or((default_type, text));
-    Ok(Identity { kind: kind.to_owned(), value: Secret::new(normalise(kind, value)?) })
 }
 
 /// The one spelling of a value of this type.
@@ -105,7 +98,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn parsed(text: &str) -> Result<(String, String), Refusal> {
-        parse_identity(text, "customer_id").map(|id| (id.kind, id.value.reveal().to_owned()))
+        let (kind, value) = text.split_once(':').unwrap_or(("customer_id", text));
+        normalise(kind, value).map(|value| (kind.to_owned(), value))
     }
 
     fn ok(kind: &str, value: &str) -> Result<(String, String), Refusal> {
@@ -113,16 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn the_type_ends_at_the_first_colon_and_a_bare_value_takes_the_default() {
-        assert_eq!(parsed("4711"), ok("customer_id", "4711"));
+    fn a_value_is_trimmed_and_a_type_has_its_form() {
         assert_eq!(parsed(" 4711\n"), ok("customer_id", "4711"));
-        assert_eq!(parsed("session:a:b"), ok("session", "a:b"));
         assert_eq!(parsed("account2_id:Ann"), ok("account2_id", "Ann"));
         for bad in [":x", "Customer:1", "2nd:1", "customer id:1", "größe:1", &format!("{}:1", "a".repeat(65))]
         {
             assert_eq!(parsed(bad), Err(Refusal::BadType), "{bad}");
         }
-        assert_eq!(parse_identity("1", "Bad Default"), Err(Refusal::BadType));
     }
 
     #[test]
