@@ -19,6 +19,7 @@ purposes:
   ads: {use: marketing.advertising, basis: consent}
 rules:
   - {id: contacts, category: user.contact, purpose: service, keep: 4s after recorded}
+  - {id: places, category: user.contact.address, purpose: service, keep: 900d after recorded}
   - {id: ads, category: user.contact, purpose: ads, keep: 900d after recorded}
 sweep: {schedule: \"0 0 0 1 1 *\"}
 holds: {cool_down: 0s}
@@ -27,6 +28,9 @@ holds: {cool_down: 0s}
 pub fn now() -> i64 {
     SystemClock::new().now().0
 }
+
+/// How long a living node may take to answer on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// One node's folder; the process in it may be dead.
 #[derive(Debug)]
@@ -43,14 +47,16 @@ pub struct NoAnswer;
 
 impl Process {
     pub fn at(dir: &Path) -> Self {
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
+        let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
         Self { dir: dir.to_owned(), child: None, url: String::new(), client }
     }
 
     /// Starts it; false = it died before it listened, which only a kill point may cause.
     pub fn start(&mut self, kill_at: Option<u64>) -> bool {
         self.kill();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_quietus"));
+        // Another build of it may be put to the same test.
+        let binary = std::env::var("QUIETUS_RIG_BINARY");
+        let mut command = Command::new(binary.as_deref().unwrap_or(env!("CARGO_BIN_EXE_quietus")));
         command
             .args(["serve", "--dir", "data", "--listen", "127.0.0.1:0"])
             .env("QUIETUS_HTTP__SETTLE", "0s")
@@ -93,6 +99,18 @@ impl Process {
 
     pub fn is_alive(&mut self) -> bool {
         self.child.as_mut().is_some_and(|c| c.try_wait().unwrap().is_none())
+    }
+
+    /// True once it is dead; false when it goes on living. A connection may break before its process has ended.
+    pub async fn dies(&mut self) -> bool {
+        let begun = Instant::now();
+        while self.is_alive() {
+            if begun.elapsed() > PATIENCE {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        true
     }
 
     pub fn caller(&self) -> Caller {
@@ -152,15 +170,15 @@ impl Caller {
         Ok(())
     }
 
-    /// A sweep, waited for.
-    pub async fn sweep(&self, within: Duration) -> Result<Value, NoAnswer> {
+    /// A sweep, waited for until it no longer runs.
+    pub async fn sweep(&self) -> Result<Value, NoAnswer> {
         let (status, started) = self.call(Method::POST, "/v1/sweeps", &json!({"plan": false})).await?;
         assert_eq!(status, 202, "{started}");
         let path = format!("/v1/sweeps/{}", started["id"].as_str().unwrap());
         let begun = Instant::now();
         loop {
             let (status, sweep) = self.call(Method::GET, &path, &Value::Null).await?;
-            if status == 200 && sweep["state"] != "running" || begun.elapsed() > within {
+            if status == 200 && sweep["state"] != "running" || begun.elapsed() > 2 * PATIENCE {
                 return Ok(sweep);
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
@@ -169,7 +187,11 @@ impl Caller {
 
     /// The outcome of the one copy of a row, or what stands in its place.
     pub async fn outcome(&self, id: i64) -> Result<String, NoAnswer> {
-        let body = json!({"system": "shop-db", "dataset": "shop.users", "locator": {"id": id}});
+        self.outcome_in("shop.users", id).await
+    }
+
+    pub async fn outcome_in(&self, dataset: &str, id: i64) -> Result<String, NoAnswer> {
+        let body = json!({"system": "shop-db", "dataset": dataset, "locator": {"id": id}});
         let (status, answer) = self.call(Method::POST, "/v1/items/lookup", &body).await?;
         assert_eq!(status, 200, "{answer}");
         Ok(answer["items"][0]["copies"][0]["outcome"].as_str().unwrap_or("unknown").to_owned())
@@ -185,10 +207,15 @@ async fn read(request: reqwest::RequestBuilder) -> Result<(u16, Value), NoAnswer
 
 /// `customer_id:ID` and its row were recorded at this time.
 pub fn recorded(id: i64, at: i64, purposes: &[&str]) -> Value {
+    recorded_in("shop.users", id, at, purposes)
+}
+
+/// The same of a row of this table.
+pub fn recorded_in(dataset: &str, id: i64, at: i64, purposes: &[&str]) -> Value {
     json!({
         "specversion": "1.0", "id": format!("rec-{id}"), "source": "/rig", "type": "quietus.item.recorded.v1",
         "data": {"subject": format!("customer_id:{id}"), "category": "user.contact.email", "purposes": purposes,
                  "recorded_at": quietus::core::time::Millis(at).to_string(),
-                 "copies": [{"system": "shop-db", "dataset": "shop.users", "locator": {"id": id}}]},
+                 "copies": [{"system": "shop-db", "dataset": dataset, "locator": {"id": id}}]},
     })
 }

@@ -133,6 +133,8 @@ impl Postgres {
                 .arg(&data)
                 .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
                 .args(["-c", &format!("port={port}"), "-c", "wal_level=logical", "-c", "max_connections=50"])
+                // So that a test can say when something was committed, not only when it was done.
+                .args(["-c", "track_commit_timestamp=on"])
                 .args(["-c", if options.fsync { "fsync=on" } else { "fsync=off" }])
                 .current_dir(folder.path())
                 .stdin(Stdio::null())

@@ -1,0 +1,72 @@
+//! A node under load, killed at random moments and started again; the rig keeps its own books.
+//!
+//! What the rig believes: an event, hold or request is the node's from the moment it was acknowledged. What it
+//! checks, against the log that the database itself keeps of every row deleted or changed:
+//!
+//! - nothing acknowledged is lost, and it comes to its end;
+//! - nothing is done twice: no row is changed or deleted a second time (some are put back after they were verified
+//!   gone, so that a second command would hit them), and no call that is repeated after a crash makes anything more;
+//! - no row is touched before its date or its request;
+//! - nothing commits between the moment a hold was effective and its release.
+//!
+//! `QUIETUS_KILLS` says how often; `QUIETUS_KILL_SEED` repeats a run's choices.
+
+mod books;
+mod load;
+mod settle;
+
+use std::time::Duration;
+
+use quietus_test_servers::Postgres;
+use serde_json::json;
+
+use self::books::Books;
+use self::load::{Chance, Load};
+use self::settle::{count, settle};
+use crate::database::Database;
+use crate::process::{Process, now};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill() {
+    let env =
+        |name: &str, default: u64| std::env::var(name).map_or(default, |n| n.parse().expect("a number"));
+    let kills = env("QUIETUS_KILLS", 10);
+    let seed = env("QUIETUS_KILL_SEED", now().unsigned_abs()).max(1);
+    eprintln!("QUIETUS_KILL_SEED={seed}");
+    let mut chance = Chance(seed);
+    let server = Postgres::start().unwrap();
+    let database = Database::postgres(&server.database().unwrap()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut books = Books { next: 1, ..Books::default() };
+    let mut node = Process::at(folder.path());
+    for _ in 0..kills {
+        assert!(node.start(None));
+        let caller = node.caller();
+        assert!(
+            caller.set_up(&database.manifest()).await.is_ok(),
+            "a node that nobody killed does not answer"
+        );
+        let moment = Duration::from_millis(50 + chance.below(1_500));
+        let mut choices = Chance(chance.below(u64::MAX - 1) + 1);
+        let killer = async {
+            tokio::time::sleep(moment).await;
+            node.kill();
+        };
+        let load = Load { caller: &caller, database: &database, books: &mut books, chance: &mut choices };
+        tokio::join!(load.run(), killer);
+    }
+    settle(&mut node, &database, &mut books).await;
+    let told = count(&database, &books).await;
+    let twice = told.twice.len() + books.twice.len();
+    let line = json!({"kills": kills, "acked_lost": books.lost.len(), "effects_twice": twice,
+        "early": told.early.len(), "under_hold": told.under_hold.len(), "rows": books.rows.len(),
+        "deleted": told.deleted, "masked": told.masked, "requests": books.requests.len(),
+        "holds": books.held.len(), "preserved": told.preserved});
+    println!("{line}");
+    assert!(books.lost.is_empty(), "seed {seed}: lost {:?}", books.lost);
+    assert!(twice == 0, "seed {seed}: twice {:?} {:?}", told.twice, books.twice);
+    assert!(told.early.is_empty(), "seed {seed}: early {:?}", told.early);
+    assert!(told.under_hold.is_empty(), "seed {seed}: under hold {:?}", told.under_hold);
+    assert!(told.deleted > 0 && told.masked > 0, "nothing was done, so nothing was shown");
+    assert!(kills < 50 || told.preserved > 0, "no hold kept anything from going, so nothing was shown");
+}
