@@ -5,7 +5,7 @@
 //! things at other moments agree.
 
 use crate::item::{Consent, CopyState, Subject};
-use crate::life::{Life, Lives};
+use crate::life::{CopyNote, Life, Lives};
 use crate::obligation::Obligation;
 use crate::request::Request;
 use crate::time::Millis;
@@ -80,10 +80,20 @@ impl Digest {
                 .word(copy.service.as_deref())
                 .word(copy.controller.as_deref());
             self.copy_state(copy.state);
-            self.number(u64::from(note.round)).number(u64::from(note.late)).word(note.disclosure.as_deref());
-            for (category, action) in &note.changed {
-                self.text(category).text(&format!("{action:?}"));
-            }
+            self.note(note);
+        }
+        for (place, derived) in &life.derived {
+            self.text(&place.system).text(&place.dataset).bytes(&place.cell);
+            self.copy_state(derived.state);
+            self.note(&derived.note);
+        }
+    }
+
+    fn note(&mut self, note: &CopyNote) {
+        self.number(u64::from(note.round)).number(u64::from(note.back)).number(u64::from(note.late));
+        self.word(note.disclosure.as_deref());
+        for (category, action) in &note.changed {
+            self.text(category).text(&format!("{action:?}"));
         }
     }
 

@@ -48,18 +48,14 @@ pub struct Copy {
 }
 
 /// Where a copy stands. Only an executed or verified erasure, or news that it is gone, takes it away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CopyState {
+    #[default]
     Live,
     /// Erased by us; `verified` once an independent read-back saw it gone.
-    Erased {
-        at: Millis,
-        verified: Option<Millis>,
-    },
+    Erased { at: Millis, verified: Option<Millis> },
     /// Reported gone by its source (`item.gone`, a CDC delete that was not ours).
-    Gone {
-        at: Millis,
-    },
+    Gone { at: Millis },
 }
 
 /// Grants and withdrawals of consent, and other ends of a purpose, per purpose: last time of each.

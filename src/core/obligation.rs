@@ -43,6 +43,8 @@ pub enum Event {
     ReadGone,
     ReadFound,
     Block,
+    /// Gone once, before what it is made of: it goes once more after that.
+    Again,
     /// Nothing stands in its way any more.
     Release,
     Reside,
@@ -81,9 +83,10 @@ impl Stand {
             (Owed, PutOutOfReach) => Some(OutOfReach),
             (Owed, Observe) => Some(Observed),
             (Owed, Withdraw) => Some(Withdrawn),
-            (Owed, Accept | Execute | ReadGone | ReadFound | Release | Reside | Fail) => None,
+            (Owed, Accept | Execute | ReadGone | ReadFound | Again | Release | Reside | Fail) => None,
 
             (Ordered, Accept) => Some(Accepted),
+            (Ordered, Again) => Some(Owed),
             (Ordered, Execute) => Some(Executed),
             // Absent at the first look, and nothing under the subject's identities either: it was gone already.
             (Ordered, ReadGone) => Some(Verified),
@@ -96,6 +99,7 @@ impl Stand {
             (Ordered, Order | Release | Observe | Withdraw) => None,
 
             (Accepted, Execute) => Some(Executed),
+            (Accepted, Again) => Some(Owed),
             (Accepted, ReadGone) => Some(Verified),
             (Accepted, ReadFound | Fail) => Some(Failed),
             (Accepted, Block) => Some(Blocked),
@@ -108,24 +112,24 @@ impl Stand {
             // It said executed and lied.
             (Executed, ReadFound) => Some(Failed),
             (Executed, Reside) => Some(Residual),
-            (Executed, Order | Accept | Execute | Block | Release | Refuse) => None,
+            (Executed, Order | Accept | Execute | Block | Release | Refuse | Again) => None,
             (Executed, PutOutOfReach | Fail | Observe | Withdraw) => None,
 
             // What comes back later is a new duty of the next round.
-            (Verified, Order | Accept | Execute | ReadGone | ReadFound | Block | Release) => None,
+            (Verified, Order | Accept | Execute | ReadGone | ReadFound | Block | Release | Again) => None,
             (Verified, Reside | Refuse | PutOutOfReach | Fail | Observe | Withdraw) => None,
 
             (Blocked, Release) => Some(Owed),
             (Blocked, Block) => Some(Blocked),
             (Blocked, Observe) => Some(Observed),
             (Blocked, Withdraw) => Some(Withdrawn),
-            (Blocked, Order | Accept | Execute | ReadGone | ReadFound) => None,
+            (Blocked, Order | Accept | Execute | ReadGone | ReadFound | Again) => None,
             (Blocked, Reside | Refuse | PutOutOfReach | Fail) => None,
 
             (Residual, ReadGone) => Some(Verified),
             (Residual, ReadFound) => Some(Failed),
             (Residual, Reside) => Some(Residual),
-            (Residual, Order | Accept | Execute | Block | Release) => None,
+            (Residual, Order | Accept | Execute | Block | Release | Again) => None,
             (Residual, Refuse | PutOutOfReach | Fail | Observe | Withdraw) => None,
 
             // Owed again at the next sweep after its cause is mended.
@@ -133,11 +137,11 @@ impl Stand {
             (Refused, Block) => Some(Blocked),
             (Refused, Observe) => Some(Observed),
             (Refused, Withdraw) => Some(Withdrawn),
-            (Refused, Order | Accept | Execute | ReadGone | ReadFound) => None,
+            (Refused, Order | Accept | Execute | ReadGone | ReadFound | Again) => None,
             (Refused, Reside | Refuse | PutOutOfReach | Fail) => None,
 
             (OutOfReach, Withdraw) => Some(Withdrawn),
-            (OutOfReach, Order | Accept | Execute | ReadGone | ReadFound | Block | Release) => None,
+            (OutOfReach, Order | Accept | Execute | ReadGone | ReadFound | Block | Release | Again) => None,
             (OutOfReach, Reside | Refuse | PutOutOfReach | Fail | Observe) => None,
 
             (Failed, Release) => Some(Owed),
@@ -146,20 +150,20 @@ impl Stand {
             (Failed, Withdraw) => Some(Withdrawn),
             // The late answer of an attempt that was given up: the read-back decides, not the answer.
             (Failed, ReadGone) => Some(Verified),
-            (Failed, Order | Accept | Execute | ReadFound) => None,
+            (Failed, Order | Accept | Execute | ReadFound | Again) => None,
             (Failed, Reside | Refuse | PutOutOfReach | Fail) => None,
 
             (Observed, Release) => Some(Owed),
             (Observed, Block) => Some(Blocked),
             (Observed, Withdraw) => Some(Withdrawn),
-            (Observed, Order | Accept | Execute | ReadGone | ReadFound) => None,
+            (Observed, Order | Accept | Execute | ReadGone | ReadFound | Again) => None,
             (Observed, Reside | Refuse | PutOutOfReach | Fail | Observe) => None,
 
             // The same duty may come to be owed again before it was ever carried out.
             (Withdrawn, Release) => Some(Owed),
             (Withdrawn, Block) => Some(Blocked),
             (Withdrawn, Observe) => Some(Observed),
-            (Withdrawn, Order | Accept | Execute | ReadGone | ReadFound) => None,
+            (Withdrawn, Order | Accept | Execute | ReadGone | ReadFound | Again) => None,
             (Withdrawn, Reside | Refuse | PutOutOfReach | Fail | Withdraw) => None,
         }
     }
@@ -329,6 +333,8 @@ pub struct Obligation {
     pub uncertain: bool,
     /// Absent at the first attempt: waits for the read-back by identity.
     pub absent: bool,
+    /// Gone once, before what it is made of; it goes once more after that.
+    pub evicted: bool,
     pub opened: Millis,
     pub executed: Option<Millis>,
     pub verified: Option<Millis>,
@@ -358,6 +364,7 @@ mod tests {
             Accept,
             Execute,
             ReadFound,
+            Again,
             Block,
             Release,
             Reside,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use quietus_core::engine::State;
+use quietus_core::engine::{State, waits};
 use quietus_core::obligation::{ObligationId, Stand};
 use quietus_core::record::{Order, Ordered};
 use quietus_core::system::{Manifest, Mode};
@@ -13,7 +13,7 @@ pub struct Proposal(pub Ordered);
 
 /// Proposes at most `room` duties whose time has come, earliest opened first come by id order.
 ///
-/// One command per item and system; nothing while stopped, in observe mode, or before what `erase_after` names.
+/// One command per item and system; nothing while stopped, in observe mode, or before what goes first.
 /// `lease` in milliseconds.
 pub fn propose(state: &State, manifest: &Manifest, room: usize, lease: i64) -> Option<Proposal> {
     if room == 0 || state.control.stopped || manifest.mode != Mode::Enforce {
@@ -26,8 +26,7 @@ pub fn propose(state: &State, manifest: &Manifest, room: usize, lease: i64) -> O
             break;
         }
         let ripe = duty.not_before.is_none_or(|at| at <= state.now);
-        let free =
-            state.duties.out(duty.item, &manifest.system).is_none() && !waits(state, manifest, duty.item);
+        let free = state.duties.out(duty.item, &manifest.system).is_none() && !waits(state, duty);
         // A command is out at most once per item: the others wait for its answer.
         if ripe && free && items.insert(duty.item) {
             orders.push(Order {
@@ -39,17 +38,6 @@ pub fn propose(state: &State, manifest: &Manifest, room: usize, lease: i64) -> O
     }
     let control_k = i64::try_from(state.control.k).unwrap_or(i64::MAX);
     (!orders.is_empty()).then(|| Proposal(Ordered { system: manifest.system.clone(), control_k, orders }))
-}
-
-/// Systems that must be through with this item first still owe it something.
-fn waits(state: &State, manifest: &Manifest, item: quietus_core::identity::ItemId) -> bool {
-    let open = |stand: Stand| match stand {
-        Stand::Owed | Stand::Ordered | Stand::Accepted | Stand::Executed => true,
-        Stand::Verified | Stand::Blocked | Stand::Residual | Stand::Refused => false,
-        Stand::OutOfReach | Stand::Failed | Stand::Observed | Stand::Withdrawn => false,
-    };
-    !manifest.erase_after.is_empty()
-        && state.duties.of_item(item).any(|d| manifest.erase_after.contains(&d.place.system) && open(d.stand))
 }
 
 /// The plan's hash, which its permit carries: BLAKE3 over system, control position and orders.

@@ -105,8 +105,8 @@ pub fn targets(
     let mut unopened = Vec::new();
     for duty in duties {
         let (subject, item) = (&duty.item.subject, &duty.item.item);
-        let place = &duty.place;
-        match keys.open_locator(subject, item, &place.system, &place.dataset, &place.cell) {
+        let (place, sealed_for) = (&duty.place, sealed_for(partitions, duty));
+        match keys.open_locator(subject, item, &sealed_for, &place.dataset, &place.cell) {
             Ok(locator) => targets.push(target(keys, partitions, duty, locator)),
             Err(_) => {
                 let why = "the sealed locator does not open: was the tenant key changed?";
@@ -120,10 +120,27 @@ pub fn targets(
     (targets, unopened)
 }
 
-fn target(keys: &Keys, partitions: &[Arc<Partition>], duty: &Obligation, locator: Locator) -> Target {
+/// A derived copy has the cell of the copy it is made of, which was sealed for the system that was named.
+fn sealed_for(partitions: &[Arc<Partition>], duty: &Obligation) -> String {
+    let named = || {
+        let inner = home(partitions, duty)?.read();
+        let derives = inner.state.control.systems.get(&duty.place.system)?.manifest.copies_of.is_empty();
+        let lives = (!derives).then(|| inner.store.lives(duty.item)).flatten()?;
+        let life = lives.lives.iter().find(|l| l.item.generation == duty.generation)?;
+        // A copy that was named there itself has a cell of its own.
+        let own = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at));
+        own.or_else(|| life.named(&duty.place)).map(|copy| copy.system.clone())
+    };
+    named().unwrap_or_else(|| duty.place.system.clone())
+}
+
+fn home<'a>(partitions: &'a [Arc<Partition>], duty: &Obligation) -> Option<&'a Arc<Partition>> {
     let of = u32::try_from(partitions.len()).unwrap_or(u32::MAX);
-    let home = usize::try_from(duty.item.subject.partition(of)).unwrap_or(usize::MAX);
-    let identities = partitions.get(home).map(|partition| {
+    partitions.get(usize::try_from(duty.item.subject.partition(of)).unwrap_or(usize::MAX))
+}
+
+fn target(keys: &Keys, partitions: &[Arc<Partition>], duty: &Obligation, locator: Locator) -> Target {
+    let identities = home(partitions, duty).map(|partition| {
         let inner = partition.read();
         let linked = inner.state.links.get(&duty.item.subject).into_iter().flatten();
         std::iter::once(&duty.item.subject)

@@ -231,3 +231,27 @@ async fn a_system_whose_secret_is_missing_fails_where_people_look() {
     let view = w.sweep().await;
     assert_eq!((view.report.due, view.report.failed, w.rows()), (1, 1, 1), "{view:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_goes_after_its_origin_by_the_cell_of_its_origin() {
+    let w = world().await;
+    let path = w.dir.path().join("replica.db");
+    let replica = rusqlite::Connection::open(&path).unwrap();
+    replica.execute_batch("CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT, created TEXT)").unwrap();
+    replica.execute("INSERT INTO users VALUES (1, 'u1@example.org', 'x'), (2, 'b', 'x')", []).unwrap();
+    let manifest = manifest(&format!("sqlite://{}", path.display())).replace(
+        "system: shop-db\n",
+        "system: replica\ncopies_of: [{system: shop-db, dataset: shop.users}]\n",
+    );
+    let load = |path: &str| Err(format!("no file {path}"));
+    w.node.put_system("replica.system.yaml", manifest.as_bytes(), &load, None).await.unwrap();
+    let item = w.customer(1, 40, &["service"]).await;
+    let view = w.sweep().await;
+    assert_eq!((view.report.due, view.report.erased, view.report.verified), (2, 2, 2), "{view:?}");
+    assert_eq!(w.rows(), 0);
+    let left: i64 = replica.query_row("SELECT id FROM users", [], |r| r.get(0)).unwrap();
+    assert_eq!(left, 2);
+    let shown = w.node.item_view(item).unwrap();
+    let systems: Vec<_> = shown.copies.iter().map(|c| (c.system.as_str(), c.outcome.as_str())).collect();
+    assert_eq!(systems, [("shop-db", "verified"), ("replica", "verified")]);
+}

@@ -66,7 +66,7 @@ impl Report {
         let live = inner.store.counts();
         self.subjects += live.subjects;
         self.items += live.items;
-        self.copies += live.copies;
+        self.copies += copies(inner, live.copies);
         self.corrected += inner.state.tally.corrected;
         self.resurrected += inner.state.tally.resurrected;
         self.generations += inner.state.tally.generations;
@@ -110,6 +110,21 @@ impl Report {
         let kept = self.held + self.deferred + self.residual + self.refused + self.out_of_reach;
         self.due == gone + kept + self.failed + self.in_flight + self.observed && self.verified <= gone
     }
+}
+
+/// Live copies: those the store counts, and where there are derived ones those that only a look at each item shows.
+fn copies(inner: &Inner, counted: u64) -> u64 {
+    let control = &inner.state.control;
+    if control.derivations.is_empty() {
+        return counted;
+    }
+    let mut all = 0;
+    inner.store.each(&mut |lives| {
+        let Some(mut life) = lives.newest().cloned() else { return };
+        control.complete(&mut life);
+        all += life.item.copies.iter().filter(|c| c.is_live()).count() as u64;
+    });
+    all
 }
 
 fn is_restriction(duty: &Obligation) -> bool {

@@ -6,7 +6,7 @@ use quietus_core::digest::Digest;
 use quietus_core::engine::{Found, Needs, Row};
 use quietus_core::hold::Scope;
 use quietus_core::identity::{ItemId, ItemKey, ShownItem, SubjectKey};
-use quietus_core::item::Subject;
+use quietus_core::item::{CopyState, Subject};
 use quietus_core::life::{Life, Lives, What, change_subject};
 use quietus_core::time::Millis;
 
@@ -187,6 +187,7 @@ impl MemoryStore {
 }
 
 fn live_copies(lives: &Lives) -> u64 {
-    let newest = lives.newest().map(|l: &Life| l.item.copies.iter().filter(|c| c.is_live()).count());
-    newest.unwrap_or_default() as u64
+    let derived = |l: &Life| l.derived.values().filter(|d| d.state == CopyState::Live).count();
+    let named = |l: &Life| l.item.copies.iter().filter(|c| c.is_live()).count();
+    lives.newest().map(|l| named(l) + derived(l)).unwrap_or_default() as u64
 }

@@ -3,14 +3,16 @@
 //! Only the read-back verifies. An answer to an attempt that was given up changes nothing: the next attempt finds
 //! what is there.
 
-use crate::life::{ChangeRow, Parts, What};
+use crate::life::{ChangeRow, Life, Parts, What};
 use crate::obligation::{Block, Duty, Event, Obligation, ObligationId, Stand};
 use crate::record::{Answer, AnswerKind, Confirmed, FindingKind, ReadBack, Seen};
 use crate::time::Millis;
 
 use super::Turn;
 use super::decision::Row;
-use super::orders::back_off;
+use super::derived::{outlives, precedes, revived_with};
+use super::facts::owe;
+use super::orders::{back_off, will_go};
 
 pub(super) fn confirmed(turn: &mut Turn<'_>, record: &Confirmed) {
     for answer in &record.answers {
@@ -27,6 +29,15 @@ pub(super) fn confirmed(turn: &mut Turn<'_>, record: &Confirmed) {
 fn said(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
     let now = turn.state.now;
     match answer.kind {
+        AnswerKind::Removed | AnswerKind::Changed | AnswerKind::Absent if goes_again(turn, duty) => {
+            turn.advance(duty.id, Event::Again, |d| {
+                d.evicted = true;
+                d.tries = 0;
+                d.not_after = None;
+                d.uncertain = false;
+                d.detail = Some("gone once; it goes once more after what it is made of".to_owned());
+            });
+        }
         AnswerKind::Removed | AnswerKind::Changed => executed(turn, duty, answer),
         // The second look after an attempt that might have happened: it had.
         AnswerKind::Absent if duty.uncertain => executed(turn, duty, answer),
@@ -71,6 +82,13 @@ fn said(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
     }
 }
 
+/// What it is made of is still there and will go: a reader may fill it again until then.
+fn goes_again(turn: &Turn<'_>, duty: &Obligation) -> bool {
+    let control = &turn.state.control;
+    let mut others = turn.state.duties.of_item(duty.item);
+    !duty.evicted && others.any(|other| precedes(control, duty, other) && will_go(other))
+}
+
 fn executed(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
     let now = turn.state.now;
     let at = answer.at.map(Millis);
@@ -83,6 +101,22 @@ fn executed(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
         d.unread = 0;
     });
     write_outcome(turn, duty, at.unwrap_or(now), None);
+    if let Some(life) = deriving(turn, duty)
+        && revived_with(turn, &life, &duty.place, true)
+    {
+        owe(turn, duty.item, &duty.cause);
+    }
+}
+
+/// The life whose copy this duty takes away, where copies are made of copies.
+fn deriving(turn: &Turn<'_>, duty: &Obligation) -> Option<Life> {
+    let derives = duty.duty == Duty::Delete && !turn.state.control.derivations.is_empty();
+    derives.then(|| life_of(turn, duty)).flatten()
+}
+
+fn life_of(turn: &Turn<'_>, duty: &Obligation) -> Option<Life> {
+    let lives = turn.found.lives.get(&duty.item)?;
+    lives.lives.iter().find(|l| l.item.generation == duty.generation).cloned()
 }
 
 /// The gate stopped it before its commit, or the store has a lock of its own.
@@ -111,9 +145,7 @@ fn blocked(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
 }
 
 fn holds_on(turn: &Turn<'_>, duty: &Obligation) -> Vec<String> {
-    let lives = turn.found.lives.get(&duty.item);
-    let life = lives.and_then(|l| l.lives.iter().find(|l| l.item.generation == duty.generation));
-    let Some(life) = life else { return Vec::new() };
+    let Some(life) = life_of(turn, duty) else { return Vec::new() };
     let Some(copy) = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at)) else {
         return Vec::new();
     };
@@ -191,8 +223,14 @@ fn unexplained(turn: &Turn<'_>, duty: &Obligation, seen: &Seen) -> Option<&'stat
     if !duty.absent || duty.duty != Duty::Delete {
         return None;
     }
-    let Some(rows) = seen.identity_rows else {
-        return Some("absent, and this collection has no identity field to read back by");
+    let life = life_of(turn, duty);
+    let derived =
+        life.and_then(|l| l.copy_at(&duty.place).and_then(|at| Some(l.item.copies.get(at)?.derived)));
+    let rows = match (seen.identity_rows, derived) {
+        (Some(rows), _) => rows,
+        // Nobody recorded that it is there: a copy that was never made is none.
+        (None, Some(true)) => return None,
+        (None, _) => return Some("absent, and this collection has no identity field to read back by"),
     };
     let same = |l: &&crate::life::Life| l.item.id.subject == duty.item.subject;
     let lives = turn.found.lives.values().filter_map(|l| l.newest()).filter(same);
@@ -224,6 +262,9 @@ fn parts(duty: &Obligation) -> Parts {
 }
 
 fn write_outcome(turn: &mut Turn<'_>, duty: &Obligation, executed: Millis, verified: Option<Millis>) {
+    if let Some(life) = deriving(turn, duty) {
+        outlives(turn, &life, &duty.place);
+    }
     write(turn, duty, |d| What::Outcome {
         id: d.item,
         generation: d.generation,

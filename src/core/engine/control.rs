@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::engine::derived::Derivations;
 use crate::hold::{Hold, Scope};
-use crate::life::Life;
 use crate::policy::{self, Calendar, Policy};
 use crate::record::Record;
 use crate::system::{Collection, Manifest, Mode};
@@ -21,6 +21,7 @@ pub struct Control {
     /// Stored by name, not necessarily active: name → document.
     pub stored: BTreeMap<String, String>,
     pub systems: BTreeMap<String, Arc<System>>,
+    pub derivations: Derivations,
     pub sources: BTreeMap<String, Source>,
     pub holds: BTreeMap<String, Hold>,
     pub stopped: bool,
@@ -133,6 +134,7 @@ impl Control {
                 Ok(manifest) => {
                     let system = System::new(manifest, r.manifest.clone());
                     self.systems.insert(r.name.clone(), Arc::new(system));
+                    self.derivations = Derivations::of(&self.systems);
                 }
                 Err(_) => self.unreadable += 1,
             },
@@ -149,6 +151,7 @@ impl Control {
             }
             Record::SystemRetired(r) => {
                 self.systems.remove(&r.name);
+                self.derivations = Derivations::of(&self.systems);
             }
             Record::SourcePut(r) => {
                 let source = Source { document: r.document.clone(), generation: r.generation };
@@ -263,18 +266,6 @@ impl Control {
     ) -> Vec<String> {
         let covers = |h: &&Hold| h.blocks() && h.scope.covers(item, copy, category);
         self.holds.values().filter(covers).map(|h| h.id.clone()).collect()
-    }
-
-    /// Gives each copy the parts its dataset maps there, beside those its event named.
-    pub fn complete(&self, life: &mut Life) {
-        for copy in &mut life.item.copies {
-            let mapped = self.systems.get(&copy.system).and_then(|s| s.categories.get(&copy.dataset));
-            for category in mapped.into_iter().flatten() {
-                if let Err(at) = copy.categories.binary_search(category) {
-                    copy.categories.insert(at, category.clone());
-                }
-            }
-        }
     }
 
     /// The system is to keep what a statutory minimum asks for.

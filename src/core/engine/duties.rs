@@ -51,7 +51,7 @@ pub fn judge(
     let retains = |system: &str| control.retains(system);
     let mut verdict = policy::judge(&active.policy, &active.calendar, &life.item, subject, &retains, now);
     for (copy, judged) in life.item.copies.iter().zip(&mut verdict.copies) {
-        let dated = judged.parts.iter().filter(|p| !rides(control, copy, p)).map(|p| p.due);
+        let dated = judged.parts.iter().filter(|p| !rides(control, life, copy, p)).map(|p| p.due);
         judged.due = latest(dated);
     }
     let live = life.item.copies.iter().zip(&verdict.copies).filter(|(copy, _)| copy.is_live());
@@ -60,8 +60,9 @@ pub fn judge(
 }
 
 /// A key that no rule speaks for goes with its record; one that a rule covers is waited for like any part.
-fn rides(control: &Control, copy: &Copy, part: &PartVerdict) -> bool {
-    part.open == Some(Open::Uncovered) && control.only_identifies(&copy.system, &copy.dataset, &part.category)
+fn rides(control: &Control, life: &Life, copy: &Copy, part: &PartVerdict) -> bool {
+    let system = || life.named(&copy.place()).map_or(&copy.system, |named| &named.system);
+    part.open == Some(Open::Uncovered) && control.only_identifies(system(), &copy.dataset, &part.category)
 }
 
 /// The latest date; None where there is none, or one is not known.
@@ -84,7 +85,7 @@ pub fn wishes(control: &Control, life: &Life, subject: &Subject, as_of: Millis) 
 
 /// A copy that came back, or became known after its item's end, is over whatever its dates say.
 fn is_over_anyway(note: &CopyNote) -> bool {
-    note.round > 0 || note.late
+    note.back || note.late
 }
 
 /// One part of a copy that is over.
@@ -109,7 +110,7 @@ fn copy_wishes(
         verdict.parts.iter().filter_map(|p| over(control, life, copy, p, as_of, forced)).collect();
     let changed =
         |category: &str, action: Action| note.changed.get(category).is_some_and(|done| *done >= action);
-    let counted = verdict.parts.iter().filter(|p| !rides(control, copy, p)).count();
+    let counted = verdict.parts.iter().filter(|p| !rides(control, life, copy, p)).count();
     let whole = over.len() == counted
         && over.iter().all(|o| o.action == Action::Erase && o.block.is_none())
         && deletes_rows(control, copy);
@@ -208,7 +209,7 @@ fn wish(
 }
 
 fn deletes_rows(control: &Control, copy: &Copy) -> bool {
-    let manifest = control.systems.get(&copy.system).map(|s| &s.manifest);
+    let manifest = control.systems.get(&copy.system).map(|s| &s.manifest).filter(|_| !copy.derived);
     match manifest.and_then(|m| m.collection(&copy.dataset)).map(|(_, c)| c.on_due) {
         Some(OnDue::Columns) => false,
         Some(OnDue::Row) | None => true,

@@ -11,6 +11,7 @@ use crate::time::Millis;
 
 use super::Turn;
 use super::decision::{Decision, Noticed, Row};
+use super::derived::{kept_by_name, outlives, revived_with};
 use super::duties::wishes;
 
 pub(super) fn facts(turn: &mut Turn<'_>, record: &Facts) {
@@ -49,7 +50,7 @@ fn fact(turn: &mut Turn<'_>, row: &Fact, shape: &Arc<Shape>) {
         None if row.origin == Origin::Delete => turn.rule(Decision::Noticed(Noticed::Echo { item: id })),
         None => record(turn, id, 1, row, shape, |_| true),
         Some(life) if row.origin == Origin::Delete => deleted(turn, &life, row, shape),
-        Some(life) if life.is_ended() => after_the_end(turn, &life, row, shape),
+        Some(life) if life.left_at().is_some() => after_the_end(turn, &life, row, shape),
         Some(life) => again(turn, &life, row, shape),
     }
 }
@@ -126,7 +127,7 @@ fn again(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>) {
 /// News of an item whose last copy is gone.
 fn after_the_end(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>) {
     let id = life.item.id;
-    let ended = life.ended_at().unwrap_or_default();
+    let ended = life.left_at().unwrap_or_default();
     let unknown: Vec<Place> = places(row, shape).filter(|p| life.copy_at(p).is_none()).collect();
     if row.source_time <= ended {
         // From before the end: what it names that nobody knew of is owed at once, the rest is an echo.
@@ -164,6 +165,7 @@ fn revive(turn: &mut Turn<'_>, life: &Life, places: &[Place]) {
         let what = What::Revived { id, generation: life.item.generation, place: place.clone() };
         turn.write(Row::Change(ChangeRow { subject: id.subject, what }));
         turn.rule(Decision::Noticed(Noticed::Resurrected { item: id, place: place.clone() }));
+        revived_with(turn, life, place, false);
     }
     owe(turn, id, &Cause::Resurrection);
 }
@@ -220,6 +222,10 @@ pub(super) fn gone(
         holds.dedup();
         if !holds.is_empty() {
             turn.rule(Decision::Noticed(Noticed::Breach { item: id, place: place.clone(), holds }));
+        }
+        match copy.derived {
+            true => kept_by_name(turn, life, &place),
+            false => outlives(turn, life, &place),
         }
         let (system, dataset) = (Some(copy.system.clone()), Some(copy.dataset.clone()));
         let what = What::Gone { id, system, dataset, at };

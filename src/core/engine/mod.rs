@@ -10,6 +10,7 @@ mod answers;
 mod changes;
 pub mod control;
 mod decision;
+mod derived;
 mod duties;
 mod evolve;
 mod facts;
@@ -19,6 +20,8 @@ mod orders;
 mod requests;
 mod state;
 mod sweeps;
+#[cfg(test)]
+mod tests;
 mod ticks;
 
 use std::collections::BTreeMap;
@@ -27,7 +30,7 @@ pub use answers::awaits_read_back;
 pub use decision::{Decision, Effect, Noticed, Row};
 pub use duties::{Stop, Wish, judge, wishes};
 pub use needs::{Needs, needs};
-pub use orders::MAX_TRIES;
+pub use orders::{MAX_TRIES, waits};
 pub use state::{Covered, Duties, Slice, State, Tally};
 pub use sweeps::is_new;
 
@@ -248,6 +251,7 @@ impl Turn<'_> {
             unread: 0,
             uncertain: false,
             absent: false,
+            evicted: false,
             opened: self.state.now,
             executed: None,
             verified: None,

@@ -9,7 +9,9 @@ use crate::time::Millis;
 
 use super::Turn;
 use super::decision::Effect;
+use super::derived::{is_origin, precedes};
 use super::duties::Stop;
+use super::state::State;
 
 /// Attempts before a duty waits for the next sweep.
 pub const MAX_TRIES: u32 = 8;
@@ -60,6 +62,7 @@ fn may_go(turn: &mut Turn<'_>, id: ObligationId, order: &Order) -> bool {
         && duty.not_before.is_none_or(|at| at <= turn.state.now);
     let free = !control.stopped
         && control.mode(&duty.place.system) == Mode::Enforce
+        && !waits(turn.state, duty)
         && turn.state.duties.out(duty.item, &duty.place.system).is_none();
     if !(fresh && free) {
         return false;
@@ -69,7 +72,57 @@ fn may_go(turn: &mut Turn<'_>, id: ObligationId, order: &Order) -> bool {
     let life =
         turn.found.lives.get(&item).and_then(|l| l.lives.iter().find(|l| l.item.generation == generation));
     let Some(life) = life.cloned() else { return false };
+    if is_overtaken(turn, &duty) {
+        turn.advance(id, Event::Withdraw, |d| d.detail = Some("a new life lies there".to_owned()));
+        return false;
+    }
     still_owed(turn, &duty, &life)
+}
+
+/// A later life of the item lies at the same place: what is there now is not what was to go.
+fn is_overtaken(turn: &Turn<'_>, duty: &Obligation) -> bool {
+    let newest = turn.found.lives.get(&duty.item).and_then(|l| l.newest());
+    newest.is_some_and(|life| {
+        let there = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at));
+        life.item.generation > duty.generation && there.is_some_and(crate::item::Copy::is_live)
+    })
+}
+
+/// Something else about the same item goes first: what `erase_after` names, what the copy is made of, a cache.
+pub fn waits(state: &State, duty: &Obligation) -> bool {
+    let control = &state.control;
+    let after = control.systems.get(&duty.place.system).map(|s| s.manifest.erase_after.as_slice());
+    let after = after.unwrap_or_default();
+    if after.is_empty() && control.derivations.is_empty() {
+        return false;
+    }
+    state.duties.of_item(duty.item).filter(|d| d.id != duty.id).any(|other| {
+        let named = after.contains(&other.place.system) && !other.evicted && is_under_way(other.stand);
+        let origin = is_origin(control, duty, other)
+            && (duty.evicted || !precedes(control, duty, other))
+            && will_go(other);
+        // What failed or is stopped there keeps nothing else waiting.
+        let cache = precedes(control, other, duty) && !other.evicted && is_on_its_way(other.stand);
+        named || origin || cache
+    })
+}
+
+fn is_under_way(stand: Stand) -> bool {
+    is_on_its_way(stand) || stand == Stand::Executed
+}
+
+fn is_on_its_way(stand: Stand) -> bool {
+    match stand {
+        Stand::Owed | Stand::Ordered | Stand::Accepted => true,
+        Stand::Executed | Stand::Verified | Stand::Blocked | Stand::Residual | Stand::Refused => false,
+        Stand::OutOfReach | Stand::Failed | Stand::Observed | Stand::Withdrawn => false,
+    }
+}
+
+/// It is not gone yet and is still being tried.
+pub(super) fn will_go(duty: &Obligation) -> bool {
+    let tried_again = duty.stand == Stand::Failed && duty.may_retry && !exhausted(duty);
+    is_on_its_way(duty.stand) || tried_again
 }
 
 /// What has changed since it was owed is put right at once: blocked, observed or withdrawn.

@@ -28,6 +28,15 @@ pub struct Life {
     pub item: Item,
     /// Beside each copy of `item.copies`.
     pub notes: Vec<CopyNote>,
+    /// What became known of copies that nobody named. One that is missing here is there, and nothing happened to it.
+    pub derived: BTreeMap<Place, Derived>,
+}
+
+/// Where a derived copy stands.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Derived {
+    pub state: CopyState,
+    pub note: CopyNote,
 }
 
 /// What the rules need not know about a copy.
@@ -35,8 +44,10 @@ pub struct Life {
 pub struct CopyNote {
     /// Parts already changed in place, and how.
     pub changed: BTreeMap<String, Action>,
-    /// How often it came back after it was erased.
+    /// How often it came back after it was erased or changed.
     pub round: u32,
+    /// Erased once, and there again: over, whatever its dates say.
+    pub back: bool,
     /// Became known after its item's end.
     pub late: bool,
     pub disclosure: Option<String>,
@@ -62,15 +73,20 @@ impl Copy {
 impl Life {
     /// An item is gone when its last copy is.
     pub fn is_ended(&self) -> bool {
-        !self.item.copies.is_empty() && self.item.copies.iter().all(|c| !c.is_live())
+        let derived = || self.derived.values().map(|d| d.state).all(|state| gone_at(state).is_some());
+        !self.item.copies.is_empty() && self.item.copies.iter().all(|c| !c.is_live()) && derived()
     }
 
-    /// When the last copy went.
-    pub fn ended_at(&self) -> Option<Millis> {
-        if !self.is_ended() {
-            return None;
-        }
-        self.item.copies.iter().filter_map(|c| gone_at(c.state)).max()
+    /// When the last copy that somebody named went: what is told of the item from then on is news of another life.
+    pub fn left_at(&self) -> Option<Millis> {
+        let named = || self.item.copies.iter().filter(|c| !c.derived);
+        named().all(|c| !c.is_live()).then(|| named().filter_map(|c| gone_at(c.state)).max()).flatten()
+    }
+
+    /// The named copy that a derived one was made of in the end: they share dataset and cell.
+    pub fn named(&self, place: &Place) -> Option<&Copy> {
+        let same = |c: &&Copy| !c.derived && c.dataset == place.dataset && c.cell == place.cell;
+        self.item.copies.iter().find(same)
     }
 
     pub fn copy_at(&self, place: &Place) -> Option<usize> {
@@ -80,6 +96,18 @@ impl Life {
     /// A copy with its note.
     pub fn copies(&self) -> impl Iterator<Item = (&Copy, &CopyNote)> {
         self.item.copies.iter().zip(&self.notes)
+    }
+
+    /// Changes where the copy at `place` stands; what nobody named is a derived copy.
+    fn on_copy(&mut self, place: &Place, change: impl FnOnce(&mut CopyState, &mut CopyNote)) {
+        let mut copies = self.item.copies.iter_mut().zip(&mut self.notes);
+        match copies.find(|(c, _)| !c.derived && c.is_at(place)) {
+            Some((copy, note)) => change(&mut copy.state, note),
+            None => {
+                let known = self.derived.entry(place.clone()).or_default();
+                change(&mut known.state, &mut known.note);
+            }
+        }
     }
 
     fn put_copy(&mut self, copy: Copy, disclosure: Option<String>) {
@@ -127,7 +155,7 @@ impl Lives {
                 events: BTreeMap::new(),
                 consent: Consent::default(),
             };
-            self.lives.push(Life { item, notes: Vec::new() });
+            self.lives.push(Life { item, notes: Vec::new(), derived: BTreeMap::new() });
         }
         let Some(life) = self.of(row.generation) else { return };
         // The earliest start stays.
@@ -186,56 +214,43 @@ impl Lives {
                 l.put_copy(added, copy.disclosure.clone());
             }),
             What::Gone { system, dataset, at, .. } => self.newest_mut(|l| {
-                let named = |c: &Copy| {
-                    system.as_ref().is_none_or(|s| *s == c.system)
-                        && dataset.as_ref().is_none_or(|d| *d == c.dataset)
+                let named = |s: &String, d: &String| {
+                    system.as_ref().is_none_or(|wanted| wanted == s)
+                        && dataset.as_ref().is_none_or(|wanted| wanted == d)
                 };
-                for copy in l.item.copies.iter_mut().filter(|c| c.is_live() && named(c)) {
-                    copy.state = CopyState::Gone { at: *at };
-                }
+                let copies = l.item.copies.iter_mut().filter(|c| named(&c.system, &c.dataset));
+                let derived = l.derived.iter_mut().filter(|(p, _)| named(&p.system, &p.dataset));
+                let states = copies.map(|c| &mut c.state).chain(derived.map(|(_, d)| &mut d.state));
+                states.filter(|s| **s == CopyState::Live).for_each(|s| *s = CopyState::Gone { at: *at });
             }),
             What::Outcome { generation, place, parts, executed, verified, .. } => {
-                let Some(life) = self.of(*generation) else { return };
-                let copies = life.item.copies.iter_mut().zip(&mut life.notes);
-                for (copy, note) in copies.filter(|(c, _)| c.is_at(place)) {
-                    match parts {
-                        Parts::Whole => copy.state = CopyState::Erased { at: *executed, verified: *verified },
-                        Parts::Some { categories, action } => {
-                            for category in categories {
-                                let done = note.changed.entry(category.clone()).or_insert(*action);
-                                *done = (*done).max(*action);
-                            }
+                self.on_copy(*generation, place, |state, note| match parts {
+                    Parts::Whole => *state = CopyState::Erased { at: *executed, verified: *verified },
+                    Parts::Some { categories, action } => {
+                        for category in categories {
+                            let known = note.changed.entry(category.clone()).or_insert(*action);
+                            *known = (*known).max(*action);
                         }
                     }
-                }
+                });
             }
             What::Revived { generation, place, .. } => {
-                let Some(life) = self.of(*generation) else { return };
-                for (copy, note) in
-                    life.item.copies.iter_mut().zip(&mut life.notes).filter(|(c, _)| c.is_at(place))
-                {
-                    copy.state = CopyState::Live;
+                self.on_copy(*generation, place, |state, note| {
+                    note.back |= *state != CopyState::Live;
+                    *state = CopyState::Live;
                     note.round += 1;
                     note.changed.clear();
-                }
+                });
             }
             What::Late { generation, place, .. } => {
-                let Some(life) = self.of(*generation) else { return };
-                for (_, note) in life.item.copies.iter().zip(&mut life.notes).filter(|(c, _)| c.is_at(place))
-                {
-                    note.late = true;
-                }
+                self.on_copy(*generation, place, |_, note| note.late = true);
             }
+            What::Derived { generation, place, .. } => self.on_copy(*generation, place, |_, _| {}),
             What::StillThere { generation, place, parts, .. } => {
-                let Some(life) = self.of(*generation) else { return };
-                for (copy, note) in
-                    life.item.copies.iter_mut().zip(&mut life.notes).filter(|(c, _)| c.is_at(place))
-                {
-                    match parts {
-                        Parts::Whole => copy.state = CopyState::Live,
-                        Parts::Some { categories, .. } => note.changed.retain(|c, _| !categories.contains(c)),
-                    }
-                }
+                self.on_copy(*generation, place, |state, note| match parts {
+                    Parts::Whole => *state = CopyState::Live,
+                    Parts::Some { categories, .. } => note.changed.retain(|c, _| !categories.contains(c)),
+                });
             }
             What::Granted { .. }
             | What::Withdrawn { .. }
@@ -244,6 +259,17 @@ impl Lives {
             | What::ProcessEvent { .. }
             | What::Active { .. }
             | What::Linked { .. } => {}
+        }
+    }
+
+    fn on_copy(
+        &mut self,
+        generation: u32,
+        place: &Place,
+        change: impl FnOnce(&mut CopyState, &mut CopyNote),
+    ) {
+        if let Some(life) = self.of(generation) {
+            life.on_copy(place, change);
         }
     }
 
@@ -302,6 +328,7 @@ pub fn change_subject(subject: &mut Subject, what: &What) {
         | What::Outcome { .. }
         | What::Revived { .. }
         | What::Late { .. }
+        | What::Derived { .. }
         | What::StillThere { .. } => {}
     }
 }

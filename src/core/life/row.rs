@@ -86,6 +86,12 @@ pub enum What {
         generation: u32,
         place: Place,
     },
+    /// A derived copy outlives everything that was named: from here on it is kept by name too.
+    Derived {
+        id: ItemId,
+        generation: u32,
+        place: Place,
+    },
     /// Its system said executed, and the read-back found it.
     StillThere {
         id: ItemId,
@@ -149,6 +155,7 @@ impl What {
             | Self::Outcome { id, .. }
             | Self::Revived { id, .. }
             | Self::Late { id, .. }
+            | Self::Derived { id, .. }
             | Self::StillThere { id, .. } => Some(*id),
             Self::Granted { .. }
             | Self::Withdrawn { .. }

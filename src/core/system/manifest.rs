@@ -183,6 +183,18 @@ impl Manifest {
         serde_json::from_str(text)
     }
 
+    /// Readers fill it by themselves from what it holds copies of.
+    pub fn is_cache(&self) -> bool {
+        self.kind == "redis"
+    }
+
+    /// Copies here go before the one at `origin` that they are made of, and once more after it, so that no reader
+    /// refills them unseen: a cache's do, and those of what the origin's `erase_after` names.
+    pub fn goes_before(&self, manifest: Option<&Manifest>, origin: &str) -> bool {
+        let told = manifest.is_some_and(|m| m.erase_after.contains(&self.system));
+        told || (self.is_cache() && !self.erase_after.iter().any(|s| s == origin))
+    }
+
     /// The file said a mode: on a known system an absent one keeps the present mode.
     pub fn states_mode(&self) -> bool {
         self.places.at.contains_key("mode")

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::dataset::{Collection, Dataset};
 use super::manifest::{CopiesOf, Manifest};
-use crate::document::{At, Diagnostic, Diagnostics, choose};
+use crate::document::{At, Diagnostic, Diagnostics, Severity, choose};
 
 /// Names that lead back to the first: `a → b → a`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +64,20 @@ pub fn check_systems(systems: &BTreeMap<String, Manifest>) -> Vec<Diagnostic> {
     let copies = |m: &Manifest| m.copies_of.iter().map(|c| c.system.clone()).collect();
     out.extend(circle(systems, "copies_of", copies));
     out.extend(circle(systems, "erase_after", |m| m.erase_after.iter().cloned().collect()));
+    if out.iter().all(|d| d.severity != Severity::Error) {
+        out.extend(circle(systems, "the order of erasing", |m| goes_after(systems, m)));
+    }
     out
+}
+
+/// What `erase_after` names, what a copy is made of, and the caches that are emptied before their origin.
+fn goes_after(systems: &BTreeMap<String, Manifest>, manifest: &Manifest) -> BTreeSet<String> {
+    let name = &manifest.system;
+    let first = |copier: &Manifest, origin: &str| copier.goes_before(systems.get(origin), origin);
+    let origins = manifest.copies_of.iter().map(|c| &c.system).filter(|o| !first(manifest, o));
+    let made_of_it = |m: &&Manifest| m.copies_of.iter().any(|c| c.system == *name);
+    let caches = systems.values().filter(made_of_it).filter(|m| first(m, name)).map(|m| &m.system);
+    manifest.erase_after.iter().chain(origins).chain(caches).cloned().collect()
 }
 
 fn check_copy(copy: &CopiesOf, at: At, systems: &BTreeMap<String, Manifest>, found: &mut Diagnostics) {
@@ -109,9 +122,10 @@ fn circle(
     let index = first.copies_of.iter().position(|c| c.system == *second).unwrap_or_default();
     let place = if key == "copies_of" { format!("copies_of.{index}") } else { format!("{key}.{second}") };
     let mut found = Diagnostics::new(file);
+    let named = if key.contains(' ') { key.to_owned() } else { format!("`{key}`") };
     found.error(
         at(first, &place),
-        format!("`{key}` leads in a circle: {cycle}"),
+        format!("{named} leads in a circle: {cycle}"),
         "remove one of these links",
     );
     found.into_vec().pop()
