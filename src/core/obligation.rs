@@ -298,6 +298,14 @@ pub enum Block {
     },
 }
 
+/// What ends by itself later: a backup's rotation, a cache's expiry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Residue {
+    /// None = nobody knows when.
+    pub until: Option<Millis>,
+    pub cause: String,
+}
+
 /// A duty with everything that is known about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obligation {
@@ -335,6 +343,14 @@ pub struct Obligation {
     pub absent: bool,
     /// Gone once, before what it is made of; it goes once more after that.
     pub evicted: bool,
+    /// Its partner says that it is carried out: the read-back decides, not the partner.
+    pub claimed: bool,
+    /// Nobody can look there: what its system said of itself is the last word.
+    pub confirmed: bool,
+    /// Of what was accepted: without an answer by then it is tried again.
+    pub deadline: Option<Millis>,
+    /// What is left where it stands `Residual`.
+    pub residue: Option<Residue>,
     pub opened: Millis,
     pub executed: Option<Millis>,
     pub verified: Option<Millis>,

@@ -119,6 +119,7 @@ impl Request {
                     Some(duty) => match duty.stand {
                         // A target that can be read back is not answered before it was.
                         Stand::Verified => gone += 1,
+                        Stand::Executed if duty.confirmed => gone += 1,
                         Stand::Executed | Stand::Owed | Stand::Ordered | Stand::Accepted => open += 1,
                         Stand::Failed | Stand::Observed => open += 1,
                         Stand::Blocked => match &duty.block {

@@ -5,6 +5,7 @@
 
 mod gate;
 mod plan;
+mod polls;
 mod runner;
 mod send;
 mod throttle;

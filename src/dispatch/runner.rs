@@ -17,6 +17,7 @@ use quietus_core::system::Manifest;
 use tokio::sync::{Notify, Semaphore};
 
 use super::plan::propose;
+use super::polls::Polls;
 use super::send;
 use super::throttle::Throttle;
 use crate::node::Node;
@@ -24,6 +25,9 @@ use crate::partition::Partition;
 
 /// A round without a nudge.
 const PERIOD: Duration = Duration::from_millis(250);
+
+/// Where a duty may stand that awaits its read-back.
+const WAITING: [Stand; 4] = [Stand::Executed, Stand::Ordered, Stand::Accepted, Stand::Residual];
 
 /// Runs one system until it is told to stop.
 #[derive(Debug)]
@@ -38,6 +42,7 @@ pub struct Dispatcher {
     turn: AtomicUsize,
     /// Being read back right now.
     looking: Mutex<BTreeSet<ObligationId>>,
+    polls: Polls,
 }
 
 impl Dispatcher {
@@ -49,6 +54,7 @@ impl Dispatcher {
             nudge: Arc::new(Notify::new()),
             turn: AtomicUsize::new(0),
             looking: Mutex::default(),
+            polls: Polls::new(&manifest),
             node,
             manifest,
             connector,
@@ -65,6 +71,7 @@ impl Dispatcher {
         loop {
             let _ = tokio::time::timeout(PERIOD, self.nudge.notified()).await;
             self.look_back();
+            self.ask_again();
             self.propose().await;
         }
     }
@@ -150,12 +157,31 @@ impl Dispatcher {
     fn waiting(&self, partition: &Partition, at_most: usize) -> Vec<Obligation> {
         let inner = partition.read();
         let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        let duties =
-            [Stand::Executed, Stand::Ordered].into_iter().flat_map(|s| inner.state.duties.standing(s));
+        let duties = WAITING.into_iter().flat_map(|s| inner.state.duties.standing(s));
         let ripe = duties
             .filter(|d| d.place.system == self.manifest.system && awaits_read_back(d))
             .filter(|d| d.not_before.is_none_or(|at| at <= inner.state.now));
         ripe.filter(|d| looking.insert(d.id)).take(at_most).cloned().collect()
+    }
+
+    /// Asks where that stands which was accepted.
+    fn ask_again(self: &Arc<Self>) {
+        if !self.connector.describe().poll {
+            return;
+        }
+        let (batch, _) = self.limits();
+        for partition in self.node.partitions.iter() {
+            let duties = self.polls.ripe(&partition.read().state, &self.manifest.system, batch);
+            if duties.is_empty() {
+                continue;
+            }
+            let this = Arc::clone(self);
+            tokio::spawn(async move {
+                let Ok(_worker) = this.workers.acquire().await else { return };
+                send::poll(&this.node, Arc::clone(&this.connector), &this.manifest.system, duties).await;
+                this.nudge();
+            });
+        }
     }
 
     async fn look(self: Arc<Self>, duties: Vec<Obligation>) {

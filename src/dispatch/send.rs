@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quietus_contract::{
-    CommandId, Connector, Failure, Identity, Locator, Permit, Target, TargetOutcome, Work,
+    CommandId, Connector, Failure, Identity, Locator, Outcome, Permit, Target, TargetOutcome, Work,
 };
 use quietus_core::engine::control::Control;
 use quietus_core::obligation::{Duty, Obligation};
@@ -68,6 +68,37 @@ pub(super) async fn read_back(
     .await;
 }
 
+/// Asks where accepted duties stand; only what is news goes into the ledger.
+pub(super) async fn poll(node: &Node, connector: Arc<dyn Connector>, system: &str, duties: Vec<Obligation>) {
+    let span = trace::child("dispatch", duties.iter().find_map(|d| d.trace.as_deref()));
+    tracing::Span::record(&span, "system", system);
+    async {
+        let asked = |d: &Obligation| Some((CommandId(d.id.0), d.reference.clone()?));
+        let references: Vec<(CommandId, String)> = duties.iter().filter_map(asked).collect();
+        let started = node.clock.monotonic();
+        let mut told = connector.poll(&references).await;
+        node.metrics.command(system, "poll", &told, node.clock.monotonic().saturating_sub(started));
+        told.retain(|t| is_news(&t.outcome));
+        let duties: Vec<Obligation> =
+            duties.into_iter().filter(|d| told.iter().any(|t| t.command.0 == d.id.0)).collect();
+        if !duties.is_empty() {
+            answer(node, &duties, Record::Confirmed(confirm::confirmed(system, &duties, &told))).await;
+        }
+    }
+    .instrument(span)
+    .await;
+}
+
+/// It still stands accepted, or could not be asked: neither changes anything.
+fn is_news(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Accepted { .. } => false,
+        Outcome::Failed(failure) => !matches!(failure.code, "unreachable" | "timeout"),
+        Outcome::Removed(_) | Outcome::Changed(_) | Outcome::Absent | Outcome::Unchanged { .. } => true,
+        Outcome::Blocked { .. } | Outcome::Residual { .. } | Outcome::Refused { .. } => true,
+    }
+}
+
 /// Into the ledger of the one partition that these duties live in, and applied.
 async fn answer(node: &Node, duties: &[Obligation], record: Record) {
     let Some(first) = duties.first() else { return };
@@ -112,7 +143,7 @@ pub fn targets(
                 let why = "the sealed locator does not open: was the tenant key changed?";
                 let failure = Failure::fatal("sealed", why);
                 let command = CommandId(duty.id.0);
-                let outcome = quietus_contract::Outcome::Failed(failure);
+                let outcome = Outcome::Failed(failure);
                 unopened.push(TargetOutcome { command, outcome, at: None, position: None });
             }
         }

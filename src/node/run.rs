@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use quietus_core::engine::Effect;
+use quietus_core::engine::{Effect, Noticed};
 use quietus_core::record::{ControlCopy, Record};
 use quietus_core::system::Manifest;
 use tokio::task::JoinSet;
@@ -85,6 +85,7 @@ impl Node {
                     }
                 }
                 Effect::Applied { .. } => self.registry.nudge(),
+                Effect::Tell(what) => alarm(&what),
             }
         }
     }
@@ -118,6 +119,23 @@ impl Node {
             control.systems.iter().map(|(name, system)| (name.clone(), system.manifest.clone())).collect()
         });
         self.registry.follow(self, &wanted, &self.options.resolver);
+    }
+}
+
+/// Names and shown ids only: an alarm holds no identity.
+fn alarm(what: &Noticed) {
+    match what {
+        Noticed::Resurrected { item, place } => {
+            tracing::warn!(%item, system = place.system, "erased, and there again: erased again");
+        }
+        Noticed::Breach { item, place, holds } => {
+            tracing::error!(%item, system = place.system, holds = holds.join(","), "somebody deleted what is held");
+        }
+        Noticed::PastDeadline { item, place } => {
+            tracing::warn!(%item, system = place.system, "accepted, and not answered before its deadline");
+        }
+        Noticed::Echo { .. } | Noticed::Reborn { .. } | Noticed::Late { .. } | Noticed::Undeclared { .. } => {
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::audit::Chain;
 use crate::store::{MemoryStore, Store};
 
 pub use report::{Report, Tallied};
-pub use view::{CopyView, ItemView, outcome_name};
+pub use view::{CopyView, ItemView, Why, outcome_name};
 
 /// One partition.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use quietus_core::engine::{State, judge};
 use quietus_core::item::{CopyState, Subject};
 use quietus_core::life::Life;
 use quietus_core::obligation::{Block, Obligation, Stand};
+use quietus_core::time::Millis;
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/items/{id}` and the rows of a look-up.
@@ -78,13 +79,7 @@ fn copy_view(system: &str, dataset: &str, state: CopyState, mut duties: Vec<&Obl
         CopyState::Live => open.or(gone),
         CopyState::Erased { .. } | CopyState::Gone { .. } => gone.or(open),
     };
-    let (until, rule, law) = match duty.and_then(|d| d.block.as_ref()) {
-        Some(Block::Minimum { until, rule, law }) => {
-            (Some(until.to_string()), Some(rule.clone()), law.clone())
-        }
-        Some(Block::Lock { until }) => (until.map(|u| u.to_string()), None, None),
-        Some(Block::Hold(_)) | None => (None, duty.and_then(|d| d.rule.clone()), None),
-    };
+    let Why { until, rule, law, detail } = duty.map(Why::of).unwrap_or_default();
     let outcome = match (state, duty) {
         (CopyState::Gone { .. }, None) => "executed",
         (CopyState::Erased { verified: Some(_), .. }, None) => "verified",
@@ -106,7 +101,36 @@ fn copy_view(system: &str, dataset: &str, state: CopyState, mut duties: Vec<&Obl
         until,
         rule,
         law,
-        detail: duty.and_then(|d| d.detail.clone()),
+        detail,
+    }
+}
+
+/// Why a duty stands where it stands, and until when.
+#[derive(Debug, Default)]
+pub struct Why {
+    pub until: Option<String>,
+    pub rule: Option<String>,
+    pub law: Option<String>,
+    pub detail: Option<String>,
+}
+
+impl Why {
+    pub fn of(duty: &Obligation) -> Self {
+        let detail = duty.detail.clone();
+        let shown = |until: &Option<Millis>| until.map(|u| u.to_string());
+        match (duty.stand, &duty.residue, &duty.block) {
+            (Stand::Residual, Some(residue), _) => {
+                let detail = detail.or_else(|| Some(residue.cause.clone()));
+                Self { until: shown(&residue.until), detail, ..Self::default() }
+            }
+            (_, _, Some(Block::Minimum { until, rule, law })) => {
+                Self { until: Some(until.to_string()), rule: Some(rule.clone()), law: law.clone(), detail }
+            }
+            (_, _, Some(Block::Lock { until })) => Self { until: shown(until), detail, ..Self::default() },
+            (_, _, Some(Block::Hold(_)) | None) => {
+                Self { rule: duty.rule.clone(), detail, ..Self::default() }
+            }
+        }
     }
 }
 

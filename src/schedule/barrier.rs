@@ -94,7 +94,7 @@ pub fn stands(partitions: &[Arc<Partition>], control: &Control, hold: &Hold, now
 
 /// Nothing of a command is committed past its `not_after`; one whose answer waits for a read-back is over.
 fn still_out(duty: &Obligation, now: Millis) -> bool {
-    !duty.absent && duty.not_after.is_some_and(|at| at > now)
+    !duty.absent && !duty.claimed && duty.not_after.is_some_and(|at| at > now)
 }
 
 fn is_covered(inner: &Inner, hold: &Hold, duty: &Obligation) -> bool {

@@ -4,8 +4,9 @@
 //! what is there.
 
 use crate::life::{ChangeRow, Life, Parts, What};
-use crate::obligation::{Block, Duty, Event, Obligation, ObligationId, Stand};
+use crate::obligation::{Block, Duty, Event, Obligation, ObligationId, Residue, Stand};
 use crate::record::{Answer, AnswerKind, Confirmed, FindingKind, ReadBack, Seen};
+use crate::system::Manifest;
 use crate::time::Millis;
 
 use super::Turn;
@@ -38,6 +39,14 @@ fn said(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
                 d.detail = Some("gone once; it goes once more after what it is made of".to_owned());
             });
         }
+        AnswerKind::Removed | AnswerKind::Changed if proves_by_reading(turn, duty) => {
+            turn.note(duty.id, |d| {
+                d.claimed = true;
+                d.not_after = None;
+                d.not_before = None;
+                d.uncertain = true;
+            });
+        }
         AnswerKind::Removed | AnswerKind::Changed => executed(turn, duty, answer),
         // The second look after an attempt that might have happened: it had.
         AnswerKind::Absent if duty.uncertain => executed(turn, duty, answer),
@@ -48,20 +57,19 @@ fn said(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
             d.detail = answer.detail.clone();
         }),
         AnswerKind::Accepted => {
+            let within = manifest(turn, duty).map_or(30 * Millis::DAY, Manifest::answers_within);
             turn.advance(duty.id, Event::Accept, |d| {
                 d.reference = answer.reference.clone();
                 d.not_after = None;
+                d.uncertain = true;
+                d.deadline = Some(now.plus(within));
             });
         }
         AnswerKind::Blocked => blocked(turn, duty, answer),
-        AnswerKind::Residual => {
-            turn.advance(duty.id, Event::Reside, |d| {
-                d.block = Some(Block::Lock { until: answer.until.map(Millis) });
-                d.detail = answer.detail.clone();
-                // A later attempt answers for what was there at the first: the next backup prolongs nothing.
-                d.target_at = d.target_at.or(answer.at.map(Millis));
-                d.not_after = None;
-            });
+        AnswerKind::Residual => resides(turn, duty, answer),
+        // What cannot be erased there ends by itself all the same.
+        AnswerKind::Refused if manifest(turn, duty).is_some_and(|m| m.expires.is_some()) => {
+            resides(turn, duty, answer);
         }
         AnswerKind::Refused => {
             turn.advance(duty.id, Event::Refuse, |d| {
@@ -82,6 +90,30 @@ fn said(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
     }
 }
 
+fn manifest<'a>(turn: &'a Turn<'_>, duty: &Obligation) -> Option<&'a Manifest> {
+    turn.state.control.systems.get(&duty.place.system).map(|s| &s.manifest)
+}
+
+fn proves_by_reading(turn: &Turn<'_>, duty: &Obligation) -> bool {
+    manifest(turn, duty).is_some_and(Manifest::proves_by_reading)
+}
+
+/// What is left ends by itself: read back when it has.
+fn resides(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
+    let expires = manifest(turn, duty).and_then(|m| m.expires).map(|ms| turn.state.now.plus(ms));
+    let until = answer.until.map(Millis).or(expires);
+    let cause = answer.detail.clone().unwrap_or_default();
+    turn.advance(duty.id, Event::Reside, |d| {
+        d.residue = Some(Residue { until, cause });
+        d.detail = None;
+        // A later attempt answers for what was there at the first: the next backup prolongs nothing.
+        d.target_at = d.target_at.or(answer.at.map(Millis));
+        d.not_after = None;
+        d.not_before = until;
+        d.unread = 0;
+    });
+}
+
 /// What it is made of is still there and will go: a reader may fill it again until then.
 fn goes_again(turn: &Turn<'_>, duty: &Obligation) -> bool {
     let control = &turn.state.control;
@@ -92,7 +124,9 @@ fn goes_again(turn: &Turn<'_>, duty: &Obligation) -> bool {
 fn executed(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
     let now = turn.state.now;
     let at = answer.at.map(Millis);
+    let confirmed = manifest(turn, duty).is_some_and(|m| !m.reads_back());
     turn.advance(duty.id, Event::Execute, |d| {
+        d.confirmed = confirmed;
         d.executed = Some(now);
         d.target_at = at;
         d.target_position = answer.position.clone();
@@ -168,12 +202,15 @@ pub(super) fn read_back(turn: &mut Turn<'_>, record: &ReadBack) {
     }
 }
 
-/// Executed and not yet looked at, or absent at the first look.
+/// Executed and not yet looked at, absent at the first look, said to be carried out, or at its residue's end: once its
+/// `not_before` has come.
 pub fn awaits_read_back(duty: &Obligation) -> bool {
     match duty.stand {
-        Stand::Executed => true,
-        Stand::Ordered => duty.absent,
-        Stand::Owed | Stand::Accepted | Stand::Verified | Stand::Blocked | Stand::Residual => false,
+        Stand::Executed => !duty.confirmed,
+        Stand::Ordered => duty.absent || duty.claimed,
+        Stand::Accepted => duty.claimed,
+        Stand::Residual => duty.residue.as_ref().is_some_and(|r| r.until.is_some()),
+        Stand::Owed | Stand::Verified | Stand::Blocked => false,
         Stand::Refused | Stand::OutOfReach | Stand::Failed | Stand::Observed | Stand::Withdrawn => false,
     }
 }
@@ -190,6 +227,8 @@ fn saw(turn: &mut Turn<'_>, duty: &Obligation, seen: &Seen) {
                 turn.advance(duty.id, Event::ReadGone, |d| {
                     d.executed = executed;
                     d.verified = Some(now);
+                    d.residue = None;
+                    d.not_after = None;
                     d.detail = d.absent.then(|| "already absent".to_owned());
                 });
                 write_outcome(turn, duty, told.or(duty.executed).unwrap_or(now), Some(now));
@@ -251,6 +290,7 @@ fn fail(turn: &mut Turn<'_>, duty: &Obligation, why: &str, may_retry: bool) {
         d.not_before = may_retry.then(|| now.plus(wait));
         d.not_after = None;
         d.absent = false;
+        d.claimed = false;
     });
 }
 

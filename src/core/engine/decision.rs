@@ -101,6 +101,18 @@ pub enum Noticed {
     Late { item: ItemId, place: Place },
     /// An event no policy declares.
     Undeclared { event: String },
+    /// Its partner accepted a command and did not answer in time: it is tried again.
+    PastDeadline { item: ItemId, place: Place },
+}
+
+impl Noticed {
+    /// More than news: somebody must look.
+    pub fn is_alarming(&self) -> bool {
+        match self {
+            Self::Resurrected { .. } | Self::Breach { .. } | Self::PastDeadline { .. } => true,
+            Self::Echo { .. } | Self::Reborn { .. } | Self::Late { .. } | Self::Undeclared { .. } => false,
+        }
+    }
 }
 
 /// What the shell must do. Carried out at least once; a replay drops it, and what was lost is found again from
@@ -111,6 +123,8 @@ pub enum Effect {
     Applied { k: u64 },
     /// Send these commands: they stand as given.
     Send { system: String, duties: Vec<Obligation> },
+    /// People should hear of it.
+    Tell(Noticed),
 }
 
 /// The label of a leaf names its layout; a layout is never changed.
@@ -142,6 +156,9 @@ impl Decision {
                 leaf.text("breach/1").item(*item).place(place).text(&holds.join(","))
             }
             Self::Noticed(Noticed::Late { item, place }) => leaf.text("late/1").item(*item).place(place),
+            Self::Noticed(Noticed::PastDeadline { item, place }) => {
+                leaf.text("past-deadline/1").item(*item).place(place)
+            }
             Self::Noticed(Noticed::Echo { .. } | Noticed::Undeclared { .. }) => return None,
             Self::Began { .. }
             | Self::Now(_)

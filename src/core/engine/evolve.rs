@@ -43,6 +43,7 @@ pub(super) fn evolve(state: &mut State, found: &mut Found, decision: &Decision) 
             Noticed::Breach { .. } => state.tally.breaches += 1,
             Noticed::Late { .. } => {}
             Noticed::Undeclared { .. } => state.tally.undeclared += 1,
+            Noticed::PastDeadline { .. } => state.tally.past_deadline += 1,
         },
         Decision::Ignored { .. } => state.tally.ignored += 1,
     }

@@ -156,6 +156,11 @@ impl Turn<'_> {
             let lives = lives.into_iter().flat_map(|l| &mut l.lives);
             lives.for_each(|life| self.state.control.complete(life));
         }
+        if let Decision::Noticed(what) = &decision
+            && what.is_alarming()
+        {
+            self.effect(Effect::Tell(what.clone()));
+        }
         self.out.decisions.push(decision);
     }
 
@@ -252,6 +257,10 @@ impl Turn<'_> {
             uncertain: false,
             absent: false,
             evicted: false,
+            claimed: false,
+            confirmed: false,
+            deadline: None,
+            residue: None,
             opened: self.state.now,
             executed: None,
             verified: None,

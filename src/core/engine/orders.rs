@@ -41,6 +41,10 @@ pub(super) fn ordered(turn: &mut Turn<'_>, record: &Ordered) {
                 d.not_after = Some(not_after);
                 d.not_before = None;
                 d.absent = false;
+                d.claimed = false;
+                d.reference = None;
+                d.deadline = None;
+                d.residue = None;
                 d.detail = None;
             });
             send.extend(turn.state.duties.get(id).cloned());

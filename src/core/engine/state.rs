@@ -70,6 +70,8 @@ pub struct Tally {
     pub breaches: u64,
     /// Events no policy declares.
     pub undeclared: u64,
+    /// Partners that accepted and did not answer in time.
+    pub past_deadline: u64,
 }
 
 /// Every duty, with the ways to find it.
@@ -154,10 +156,11 @@ impl Duties {
 fn timer(duty: &Obligation) -> Option<Millis> {
     match duty.stand {
         Stand::Ordered => duty.not_after,
+        Stand::Accepted => duty.deadline,
         Stand::Failed if duty.may_retry && duty.tries < MAX_TRIES => duty.not_before,
         // What a sweep made due waits for the next one; a person's request waits for none.
         Stand::Blocked if duty.block.is_none() && !matches!(duty.cause, Cause::Sweep(_)) => duty.not_before,
-        Stand::Owed | Stand::Accepted | Stand::Executed | Stand::Verified | Stand::Blocked => None,
+        Stand::Owed | Stand::Executed | Stand::Verified | Stand::Blocked => None,
         Stand::Residual | Stand::Refused | Stand::OutOfReach | Stand::Failed => None,
         Stand::Observed | Stand::Withdrawn => None,
     }

@@ -4,7 +4,7 @@ use crate::obligation::{Event, ObligationId, Stand};
 use crate::time::Millis;
 
 use super::Turn;
-use super::decision::Decision;
+use super::decision::{Decision, Noticed};
 use super::orders::back_off;
 
 /// A command is given up this long after its `not_after`: its answer may still be on the way.
@@ -33,11 +33,22 @@ fn ripe(turn: &mut Turn<'_>, id: ObligationId, now: Millis) {
                 d.not_before = Some(now.plus(wait));
             });
         }
+        Stand::Accepted if duty.claimed => {}
+        Stand::Accepted => {
+            let (item, place, wait) = (duty.item, duty.place.clone(), back_off(id, duty.tries));
+            turn.rule(Decision::Noticed(Noticed::PastDeadline { item, place }));
+            turn.advance(id, Event::Fail, |d| {
+                d.may_retry = true;
+                d.detail = Some("accepted, and not answered before its deadline".to_owned());
+                d.not_before = Some(now.plus(wait));
+                d.deadline = None;
+            });
+        }
         Stand::Failed if super::orders::exhausted(duty) => {}
         Stand::Failed | Stand::Blocked => {
             turn.advance(id, Event::Release, |d| d.not_before = None);
         }
-        Stand::Owed | Stand::Accepted | Stand::Executed | Stand::Verified | Stand::Residual => {}
+        Stand::Owed | Stand::Executed | Stand::Verified | Stand::Residual => {}
         Stand::Refused | Stand::OutOfReach | Stand::Observed | Stand::Withdrawn => {}
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dataset::Dataset;
 use crate::document::At;
+use crate::time::Millis;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -181,6 +182,25 @@ impl Manifest {
 
     pub fn from_canonical(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
+    }
+
+    /// Somebody other than the system itself can look whether a record is gone there.
+    pub fn reads_back(&self) -> bool {
+        match self.kind.as_str() {
+            "http" => self.proves_by_reading(),
+            "opendsr" | "kafka" | "manual" | "exec" => false,
+            _ => true,
+        }
+    }
+
+    /// A partner that can be asked what it still holds: its word alone carries nothing out.
+    pub fn proves_by_reading(&self) -> bool {
+        self.http.as_ref().is_some_and(|http| http.read_back.is_some())
+    }
+
+    /// How long what it accepted may take, in milliseconds.
+    pub fn answers_within(&self) -> i64 {
+        self.http.as_ref().and_then(|http| http.deadline).unwrap_or(30 * Millis::DAY)
     }
 
     /// Readers fill it by themselves from what it holds copies of.

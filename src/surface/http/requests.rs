@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use quietus_core::obligation::Block;
 use quietus_core::record::RequestMoved;
 use quietus_core::request::{Request, RequestAnswer, RequestKind, RequestState, RequestTarget};
 use quietus_core::time::Millis;
@@ -14,7 +13,7 @@ use super::page::Paging;
 use super::problem::Refused;
 use super::{App, Caller, Shared};
 use crate::node::{Once, RequestOrder};
-use crate::partition::outcome_name;
+use crate::partition::{Why, outcome_name};
 use crate::surface::wire::{MoveBody, Page, Problem, RequestBody, RequestTargetView, RequestView};
 
 const GROUNDS: [&str; 6] =
@@ -271,15 +270,8 @@ fn target_view(inner: &crate::partition::Inner, target: &RequestTarget) -> Reque
             Some(duty) => {
                 view.outcome = outcome_name(duty.stand).to_owned();
                 view.verified = duty.verified.map(|v| v.to_string());
-                view.detail.clone_from(&duty.detail);
-                match &duty.block {
-                    Some(Block::Minimum { until, rule, law }) => {
-                        (view.rule, view.law) = (Some(rule.clone()), law.clone());
-                        view.until = Some(until.to_string());
-                    }
-                    Some(Block::Lock { until }) => view.until = until.map(|u| u.to_string()),
-                    Some(Block::Hold(_)) | None => view.rule.clone_from(&duty.rule),
-                }
+                let Why { until, rule, law, detail } = Why::of(duty);
+                (view.until, view.rule, view.law, view.detail) = (until, rule, law, detail);
             }
         },
     }

@@ -1,0 +1,46 @@
+//! When to ask a partner again about what it accepted.
+//!
+//! What is to be asked stands in the partitions' states with its reference and deadline, and survives everything; only
+//! when it was asked last is remembered here, so a restart asks once too often. Rejected: a record per poll, thousands
+//! for one answer.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use quietus_core::engine::State;
+use quietus_core::obligation::{Obligation, ObligationId, Stand};
+use quietus_core::system::Manifest;
+use quietus_core::time::Millis;
+
+/// Without `http.poll.every`: a minute.
+const EVERY: i64 = 60_000;
+
+#[derive(Debug)]
+pub struct Polls {
+    every: i64,
+    asked: Mutex<BTreeMap<ObligationId, Millis>>,
+}
+
+impl Polls {
+    pub fn new(manifest: &Manifest) -> Self {
+        let every = manifest.http.as_ref().and_then(|http| http.poll.as_ref()).map(|poll| poll.every);
+        Self { every: every.unwrap_or(EVERY), asked: Mutex::default() }
+    }
+
+    /// What was accepted at this system and is to be asked about now; from now on it was asked.
+    pub fn ripe(&self, state: &State, system: &str, at_most: usize) -> Vec<Obligation> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.retain(|id, _| state.duties.get(*id).is_none_or(|d| d.stand == Stand::Accepted));
+        let waits = |d: &&Obligation| d.place.system == system && !d.claimed && d.reference.is_some();
+        let ripe = state
+            .duties
+            .standing(Stand::Accepted)
+            .filter(waits)
+            .filter(|d| asked.get(&d.id).is_none_or(|at| at.plus(self.every) <= state.now));
+        let ripe: Vec<Obligation> = ripe.take(at_most).cloned().collect();
+        ripe.iter().for_each(|d| {
+            asked.insert(d.id, state.now);
+        });
+        ripe
+    }
+}
