@@ -73,10 +73,12 @@ pub(super) async fn poll(node: &Node, connector: Arc<dyn Connector>, system: &st
     let span = trace::child("dispatch", duties.iter().find_map(|d| d.trace.as_deref()));
     tracing::Span::record(&span, "system", system);
     async {
-        let asked = |d: &Obligation| Some((CommandId(d.id.0), d.reference.clone()?));
-        let references: Vec<(CommandId, String)> = duties.iter().filter_map(asked).collect();
+        let (targets, _) = targets(&node.keys, &node.partitions, &duties);
+        let reference = |t: &Target| duties.iter().find(|d| d.id.0 == t.command.0)?.reference.clone();
+        let accepted: Vec<(Target, String)> =
+            targets.into_iter().filter_map(|t| reference(&t).map(|r| (t, r))).collect();
         let started = node.clock.monotonic();
-        let mut told = connector.poll(&references).await;
+        let mut told = connector.poll(&accepted).await;
         node.metrics.command(system, "poll", &told, node.clock.monotonic().saturating_sub(started));
         told.retain(|t| is_news(&t.outcome));
         let duties: Vec<Obligation> =

@@ -220,13 +220,6 @@ impl World {
         self.control(Record::SweepOrdered(record));
     }
 
-    pub fn request(&mut self, kind: &str, n: u8) -> String {
-        let record = self.asked(kind, n);
-        let id = record.id.clone();
-        self.step(Record::RequestReceived(record));
-        id
-    }
-
     pub fn asked(&self, kind: &str, n: u8) -> RequestReceived {
         RequestReceived {
             id: format!("rq_{}", self.offset),
