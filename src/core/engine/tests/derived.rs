@@ -118,6 +118,7 @@ fn hold(scope: &str) -> HoldPlaced {
         allow: Vec::new(),
         by: None,
         at: 0,
+        asked: None,
     }
 }
 

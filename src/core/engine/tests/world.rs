@@ -216,6 +216,7 @@ impl World {
             root: None,
             by: None,
             at: self.state.now.0,
+            asked: None,
         };
         self.control(Record::SweepOrdered(record));
     }
@@ -234,6 +235,7 @@ impl World {
             on_behalf_of: None,
             by: None,
             identity: None,
+            asked: None,
         }
     }
 
