@@ -79,7 +79,7 @@ fn copy_view(system: &str, dataset: &str, state: CopyState, mut duties: Vec<&Obl
         CopyState::Live => open.or(gone),
         CopyState::Erased { .. } | CopyState::Gone { .. } => gone.or(open),
     };
-    let Why { until, rule, law, detail } = duty.map(Why::of).unwrap_or_default();
+    let Why { until, rule, law, detail } = duty.map(|duty| Why::of(duty)).unwrap_or_default();
     let outcome = match (state, duty) {
         (CopyState::Gone { .. }, None) => "executed",
         (CopyState::Erased { verified: Some(_), .. }, None) => "verified",
