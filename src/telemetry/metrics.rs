@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use quietus_contract::{Finding, Outcome, ReadBack, TargetOutcome};
+use quietus_contract::{Failure, Finding, Outcome, ReadBack, TargetOutcome};
 
 /// Counted since the process began.
 #[derive(Debug, Default)]
@@ -37,14 +37,14 @@ impl Metrics {
 
     /// One call that changes things, with its outcome per target.
     pub fn command(&self, system: &str, action: &'static str, outcomes: &[TargetOutcome], took: Duration) {
-        let failed = |o: &TargetOutcome| matches!(o.outcome, Outcome::Failed(_));
+        let failed = |o: &TargetOutcome| matches!(&o.outcome, Outcome::Failed(f) if is_down(f));
         let names = outcomes.iter().map(|o| name(&o.outcome));
         self.call(system, action, names, !outcomes.is_empty() && outcomes.iter().all(failed), took);
     }
 
     /// One call that looks, with what it saw per target.
     pub fn look(&self, system: &str, seen: &[ReadBack], took: Duration) {
-        let unread = |s: &ReadBack| matches!(s.finding, Finding::Unreadable(_));
+        let unread = |s: &ReadBack| matches!(&s.finding, Finding::Unreadable(f) if is_down(f));
         let names = seen.iter().map(|s| match s.finding {
             Finding::Gone => "gone",
             Finding::Found { .. } => "found",
@@ -78,6 +78,11 @@ impl Metrics {
     pub fn snapshot(&self) -> Counters {
         self.lock().clone()
     }
+}
+
+/// A system that answers is up, even where it says no.
+fn is_down(failure: &Failure) -> bool {
+    matches!(failure.code, "unreachable" | "timeout" | "denied" | "secret" | "unsupported_kind")
 }
 
 fn name(outcome: &Outcome) -> &'static str {

@@ -237,6 +237,10 @@ async fn replacements(
             continue;
         }
         match (clearing(table, collection, &field.name), &field.mask) {
+            // It goes with its record; only a rule for its category alone would want it masked.
+            (Err(detail), _) if collection.tells_apart(&field.name) => {
+                report.warn("not_null", &place, detail, "add `quietus: {mask: …}` to the field")
+            }
             (Err(detail), _) => {
                 report.fatal("not_null", &place, detail, "add `quietus: {mask: …}` to the field")
             }

@@ -146,9 +146,10 @@ impl Problems<'_> {
             }
             let at = format!("{place}.{}", field.name);
             match replacement(collection, table, field) {
+                // It goes with its record; only a rule for its category alone would want it masked.
                 Err(detail) => {
                     self.add(
-                        true,
+                        !collection.tells_apart(&field.name),
                         "not_null",
                         &at,
                         detail,

@@ -10,7 +10,7 @@ use crate::engine::derived::Derivations;
 use crate::hold::{Hold, Scope};
 use crate::policy::{self, Calendar, Policy};
 use crate::record::Record;
-use crate::system::{Collection, Manifest, Mode};
+use crate::system::{Manifest, Mode};
 use crate::time::Millis;
 
 /// The control log up to `k`.
@@ -61,7 +61,7 @@ impl System {
             let name = format!("{}.{}", dataset.fides_key, collection.name);
             let leaves = collection.leaves();
             let carried = |identifies: bool| -> BTreeSet<String> {
-                let fields = leaves.iter().filter(|(path, _)| tells_apart(collection, path) == identifies);
+                let fields = leaves.iter().filter(|(path, _)| collection.tells_apart(path) == identifies);
                 fields.flat_map(|(_, field)| field.categories.iter().cloned()).collect()
             };
             let (telling, rest) = (carried(true), carried(false));
@@ -282,12 +282,6 @@ impl Control {
     pub fn mode(&self, system: &str) -> Mode {
         self.systems.get(system).map(|s| s.manifest.mode).unwrap_or_default()
     }
-}
-
-fn tells_apart(collection: &Collection, path: &str) -> bool {
-    collection.key.iter().any(|column| column == path)
-        || collection.subject.as_ref().is_some_and(|subject| subject.column == path)
-        || collection.references.iter().any(|reference| reference.columns.iter().any(|column| column == path))
 }
 
 /// Reads a published document again. It was checked before it was published; a later version of the program may

@@ -103,6 +103,14 @@ impl Collection {
         find(&self.fields, path)
     }
 
+    /// Whether the column tells records apart: key, subject and reference columns go with their record, and cannot be
+    /// taken out of it.
+    pub fn tells_apart(&self, path: &str) -> bool {
+        self.key.iter().any(|column| column == path)
+            || self.subject.as_ref().is_some_and(|subject| subject.column == path)
+            || self.references.iter().any(|reference| reference.columns.iter().any(|column| column == path))
+    }
+
     /// Every field that holds a value, with its path, depth first in the order of the file.
     pub fn leaves(&self) -> Vec<(String, &Field)> {
         let mut out = Vec::new();

@@ -23,10 +23,13 @@ pub struct NodeArgs {
     /// What lets you in; `@FILE` reads it from a file, and keeps it out of the process list.
     #[arg(long, value_name = "TOKEN", env = "QUIETUS_TOKEN", hide_env_values = true, global = true)]
     token: Option<String>,
-    /// How long to wait for an answer.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time, global = true)]
-    timeout: Duration,
+    /// How long to wait: for an answer 30s, until a sweep has ended 120s, unless it is said.
+    #[arg(long, value_name = "TIME", value_parser = time, global = true)]
+    timeout: Option<Duration>,
 }
+
+const ANSWER: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl NodeArgs {
     pub fn client(&self) -> Result<Client, Failure> {
@@ -35,11 +38,12 @@ impl NodeArgs {
             Some((_, Some(file))) => Some(text(files::read(Path::new(file))?, "--token")?),
             Some((token, None)) => Some(token.to_owned()),
         };
-        Ok(Client::new(&self.url, token.as_deref(), self.timeout)?)
+        Ok(Client::new(&self.url, token.as_deref(), self.timeout.unwrap_or(ANSWER))?)
     }
 
-    pub fn timeout(&self) -> Duration {
-        self.timeout
+    /// How long something that takes its time is waited for.
+    pub fn patience(&self) -> Duration {
+        self.timeout.unwrap_or(PATIENCE)
     }
 }
 

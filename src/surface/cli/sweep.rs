@@ -58,7 +58,7 @@ impl Sweep {
             }
             Verb::Run { wait: true } => {
                 let started = client.start_sweep().await?;
-                let view = finished(&client, &started.id, self.node.timeout()).await?;
+                let view = finished(&client, &started.id, self.node.patience()).await?;
                 swept(out, &view)
             }
             Verb::Show { id } => {

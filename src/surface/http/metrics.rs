@@ -191,7 +191,7 @@ fn systems(page: &mut Page, node: &Node) {
         page.sample("quietus_command_duration_seconds_sum", &labels, *seconds);
         page.sample("quietus_command_duration_seconds_count", &labels, *calls as f64);
     }
-    page.family("quietus_system_up", "gauge", "1 = connected, and its last call did not fail whole.");
+    page.family("quietus_system_up", "gauge", "1 = connected, and it answered its last call.");
     let names: Vec<String> = node.with_control(|c| c.systems.keys().cloned().collect());
     for name in names {
         let up = matches!(node.registry().connector(&name), Some(Ok(_))) && !counters.down.contains(&name);
