@@ -10,6 +10,7 @@ use quietus_contract::{Connector, Failure};
 use quietus_core::system::Manifest;
 use quietus_memory::MemoryConnector;
 use quietus_postgres::PostgresConnector;
+use quietus_redis::RedisConnector;
 use quietus_sqlite::SqliteConnector;
 use tokio::task::AbortHandle;
 
@@ -65,10 +66,11 @@ pub fn connect(manifest: &Manifest, resolver: &Resolver) -> Result<Arc<dyn Conne
     match manifest.kind.as_str() {
         "sqlite" => Ok(Arc::new(SqliteConnector::open(manifest, &url()?)?)),
         "postgres" => Ok(Arc::new(PostgresConnector::new(manifest, &url()?)?)),
+        "redis" => Ok(Arc::new(RedisConnector::new(manifest, &url()?)?)),
         "memory" => Ok(Arc::new(MemoryConnector::new(manifest.clone()))),
         other => Err(Failure::fatal(
             "unsupported_kind",
-            format!("no connector for kind `{other}` yet; there are sqlite, postgres and memory"),
+            format!("no connector for kind `{other}` yet; there are sqlite, postgres, redis and memory"),
         )),
     }
 }

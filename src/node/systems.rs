@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quietus_contract::CheckReport;
+use quietus_contract::{CheckReport, Connector, Problem};
 use quietus_core::document::{Diagnostic, Severity};
 use quietus_core::policy::Taxonomy;
 use quietus_core::record::{Record, SystemMode, SystemPut, SystemRetired};
@@ -88,9 +88,13 @@ impl Node {
     pub async fn check_system(&self, name: &str) -> Result<CheckReport, NodeError> {
         self.system(name)?;
         match self.registry().connector(name) {
-            Some(Ok(connector)) => Ok(connector.check().await),
+            Some(Ok(connector)) => {
+                let mut report = connector.check().await;
+                report.problems.extend(self.skew(name, &*connector).await);
+                Ok(report)
+            }
             Some(Err(failure)) => Ok(CheckReport {
-                problems: vec![quietus_contract::Problem {
+                problems: vec![Problem {
                     fatal: true,
                     code: "unreachable",
                     place: name.to_owned(),
@@ -100,6 +104,23 @@ impl Node {
             }),
             None => Err(NodeError::NotFound { what: format!("system {name} is not connected yet") }),
         }
+    }
+
+    /// A target's own clock ends the permits there: it must be near this node's. A simulated clock is near nobody's.
+    async fn skew(&self, name: &str, connector: &dyn Connector) -> Option<Problem> {
+        if self.options.simulated {
+            return None;
+        }
+        let before = self.clock.now();
+        let theirs = connector.now().await.ok()??;
+        let apart = apart(before.0, theirs, self.clock.now().0);
+        (apart > MAX_SKEW_MS).then(|| Problem {
+            fatal: true,
+            code: "clock_skew",
+            place: name.to_owned(),
+            detail: format!("its clock is {apart} ms away from this node's"),
+            fix: "synchronise both clocks (NTP)".to_owned(),
+        })
     }
 
     /// Takes a system off the books; refused while something is open there.
@@ -131,6 +152,13 @@ impl Node {
     }
 }
 
+const MAX_SKEW_MS: i64 = 1_000;
+
+/// How far their clock is outside the while in which it was read.
+fn apart(before: i64, theirs: i64, after: i64) -> i64 {
+    before.saturating_sub(theirs).max(theirs.saturating_sub(after)).max(0)
+}
+
 fn wrong(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(|d| d.severity == Severity::Error)
 }
@@ -142,4 +170,16 @@ fn says_mode(bytes: &[u8]) -> bool {
         quietus_core::document::Value::Map(entries) => entries.iter().any(|(key, _)| key.text == "mode"),
         _ => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::apart;
+
+    #[test]
+    fn only_what_lies_outside_the_reading_is_skew() {
+        assert_eq!(apart(1_000, 1_400, 1_500), 0);
+        assert_eq!(apart(1_000, 900, 1_500), 100);
+        assert_eq!(apart(1_000, 3_600, 1_500), 2_100);
+    }
 }

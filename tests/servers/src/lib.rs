@@ -8,8 +8,10 @@
 mod account;
 mod packages;
 mod postgres;
+mod redis;
 
 pub use postgres::{Options, Postgres};
+pub use redis::Redis;
 
 use std::net::{Ipv4Addr, TcpListener};
 
