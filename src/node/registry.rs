@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quietus_contract::{Connector, Failure};
 use quietus_core::system::Manifest;
+use quietus_files::FilesConnector;
 use quietus_memory::MemoryConnector;
 use quietus_postgres::PostgresConnector;
 use quietus_redis::RedisConnector;
@@ -67,10 +68,13 @@ pub fn connect(manifest: &Manifest, resolver: &Resolver) -> Result<Arc<dyn Conne
         "sqlite" => Ok(Arc::new(SqliteConnector::open(manifest, &url()?)?)),
         "postgres" => Ok(Arc::new(PostgresConnector::new(manifest, &url()?)?)),
         "redis" => Ok(Arc::new(RedisConnector::new(manifest, &url()?)?)),
+        "files" => Ok(Arc::new(FilesConnector::open(manifest, &url()?)?)),
         "memory" => Ok(Arc::new(MemoryConnector::new(manifest.clone()))),
         other => Err(Failure::fatal(
             "unsupported_kind",
-            format!("no connector for kind `{other}` yet; there are sqlite, postgres, redis and memory"),
+            format!(
+                "no connector for kind `{other}` yet; there are sqlite, postgres, redis, files and memory"
+            ),
         )),
     }
 }
