@@ -1,7 +1,7 @@
 //! A partition's audit chain: one entry per ledger frame that decided something.
 //!
-//! An entry covers the frame's bytes by their hash and its decisions by a Merkle root over salted leaves, and
-//! names the entry before it: changed, dropped or reordered entries are found, and a leaf can be forgotten (its
+//! An entry covers the bytes of every frame since the entry before it, this one included, and its frame's decisions
+//! by a Merkle root over salted leaves, and names the entry before it: changed, dropped or reordered entries are found, and a leaf can be forgotten (its
 //! salt destroyed) while the chain still verifies. A replay gives the same chain. Rejected: an entry per decision,
 //! which costs a hash chain step each and says no more.
 
@@ -18,7 +18,7 @@ pub struct Entry {
     pub n: u64,
     /// Offset of the frame in the partition.
     pub offset: u64,
-    /// SHA-256 of the frame's bytes.
+    /// SHA-256 over every frame after the entry before, up to this one: (offset, length, bytes), big endian.
     pub frame: Hash,
     /// Merkle root over the frame's decisions.
     pub root: Hash,
@@ -27,8 +27,13 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// SHA-256(0x00 || every field, fixed width, big endian): a leaf of the partition's log.
+    /// A leaf of the partition's log.
     pub fn hash(&self) -> Hash {
+        merkle::leaf(&self.bytes())
+    }
+
+    /// Every field, fixed width, big endian.
+    pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(120);
         bytes.extend_from_slice(&self.partition.to_be_bytes());
         bytes.extend_from_slice(&self.n.to_be_bytes());
@@ -37,8 +42,31 @@ impl Entry {
         bytes.extend_from_slice(&self.root);
         bytes.extend_from_slice(&self.decisions.to_be_bytes());
         bytes.extend_from_slice(&self.previous);
-        merkle::leaf(&bytes)
+        bytes
     }
+}
+
+impl Entry {
+    /// Reads what [`Entry::bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes;
+        let entry = Self {
+            partition: u32::from_be_bytes(take(&mut rest)?),
+            n: u64::from_be_bytes(take(&mut rest)?),
+            offset: u64::from_be_bytes(take(&mut rest)?),
+            frame: take(&mut rest)?,
+            root: take(&mut rest)?,
+            decisions: u32::from_be_bytes(take(&mut rest)?),
+            previous: take(&mut rest)?,
+        };
+        rest.is_empty().then_some(entry)
+    }
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk::<N>()?;
+    *rest = tail;
+    Some(*head)
 }
 
 /// The chain of one partition, growing.
@@ -49,6 +77,8 @@ pub struct Chain {
     entries: Vec<Entry>,
     log: Tree,
     head: Hash,
+    /// Of the frames since the last entry.
+    frames: Sha256,
     decisions: u64,
 }
 
@@ -56,11 +86,16 @@ impl Chain {
     /// `salt_key` derives each leaf's salt.
     pub fn new(partition: u32, salt_key: &[u8]) -> Self {
         let salts = hmac::Key::new(hmac::HMAC_SHA256, salt_key);
-        Self { partition, salts, entries: Vec::new(), log: Tree::default(), head: [0; 32], decisions: 0 }
+        let (log, head, frames) = (Tree::default(), [0; 32], Sha256::new());
+        Self { partition, salts, entries: Vec::new(), log, head, frames, decisions: 0 }
     }
 
-    /// Adds the decisions of a frame; a frame that decided nothing about anyone has no entry.
+    /// Adds a frame with its decisions; one that decided nothing about anyone has no entry of its own, and is
+    /// covered by the next.
     pub fn add(&mut self, offset: u64, frame: &[u8], decisions: &[Decision]) {
+        self.frames.update(offset.to_be_bytes());
+        self.frames.update((frame.len() as u64).to_be_bytes());
+        self.frames.update(frame);
         let mut tree = Tree::default();
         for (i, leaf) in decisions.iter().filter_map(Decision::leaf).enumerate() {
             tree.push(self.salted(offset, i as u64, &leaf));
@@ -72,7 +107,7 @@ impl Chain {
             partition: self.partition,
             n: self.entries.len() as u64,
             offset,
-            frame: Sha256::digest(frame).into(),
+            frame: std::mem::take(&mut self.frames).finalize().into(),
             root: tree.root(),
             decisions: u32::try_from(tree.len()).unwrap_or(u32::MAX),
             previous: self.head,
@@ -105,6 +140,14 @@ impl Chain {
     /// RFC 6962 root over the entries.
     pub fn root(&self) -> Hash {
         self.log.root()
+    }
+
+    /// The root as it was when there were so many entries; None = there are fewer.
+    pub fn root_at(&self, size: u64) -> Option<Hash> {
+        let first = self.entries.get(..usize::try_from(size).ok()?)?;
+        let mut log = Tree::default();
+        first.iter().for_each(|entry| log.push(entry.hash()));
+        Some(log.root())
     }
 
     pub fn head(&self) -> Hash {
@@ -160,9 +203,25 @@ mod tests {
     }
 
     #[test]
-    fn what_decides_nothing_has_no_entry() {
-        let mut chain = chain(0);
-        chain.add(7, b"x", &[Decision::Ignored { why: "nothing" }]);
-        assert!(chain.entries().is_empty());
+    fn what_decides_nothing_has_no_entry_and_is_covered_by_the_next() {
+        let with = |between: &[u8]| {
+            let mut chain = chain(1);
+            chain.add(1, between, &[Decision::Ignored { why: "nothing" }]);
+            assert_eq!(chain.entries().len(), 1);
+            let slice = Slice::default();
+            chain.add(2, b"z", &[Decision::Swept { sweep: "sw_1".into(), slice }]);
+            chain.head()
+        };
+        assert_eq!(with(b"x"), with(b"x"));
+        assert_ne!(with(b"x"), with(b"y"));
+    }
+
+    #[test]
+    fn an_earlier_root_is_found_again() {
+        let grown = chain(9);
+        for size in 0..=9 {
+            assert_eq!(grown.root_at(size), Some(chain(size).root()));
+        }
+        assert_eq!(grown.root_at(10), None);
     }
 }

@@ -47,6 +47,49 @@ impl Tree {
     }
 }
 
+/// The hashes beside the way from a leaf up to the root; None = there is no such leaf.
+pub fn path(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {
+    if index >= leaves.len() {
+        return None;
+    }
+    let (mut rest, mut index, mut path) = (leaves, index, Vec::new());
+    while rest.len() > 1 {
+        // The largest power of two below their number.
+        let half = rest.len().next_power_of_two() / 2;
+        let (left, right) = rest.split_at(half);
+        let beside = if index < half { right } else { left };
+        let mut tree = Tree::default();
+        beside.iter().for_each(|leaf| tree.push(*leaf));
+        path.push(tree.root());
+        (rest, index) = if index < half { (left, index) } else { (right, index - half) };
+    }
+    path.reverse();
+    Some(path)
+}
+
+/// The root that a leaf has by such a path in a tree of `size` leaves; None = the path does not fit there.
+pub fn root_by(leaf: Hash, index: u64, size: u64, path: &[Hash]) -> Option<Hash> {
+    if index >= size {
+        return None;
+    }
+    let (mut at, mut last, mut hash) = (index, size - 1, leaf);
+    for beside in path {
+        if last == 0 {
+            return None;
+        }
+        if at % 2 == 1 || at == last {
+            hash = node(beside, &hash);
+            while at % 2 == 0 && at != 0 {
+                (at, last) = (at / 2, last / 2);
+            }
+        } else {
+            hash = node(&hash, beside);
+        }
+        (at, last) = (at / 2, last / 2);
+    }
+    (last == 0).then_some(hash)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +103,26 @@ mod tests {
                 let half = many.len().next_power_of_two() / 2;
                 node(&by_definition(&many[..half]), &by_definition(&many[half..]))
             }
+        }
+    }
+
+    #[test]
+    fn a_path_leads_to_the_root_and_no_other_leaf_takes_it() {
+        for n in 1..40u8 {
+            let leaves: Vec<Hash> = (0..n).map(|i| leaf(&[i])).collect();
+            let root = by_definition(&leaves);
+            for index in 0..n {
+                let (at, size) = (u64::from(index), u64::from(n));
+                let way = path(&leaves, usize::from(index)).unwrap();
+                assert_eq!(root_by(leaves[usize::from(index)], at, size, &way), Some(root), "{index} of {n}");
+                assert_ne!(root_by(leaf(b"other"), at, size, &way), Some(root));
+                if let Some((_, shorter)) = way.split_last() {
+                    assert_eq!(root_by(leaves[usize::from(index)], at, size, shorter), None);
+                }
+                let longer = [way.as_slice(), &[root]].concat();
+                assert_eq!(root_by(leaves[usize::from(index)], at, size, &longer), None);
+            }
+            assert_eq!(path(&leaves, usize::from(n)), None);
         }
     }
 

@@ -13,6 +13,9 @@ pub enum NodeError {
     Keys(#[from] crate::sealing::KeyFileError),
     #[error("partition {partition} offset {offset} cannot be read: {cause}; restore `dir` from a backup")]
     Unreadable { partition: String, offset: u64, cause: String },
+    /// The ledger does not go on from what this node signed.
+    #[error("{what}; restore all of `dir` together with its keys, or, if an older copy was put back on purpose, take {} away", .path.display())]
+    Rewritten { what: String, path: std::path::PathBuf },
     #[error("the clock moved from {last} to {now}: look at it, then run `quietus clock accept`")]
     ClockWaits { last: String, now: String },
     #[error("{what}")]
@@ -30,7 +33,7 @@ impl NodeError {
     pub fn status(&self) -> u16 {
         match self {
             Self::Ledger(e) => e.status(),
-            Self::Codec(_) | Self::Unreadable { .. } | Self::Keys(_) => 500,
+            Self::Codec(_) | Self::Unreadable { .. } | Self::Keys(_) | Self::Rewritten { .. } => 500,
             Self::ClockWaits { .. } => 503,
             Self::NotFound { .. } => 404,
             Self::Refused { .. } => 422,
@@ -46,6 +49,7 @@ impl NodeError {
             Self::Codec(_) => "codec",
             Self::Keys(_) => "keys",
             Self::Unreadable { .. } => "ledger-unreadable",
+            Self::Rewritten { .. } => "ledger-rewritten",
             Self::ClockWaits { .. } => "clock-waits",
             Self::NotFound { .. } => "not-found",
             Self::Refused { code, .. } | Self::Conflict { code, .. } => code,
@@ -57,7 +61,7 @@ impl NodeError {
         match self {
             Self::Ledger(e) => e.may_retry(),
             Self::ClockWaits { .. } => true,
-            Self::Codec(_) | Self::Keys(_) | Self::Unreadable { .. } => false,
+            Self::Codec(_) | Self::Keys(_) | Self::Unreadable { .. } | Self::Rewritten { .. } => false,
             Self::NotFound { .. } | Self::Refused { .. } | Self::Conflict { .. } => false,
         }
     }
@@ -65,7 +69,8 @@ impl NodeError {
     pub fn might_have_happened(&self) -> bool {
         match self {
             Self::Ledger(e) => e.might_have_happened(),
-            Self::Codec(_) | Self::Keys(_) | Self::Unreadable { .. } | Self::ClockWaits { .. } => false,
+            Self::Codec(_) | Self::Keys(_) | Self::Unreadable { .. } | Self::Rewritten { .. } => false,
+            Self::ClockWaits { .. } => false,
             Self::NotFound { .. } | Self::Refused { .. } | Self::Conflict { .. } => false,
         }
     }

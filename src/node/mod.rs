@@ -3,6 +3,7 @@
 //! Every change goes in by an append and takes effect when its frame is read back: what answers "done" here waits
 //! for that. Start order: replay, own the partitions, catch up with the control log, then run.
 
+mod audit;
 mod error;
 mod explain;
 mod holds;
@@ -37,12 +38,13 @@ use crate::schedule::clock::Steady;
 use crate::sealing::Keys;
 use crate::telemetry::{Metrics, trace};
 
+pub use audit::Audited;
 pub use error::NodeError;
 pub use explain::{Difference, Explained, Unsettled, rule_change};
 pub use holds::HoldOrder;
 pub use intake::{Desk, Prepared, Taken, Unprepared};
 pub use lookup::Wanted;
-pub use offline::{Replayed, replay_dir};
+pub use offline::{Evidence, Replayed, Signed, replay_dir};
 pub use once::{Once, REMEMBERED, WantedId};
 pub use open::NodeOptions;
 pub use policies::{Checked, Refusal, check as check_policy, check_over as check_policy_over};
@@ -59,6 +61,8 @@ pub struct Node {
     pub clock: Arc<dyn Clock>,
     pub metrics: Metrics,
     desk: Desk,
+    /// Signs the audit's checkpoints.
+    audit_key: crate::sealing::Secret,
     ledger: Ledger,
     /// The control log, folded up to its durable end.
     control: RwLock<Control>,
@@ -72,6 +76,8 @@ pub struct Node {
     pub moved: Notify,
     options: NodeOptions,
     running: std::sync::atomic::AtomicBool,
+    /// Nothing is read any more: who waits for it waits in vain.
+    ended: watch::Sender<bool>,
     /// Why the ledger took nothing, at the last try.
     trouble: Mutex<Option<String>>,
 }
@@ -121,7 +127,11 @@ impl Node {
 
     pub async fn has_applied(&self, partition: u32, offset: u64) {
         if let Some(partition) = usize::try_from(partition).ok().and_then(|p| self.partitions.get(p)) {
-            partition.has_applied(offset).await;
+            let mut ended = self.ended.subscribe();
+            tokio::select! {
+                () = partition.has_applied(offset) => {}
+                _ = ended.wait_for(|ended| *ended) => {}
+            }
         }
     }
 

@@ -3,12 +3,27 @@
 use std::path::{Path, PathBuf};
 
 use quietus_core::digest::Digest;
+use quietus_core::record::{ControlCopy, Record};
 
 use super::NodeError;
-use crate::ledger::codec::{Avro, decode_frame};
+use super::audit::{FILE, KEY_FILE, compare, kept};
+use crate::audit::{Chain, Verifier, verifiers};
+use crate::ledger::codec::{Avro, decode_frame, encode_record};
 use crate::ledger::embedded::{Verified, replay, verify};
-use crate::ledger::{LedgerError, Stream};
+use crate::ledger::{Frame, LedgerError, Stream};
 use crate::partition::Partition;
+use crate::sealing::{AUDIT, KeyFileError, Keys, load};
+
+/// What beside the folder itself is held against it.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// Checkpoints that were kept elsewhere.
+    pub checkpoints: Option<String>,
+    /// The public key's lines; without them the folder's own key is used.
+    pub keys: Option<Vec<Verifier>>,
+    /// The tenant key, when it does not lie in the folder: it salts what was signed.
+    pub tenant_key: Option<PathBuf>,
+}
 
 /// The ledger of a node's folder, read again from its beginning.
 #[derive(Debug)]
@@ -17,45 +32,136 @@ pub struct Replayed {
     pub digest: [u8; 32],
     pub entries: u64,
     pub decisions: u64,
+    pub signed: Signed,
+}
+
+/// What the signed checkpoints say of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signed {
+    /// There is none.
+    Nothing,
+    /// The first entries, all partitions together, are those that were signed.
+    Entries(u64),
+    /// They are not.
+    Otherwise(String),
+    /// It cannot be told without this file.
+    Missing(PathBuf),
 }
 
 /// Replays `dir`'s ledger into a state of its own. The digest is the one that a node on `dir` answers.
-pub fn replay_dir(dir: &Path) -> Result<Replayed, NodeError> {
-    let ledger = ledger_in(dir);
+pub fn replay_dir(dir: &Path, evidence: &Evidence) -> Result<Replayed, NodeError> {
+    let dir = node_in(dir);
+    let ledger = dir.join("ledger");
     if !ledger.is_dir() {
         return Err(LedgerError::Missing { dir: ledger }.into());
     }
+    // Before the ledger: what was signed by then is in what is read now, also beside a running node.
+    let own = kept(&dir.join(FILE))?;
     let of = verify(&ledger)?.partitions;
-    // The salts of the audit leaves derive from the tenant key; neither digest nor counts depend on them.
-    let partitions: Vec<Partition> = (0..of).map(|p| Partition::new(p, of, &[0; 32])).collect();
-    let verified = replay::<NodeError>(&ledger, |frame| {
-        let batch = decode_frame(&frame.body).map_err(|cause| NodeError::Unreadable {
-            partition: frame.stream.to_string(),
-            offset: frame.offset,
-            cause: cause.to_string(),
-        })?;
-        let Stream::Partition(index) = frame.stream else { return Ok(()) };
-        let partition = usize::try_from(index).ok().and_then(|p| partitions.get(p));
-        let partition = partition
-            .ok_or(LedgerError::UnknownStream { stream: frame.stream, partitions: of })
-            .map_err(NodeError::from)?;
-        partition.apply(frame.offset, &frame.body, &batch, &Avro);
-        Ok(())
-    })?;
+    let tenant = evidence.tenant_key.clone().unwrap_or_else(|| dir.join("tenant.key"));
+    let keys = if tenant.exists() { Some(Keys::load(&tenant)?) } else { None };
+    // Without it the salts of the leaves are unknown; neither digest nor counts depend on them.
+    let salt = keys.as_ref().map_or([0; 32], Keys::audit_salt);
+    let partitions: Vec<Partition> = (0..of).map(|p| Partition::new(p, of, &salt)).collect();
+    let mut control = Vec::new();
+    let verified = replay::<NodeError>(&ledger, |frame| take_in(&frame, &partitions, &mut control))?;
     let mut digest = Digest::default();
-    let (mut entries, mut decisions) = (0, 0);
     for partition in &partitions {
         digest.bytes(&partition.digest());
-        let inner = partition.read();
-        entries += inner.chain.entries().len() as u64;
-        decisions += inner.chain.decisions();
     }
-    Ok(Replayed { ledger: verified, digest: digest.finish(), entries, decisions })
+    let inner: Vec<_> = partitions.iter().map(Partition::read).collect();
+    let chains: Vec<&Chain> = inner.iter().map(|i| &i.chain).collect();
+    Ok(Replayed {
+        digest: digest.finish(),
+        entries: chains.iter().map(|c| c.entries().len() as u64).sum(),
+        decisions: chains.iter().map(|c| c.decisions()).sum(),
+        signed: signed(own, &dir, &verified, evidence, keys.is_some().then_some(&chains).ok_or(tenant))?,
+        ledger: verified,
+    })
+}
+
+fn take_in(
+    frame: &Frame,
+    partitions: &[Partition],
+    control: &mut Vec<(i32, Vec<u8>)>,
+) -> Result<(), NodeError> {
+    let unreadable = |cause: String| NodeError::Unreadable {
+        partition: frame.stream.to_string(),
+        offset: frame.offset,
+        cause,
+    };
+    let batch = decode_frame(&frame.body).map_err(|cause| unreadable(cause.to_string()))?;
+    let Stream::Partition(index) = frame.stream else {
+        for record in &batch.records {
+            control.push(encode_record(record).map_err(|cause| unreadable(cause.to_string()))?);
+        }
+        return Ok(());
+    };
+    for record in &batch.records {
+        if let Record::ControlCopy(copy) = record
+            && !is_copy(copy, control)
+        {
+            return Err(unreadable(format!("entry {} is not the control log's", copy.k)));
+        }
+    }
+    let of = u32::try_from(partitions.len()).unwrap_or(u32::MAX);
+    let partition = usize::try_from(index).ok().and_then(|p| partitions.get(p));
+    let partition = partition.ok_or(LedgerError::UnknownStream { stream: frame.stream, partitions: of })?;
+    partition.apply(frame.offset, &frame.body, &batch, &Avro);
+    Ok(())
+}
+
+fn is_copy(copy: &ControlCopy, control: &[(i32, Vec<u8>)]) -> bool {
+    let entry = usize::try_from(copy.k - 1).ok().and_then(|at| control.get(at));
+    entry.is_some_and(|(schema, body)| *schema == copy.schema && *body == copy.body)
+}
+
+/// Every checkpoint there is against the chains; `Err` names the key that is missing for it.
+fn signed(
+    own: Option<String>,
+    dir: &Path,
+    ledger: &Verified,
+    evidence: &Evidence,
+    chains: Result<&Vec<&Chain>, PathBuf>,
+) -> Result<Signed, NodeError> {
+    if own.is_none() && evidence.checkpoints.is_none() {
+        return Ok(Signed::Nothing);
+    }
+    let chains = match chains {
+        Ok(chains) => chains,
+        Err(tenant) => return Ok(Signed::Missing(tenant)),
+    };
+    let keys = match &evidence.keys {
+        Some(keys) => in_order(keys, ledger),
+        None => match load(&dir.join(KEY_FILE), AUDIT) {
+            Ok(seed) => verifiers(&ledger.ledger, ledger.partitions, &seed),
+            Err(KeyFileError::Io { path, cause, .. }) if cause.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Signed::Missing(path));
+            }
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let mut most = 0;
+    for text in [own, evidence.checkpoints.clone()].into_iter().flatten() {
+        match compare(&text, &keys, chains) {
+            Ok(signed) => most = most.max(signed),
+            Err(finding) => return Ok(Signed::Otherwise(finding)),
+        }
+    }
+    Ok(Signed::Entries(most))
+}
+
+/// The keys that were given, each at its partition's place.
+fn in_order(given: &[Verifier], ledger: &Verified) -> Vec<Verifier> {
+    let named = |partition| {
+        let name = crate::audit::origin(&ledger.ledger, partition);
+        given.iter().find(|key| key.name() == name).cloned()
+    };
+    (0..ledger.partitions).map_while(named).collect()
 }
 
 /// A node's folder holds the ledger, a demo's the node's folder.
-fn ledger_in(dir: &Path) -> PathBuf {
-    let own = dir.join("ledger");
-    let demo = dir.join("quietus-data").join("ledger");
-    if !own.exists() && demo.exists() { demo } else { own }
+fn node_in(dir: &Path) -> PathBuf {
+    let demo = dir.join("quietus-data");
+    if !dir.join("ledger").exists() && demo.join("ledger").exists() { demo } else { dir.to_owned() }
 }

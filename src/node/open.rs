@@ -62,6 +62,11 @@ impl Node {
         if let Some(cut) = &recovered.cut {
             tracing::warn!(?cut, "a torn write at the end of the ledger was cut off");
         }
+        let key_file = options.dir.join(super::audit::KEY_FILE);
+        let (audit_key, made) = crate::sealing::load_or_create(&key_file, crate::sealing::AUDIT)?;
+        if made {
+            tracing::info!(file = %key_file.display(), "made the key that signs the audit's checkpoints");
+        }
         let salt = keys.audit_salt();
         let partitions: Vec<Arc<Partition>> =
             (0..options.partitions).map(|p| Arc::new(Partition::new(p, options.partitions, &salt))).collect();
@@ -70,6 +75,7 @@ impl Node {
             partitions: Arc::new(partitions),
             desk,
             keys,
+            audit_key,
             steady: Mutex::new(crate::schedule::clock::Steady::new(&*clock)),
             clock,
             metrics: Metrics::default(),
@@ -81,9 +87,11 @@ impl Node {
             moved: Notify::new(),
             options,
             running: std::sync::atomic::AtomicBool::new(false),
+            ended: watch::Sender::new(false),
             trouble: Mutex::default(),
         });
         node.replay()?;
+        node.goes_on()?;
         Ok(node)
     }
 

@@ -43,6 +43,11 @@ impl Node {
         tasks.spawn(schedule::ticks::run(Arc::clone(self)));
         tasks.spawn(schedule::barrier::run(Arc::clone(self)));
         tasks.spawn(schedule::sweeps::run(Arc::clone(self)));
+        // Intake judges event times by the newest tick it has seen: it has seen one before it takes anything.
+        for partition in self.partitions.iter() {
+            let end = self.ledger.end(Stream::Partition(partition.index()))?;
+            partition.has_applied(end.saturating_sub(1)).await;
+        }
         self.running.store(true, std::sync::atomic::Ordering::Relaxed);
         Ok(Running { tasks, node: Arc::clone(self) })
     }
@@ -142,8 +147,11 @@ fn alarm(what: &Noticed) {
 impl Running {
     /// Stops the tasks and leaves a clean-shutdown mark.
     pub async fn stop(mut self) -> Result<(), NodeError> {
-        self.node.registry.stop();
+        // The readers first: they would start what a late entry names.
         self.tasks.shutdown().await;
+        self.node.registry.stop();
+        self.node.ended.send_replace(true);
+        self.node.keep_checkpoint();
         self.node.ledger.close().await?;
         Ok(())
     }
@@ -152,6 +160,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.node.running.store(false, std::sync::atomic::Ordering::Relaxed);
+        self.node.ended.send_replace(true);
         self.node.registry.stop();
     }
 }

@@ -239,11 +239,12 @@ async fn close(node: &Node, id: &str) -> Result<(), NodeError> {
         report: serde_json::to_string(&report).unwrap_or_default(),
         at: node.clock.now().0,
     };
-    let closed = node.decree(Record::SweepClosed(record)).await;
-    if closed.is_err() {
+    if let Err(error) = node.decree(Record::SweepClosed(record)).await {
         node.put_back_closing(id);
+        return Err(error);
     }
-    closed.map(|_| ())
+    node.keep_checkpoint();
+    Ok(())
 }
 
 fn is_settled(node: &Node, id: &str) -> bool {

@@ -1,4 +1,4 @@
-//! The tenant key's file: 64 hexadecimal digits, readable by its owner alone, made once and never overwritten.
+//! A secret key's file: 64 hexadecimal digits, readable by its owner alone, made once and never overwritten.
 //!
 //! Invariant: either the whole key is durable under its name or nothing is there; two nodes that start at once end
 //! up with one key. Rejected: writing the file in place, where a crash leaves half a key and every subject recorded
@@ -16,66 +16,93 @@ use super::keys::Keys;
 
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    #[error("{}: cannot {doing} the tenant key file: {cause}", .path.display())]
-    Io { path: PathBuf, doing: &'static str, cause: io::Error },
-    #[error("{}: the tenant key can be read by others (mode {mode:03o}): chmod 600 it, and replace the key if others may have read it", .path.display())]
-    ReadableByOthers { path: PathBuf, mode: u32 },
-    #[error("{}: the tenant key must be 64 hexadecimal digits: restore the file from its backup; a new key cannot find what was recorded under the old one", .path.display())]
-    NotAKey { path: PathBuf },
+    #[error("{}: cannot {doing} the {} file: {cause}", .path.display(), .key.name)]
+    Io { path: PathBuf, key: Kind, doing: &'static str, cause: io::Error },
+    #[error("{}: the {} can be read by others (mode {mode:03o}): chmod 600 it, and replace the key if others may have read it", .path.display(), .key.name)]
+    ReadableByOthers { path: PathBuf, key: Kind, mode: u32 },
+    #[error("{}: the {} must be 64 hexadecimal digits: restore the file from its backup; {}", .path.display(), .key.name, .key.loss)]
+    NotAKey { path: PathBuf, key: Kind },
     #[error("the tenant key must be 64 hexadecimal digits (`openssl rand -hex 32` makes one)")]
     NotHex,
     #[error(transparent)]
     Seal(#[from] SealError),
 }
 
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    name: &'static str,
+    /// What a new one in its place would not do.
+    loss: &'static str,
+}
+
+const TENANT: Kind =
+    Kind { name: "tenant key", loss: "a new key cannot find what was recorded under the old one" };
+
+/// Signs the audit's checkpoints.
+pub const AUDIT: Kind =
+    Kind { name: "audit key", loss: "a new key cannot vouch for what the old one signed" };
+
+pub type Secret = Zeroizing<[u8; 32]>;
+
 impl Keys {
     /// From 64 hexadecimal digits, as an environment variable or a resolved secret holds them.
     pub fn from_hex(text: &str) -> Result<Self, KeyFileError> {
-        let digits = Zeroizing::new(text.trim().to_ascii_lowercase());
-        let bytes = data_encoding::HEXLOWER.decode(digits.as_bytes()).map(Zeroizing::new);
-        let tenant: Option<Zeroizing<[u8; 32]>> =
-            bytes.ok().and_then(|b| <[u8; 32]>::try_from(b.as_slice()).ok()).map(Zeroizing::new);
-        Ok(Self::from_tenant(&*tenant.ok_or(KeyFileError::NotHex)?)?)
+        Ok(Self::from_tenant(&*secret(text).ok_or(KeyFileError::NotHex)?)?)
     }
 
     /// Reads the tenant key; makes one where there is no file. True = it was made now.
     pub fn load_or_create(path: &Path) -> Result<(Self, bool), KeyFileError> {
-        match Self::load(path) {
-            Err(KeyFileError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
-                let made = create(path)?;
-                Ok((Self::load(path)?, made))
-            }
-            loaded => Ok((loaded?, false)),
-        }
+        let (tenant, made) = load_or_create(path, TENANT)?;
+        Ok((Self::from_tenant(&tenant)?, made))
     }
 
     /// Reads the tenant key from a file that only its owner can read.
     pub fn load(path: &Path) -> Result<Self, KeyFileError> {
-        let io = |doing| move |cause| KeyFileError::Io { path: path.to_owned(), doing, cause };
-        let file = File::open(path).map_err(io("open"))?;
-        let mode = file.metadata().map_err(io("inspect"))?.mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(KeyFileError::ReadableByOthers { path: path.to_owned(), mode });
-        }
-        let mut text = Zeroizing::new(String::with_capacity(80));
-        // A key is 64 digits and a line end; a file that goes on is something else.
-        file.take(80).read_to_string(&mut text).map_err(io("read"))?;
-        Self::from_hex(&text).map_err(|error| match error {
-            KeyFileError::NotHex => KeyFileError::NotAKey { path: path.to_owned() },
-            other => other,
-        })
+        Ok(Self::from_tenant(&*load(path, TENANT)?)?)
     }
 }
 
+fn secret(text: &str) -> Option<Secret> {
+    let digits = Zeroizing::new(text.trim().to_ascii_lowercase());
+    let bytes = data_encoding::HEXLOWER.decode(digits.as_bytes()).map(Zeroizing::new).ok()?;
+    <[u8; 32]>::try_from(bytes.as_slice()).ok().map(Zeroizing::new)
+}
+
+/// Reads a key; makes one where there is no file. True = it was made now.
+pub fn load_or_create(path: &Path, key: Kind) -> Result<(Secret, bool), KeyFileError> {
+    match load(path, key) {
+        Err(KeyFileError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
+            let made = create(path, key)?;
+            Ok((load(path, key)?, made))
+        }
+        loaded => Ok((loaded?, false)),
+    }
+}
+
+/// Reads a key from a file that only its owner can read.
+pub fn load(path: &Path, key: Kind) -> Result<Secret, KeyFileError> {
+    let io = |doing| move |cause| KeyFileError::Io { path: path.to_owned(), key, doing, cause };
+    let file = File::open(path).map_err(io("open"))?;
+    let mode = file.metadata().map_err(io("inspect"))?.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(KeyFileError::ReadableByOthers { path: path.to_owned(), key, mode });
+    }
+    let mut text = Zeroizing::new(String::with_capacity(80));
+    // A key is 64 digits and a line end; a file that goes on is something else.
+    file.take(80).read_to_string(&mut text).map_err(io("read"))?;
+    secret(&text).ok_or_else(|| KeyFileError::NotAKey { path: path.to_owned(), key })
+}
+
 /// False when another process made the file meanwhile.
-fn create(path: &Path) -> Result<bool, KeyFileError> {
-    let io = |doing| move |cause| KeyFileError::Io { path: path.to_owned(), doing, cause };
+fn create(path: &Path, key: Kind) -> Result<bool, KeyFileError> {
+    let io = |doing| move |cause| KeyFileError::Io { path: path.to_owned(), key, doing, cause };
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(io("make the folder of"))?;
 
-    let mut tenant = Zeroizing::new([0u8; 32]);
-    aws_lc_rs::rand::fill(tenant.as_mut_slice()).map_err(|_| SealError::Crypto)?;
-    let digits = Zeroizing::new(data_encoding::HEXLOWER.encode(tenant.as_slice()) + "\n");
+    let mut secret = Zeroizing::new([0u8; 32]);
+    aws_lc_rs::rand::fill(secret.as_mut_slice()).map_err(|_| SealError::Crypto)?;
+    let digits = Zeroizing::new(data_encoding::HEXLOWER.encode(secret.as_slice()) + "\n");
 
     let mut name = path.file_name().unwrap_or_default().to_owned();
     let mut unique = [0u8; 8];
@@ -140,7 +167,7 @@ mod tests {
         let loaded: Vec<_> = starts.into_iter().map(|start| start.join().unwrap()).collect();
         assert!(loaded.iter().all(|(keys, _)| name(keys) == name(&loaded[0].0)));
         assert_eq!(loaded.iter().filter(|(_, made)| *made).count(), 1, "a key is made once");
-        assert!(!create(&path).unwrap(), "and never replaced");
+        assert!(!create(&path, TENANT).unwrap(), "and never replaced");
         assert_eq!(name(&Keys::load(&path).unwrap()), name(&loaded[0].0));
     }
 

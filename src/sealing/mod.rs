@@ -15,6 +15,6 @@ pub mod locator;
 
 pub use cell::SealError;
 pub use identity::parse_identity;
-pub use keyfile::KeyFileError;
+pub use keyfile::{AUDIT, KeyFileError, Secret, load, load_or_create};
 pub use keys::Keys;
 pub use quietus_core::normalise::{Refusal, normalise};

@@ -12,10 +12,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::wire::{
-    CheckView, ClockView, DigestView, ExplainBody, ExplainView, HoldBody, HoldPlan, HoldView, ItemView,
-    LookupAnswer, LookupBody, MoveBody, Page, Plan, PolicyAnswer, PolicyPlan, PolicyView, Problem,
-    ReleaseBody, RequestBody, RequestView, SweepBody, SweepStarted, SweepView, SwitchView, SystemAnswer,
-    SystemView, UncoveredView, VerifyView,
+    CheckView, CheckpointView, ClockView, DigestView, ExplainBody, ExplainView, HoldBody, HoldPlan, HoldView,
+    ItemView, KeyView, LookupAnswer, LookupBody, MoveBody, Page, Plan, PolicyAnswer, PolicyPlan, PolicyView,
+    Problem, ProofView, ReleaseBody, RequestBody, RequestView, SweepBody, SweepStarted, SweepView,
+    SwitchView, SystemAnswer, SystemView, UncoveredView, VerifyView,
 };
 use crate::telemetry::trace;
 
@@ -210,6 +210,18 @@ impl Client {
 
     pub async fn verify(&self) -> Answer<VerifyView> {
         self.post("/v1/audit/verify", &()).await
+    }
+
+    pub async fn checkpoints(&self) -> Answer<Vec<CheckpointView>> {
+        self.all("/v1/audit/checkpoint").await
+    }
+
+    pub async fn audit_keys(&self) -> Answer<Vec<KeyView>> {
+        self.all("/v1/audit/keys").await
+    }
+
+    pub async fn proof(&self, partition: u32, n: u64) -> Answer<ProofView> {
+        self.get(&format!("/v1/audit/entries/{partition}/{n}/proof")).await
     }
 
     pub async fn state_digest(&self) -> Answer<DigestView> {

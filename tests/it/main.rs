@@ -7,6 +7,7 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod audit;
 mod bad_input;
 mod cli;
 mod demo;

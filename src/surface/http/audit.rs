@@ -3,8 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use axum::Json;
-use axum::extract::State;
-use quietus_core::merkle::Tree;
+use axum::extract::{Path, State};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -12,8 +11,10 @@ use super::Shared;
 use super::extract::Asked;
 use super::page::Paging;
 use super::problem::Refused;
-use crate::audit::{Entry, chain};
-use crate::surface::wire::{DigestView, EntryView, Page, VerifyView};
+use crate::audit::Entry;
+use crate::surface::wire::{
+    CheckpointView, DigestView, EntryView, KeyView, Page, Problem, ProofView, VerifyView,
+};
 
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
@@ -49,22 +50,52 @@ pub(super) async fn state_digest(State(app): State<Shared>) -> Result<Json<Diges
     Ok(Json(DigestView { digest: data_encoding::HEXLOWER.encode(&digest) }))
 }
 
+#[utoipa::path(get, path = "/v1/audit/entries/{partition}/{n}/proof", tag = "audit",
+    params(("partition" = u32, Path), ("n" = u64, Path)),
+    responses((status = 200, body = ProofView), (status = 404, body = Problem)))]
+pub(super) async fn proof(
+    State(app): State<Shared>,
+    Path((partition, n)): Path<(u32, u64)>,
+) -> Result<Json<ProofView>, Refused> {
+    let node = std::sync::Arc::clone(&app.node);
+    let proof = super::blocking(move || node.prove(partition, n)).await??;
+    Ok(Json(ProofView { proof }))
+}
+
+#[utoipa::path(get, path = "/v1/audit/checkpoint", tag = "audit", responses((status = 200, body = Page<CheckpointView>)))]
+pub(super) async fn checkpoint(State(app): State<Shared>) -> Json<Page<CheckpointView>> {
+    let signed = app.node.checkpoints().into_iter().zip(0u32..);
+    let items = signed.map(|((checkpoint, note), partition)| CheckpointView {
+        partition,
+        size: checkpoint.size,
+        root: data_encoding::HEXLOWER.encode(&checkpoint.root),
+        note,
+    });
+    Json(Page { items: items.collect(), next: None })
+}
+
+#[utoipa::path(get, path = "/v1/audit/keys", tag = "audit", responses((status = 200, body = Page<KeyView>)))]
+pub(super) async fn keys(State(app): State<Shared>) -> Json<Page<KeyView>> {
+    let keys = app.node.audit_keys().into_iter().zip(0u32..);
+    let items = keys.map(|(key, partition)| KeyView { partition, key: key.to_string() }).collect();
+    Json(Page { items, next: None })
+}
+
 #[utoipa::path(post, path = "/v1/audit/verify", tag = "audit", responses((status = 200, body = VerifyView)))]
 pub(super) async fn verify(State(app): State<Shared>) -> Result<Json<VerifyView>, Refused> {
     let node = std::sync::Arc::clone(&app.node);
     let view = super::blocking(move || {
-        let mut view = VerifyView::default();
-        let mut roots = Tree::default();
-        for partition in node.partitions.iter() {
-            let inner = partition.read();
-            view.entries += inner.chain.entries().len() as u64;
-            view.decisions += inner.chain.decisions();
-            view.findings.extend(chain::follows(inner.chain.entries()).err());
-            roots.push(inner.chain.root());
+        let audited = node.audit();
+        VerifyView {
+            ok: audited.findings.is_empty(),
+            frames: audited.frames,
+            bytes: audited.bytes,
+            entries: audited.entries,
+            decisions: audited.decisions,
+            signed: audited.signed,
+            root: node.report(|_| false).audit.root,
+            findings: audited.findings,
         }
-        view.root = data_encoding::HEXLOWER.encode(&roots.root());
-        view.ok = view.findings.is_empty();
-        view
     });
     let view = view.await?;
     if view.ok {

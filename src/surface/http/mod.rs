@@ -117,6 +117,9 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/partitions", get(partitions::list))
         .route("/v1/clock/accept", post(clock::accept))
         .route("/v1/audit/entries", get(audit::entries))
+        .route("/v1/audit/entries/{partition}/{n}/proof", get(audit::proof))
+        .route("/v1/audit/checkpoint", get(audit::checkpoint))
+        .route("/v1/audit/keys", get(audit::keys))
         .route("/v1/audit/state-digest", get(audit::state_digest))
         .route("/v1/audit/verify", post(audit::verify))
         .route("/metrics", get(metrics::scrape));

@@ -23,7 +23,7 @@ use super::{
         sweeps::start, sweeps::show, sweeps::approve, sweeps::list, sweeps::stop, sweeps::resume,
         items::lookup, items::show, items::subject, explain::explain, explain::item,
         partitions::list, clock::accept,
-        audit::entries, audit::state_digest, audit::verify,
+        audit::entries, audit::proof, audit::checkpoint, audit::keys, audit::state_digest, audit::verify,
         health::healthz, health::readyz, metrics::scrape,
     ),
     security(("token" = [])),

@@ -61,7 +61,10 @@ impl From<NodeError> for Refused {
     fn from(error: NodeError) -> Self {
         let title = match &error {
             NodeError::Ledger(_) => "The ledger did not take it",
-            NodeError::Codec(_) | NodeError::Keys(_) | NodeError::Unreadable { .. } => "The node is at fault",
+            NodeError::Codec(_)
+            | NodeError::Keys(_)
+            | NodeError::Unreadable { .. }
+            | NodeError::Rewritten { .. } => "The node is at fault",
             NodeError::ClockWaits { .. } => "The clock waits for a person",
             NodeError::NotFound { .. } => "Not found",
             NodeError::Refused { .. } => "It cannot be used",

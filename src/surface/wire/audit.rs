@@ -24,12 +24,42 @@ pub struct DigestView {
     pub digest: String,
 }
 
+/// A partition's log, signed: keep it elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CheckpointView {
+    pub partition: u32,
+    /// Entries.
+    pub size: u64,
+    /// RFC 6962 root over them, hex.
+    pub root: String,
+    /// C2SP tlog-checkpoint, signed with Ed25519.
+    pub note: String,
+}
+
+/// The public key of a partition's log: `NAME+ID+KEY`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct KeyView {
+    pub partition: u32,
+    pub key: String,
+}
+
+/// C2SP tlog-proof of one entry: verified with the public key alone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ProofView {
+    pub proof: String,
+}
+
 /// `POST /v1/audit/verify`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VerifyView {
     pub ok: bool,
+    /// Of the ledger's files.
+    pub frames: u64,
+    pub bytes: u64,
     pub entries: u64,
     pub decisions: u64,
+    /// Entries that the signed checkpoint kept beside the ledger vouches for.
+    pub signed: u64,
     /// RFC 6962 root over the partitions' roots, hex.
     pub root: String,
     /// What is wrong, and where.

@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 pub use crate::partition::{CopyView, ItemView, Report, Tallied};
 pub use crate::schedule::plan::{ByRule, Plan};
 pub use crate::schedule::sweeps::SweepView;
-pub use audit::{DigestView, EntryView, VerifyView};
+pub use audit::{CheckpointView, DigestView, EntryView, KeyView, ProofView, VerifyView};
 pub use events::{EventsAnswer, RejectedView};
 pub use explain::{CopyExplained, ExplainBody, ExplainView, PartExplained, RuleExplained, open_word};
 pub use holds::{Covered, HoldBody, HoldPlan, HoldView, InFlight, ReleaseBody, ScopeBody};

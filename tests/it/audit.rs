@@ -1,0 +1,241 @@
+//! The audit from outside: checkpoints kept elsewhere, proofs with the public key alone, and a ledger that somebody
+//! has been at.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use quietus::ledger::embedded::replay;
+use quietus::ledger::{LedgerError, Position};
+use quietus::node::{Evidence, NodeError, Signed, replay_dir};
+use serde_json::{Value, json};
+
+use super::cli::quietus;
+use super::world::{World, recorded};
+
+/// A node's folder after some work and an orderly end, and what was given away before it.
+struct Kept {
+    folder: tempfile::TempDir,
+    checkpoints: String,
+    keys: String,
+    proof: String,
+}
+
+async fn kept() -> Kept {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shop.db");
+    let database = rusqlite::Connection::open(&file).unwrap();
+    database.execute_batch("CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT)").unwrap();
+    let world = World::start(folder.path()).await;
+    world.set_up(&file).await;
+    let mut events = Vec::new();
+    for id in 1..30 {
+        database.execute("INSERT INTO users VALUES (?1, 'x')", [id]).unwrap();
+        events.push(recorded(&id.to_string(), if id % 2 == 0 { 40 } else { 3 }, &["service"], &json!(id)));
+    }
+    assert_eq!(world.events(&events).await.0, 202);
+    assert_eq!(world.sweep().await["verified"], 14);
+    let items = |answer: Value| answer["items"].as_array().unwrap().clone();
+    let text = |rows: Vec<Value>, field: &str, end: &str| -> String {
+        rows.iter().map(|row| format!("{}{end}", row[field].as_str().unwrap())).collect()
+    };
+    let checkpoints = text(items(world.get("/v1/audit/checkpoint").await.1), "note", "");
+    let keys = text(items(world.get("/v1/audit/keys").await.1), "key", "\n");
+    let (status, answer) = world.get("/v1/audit/entries/2/0/proof").await;
+    assert_eq!(status, 200, "{answer}");
+    let proof = answer["proof"].as_str().unwrap().to_owned();
+    // The checkpoint is kept right after the sweep's report.
+    let mut verified = Value::Null;
+    for _ in 0..200 {
+        verified = world.post("/v1/audit/verify", &json!({})).await.1;
+        if verified["signed"].as_u64() > Some(0) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    assert!(verified["signed"].as_u64() > Some(0) && verified["frames"].as_u64() > Some(0), "{verified}");
+    assert_eq!(verified["ok"], true, "{verified}");
+    assert_eq!(world.get("/v1/audit/entries/2/999999/proof").await.0, 404);
+    assert_eq!(world.sweep().await["state"], "finished");
+    world.stop().await;
+    Kept { folder, checkpoints, keys, proof }
+}
+
+impl Kept {
+    fn evidence(&self) -> Evidence {
+        Evidence { tenant_key: Some(self.folder.path().join("tenant.key")), ..Evidence::default() }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A copy of the node's folder, to be tampered with.
+    fn copy(&self) -> tempfile::TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        fs::create_dir(copy.path().join("ledger")).unwrap();
+        for file in files(&self.data()) {
+            fs::copy(&file, copy.path().join(file.strip_prefix(self.data()).unwrap())).unwrap();
+        }
+        copy
+    }
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+/// Found out, and said so.
+fn is_refused(dir: &Path, evidence: &Evidence) -> bool {
+    match replay_dir(dir, evidence) {
+        Ok(replayed) => matches!(replayed.signed, Signed::Otherwise(_)),
+        Err(
+            NodeError::Ledger(LedgerError::Damaged(_))
+            | NodeError::Unreadable { .. }
+            | NodeError::Rewritten { .. },
+        ) => true,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_byte_and_a_cut_are_found() {
+    let kept = kept().await;
+    let evidence = kept.evidence();
+    let whole = replay_dir(&kept.data(), &evidence).unwrap();
+    // What was durable and not yet applied when the node stopped is not signed.
+    assert!(matches!(whole.signed, Signed::Entries(n) if n + 8 > whole.entries), "{whole:?}");
+
+    let mut chance = 0x9e37_79b9_7f4a_7c15u64;
+    let mut below = |n: usize| {
+        chance ^= chance << 13;
+        chance ^= chance >> 7;
+        chance ^= chance << 17;
+        usize::try_from(chance % n as u64).unwrap()
+    };
+    let copy = kept.copy();
+    let mut ledger = files(&copy.path().join("ledger"));
+    ledger.retain(|file| fs::metadata(file).unwrap().len() > 0);
+    ledger.push(copy.path().join("checkpoint"));
+    for file in &ledger {
+        let good = fs::read(file).unwrap();
+        for _ in 0..120 {
+            let (at, bit) = (below(good.len()), below(8));
+            let mut bad = good.clone();
+            bad[at] ^= 1 << bit;
+            fs::write(file, &bad).unwrap();
+            assert!(is_refused(copy.path(), &evidence), "{}: byte {at}, bit {bit}", file.display());
+        }
+        fs::write(file, &good).unwrap();
+    }
+    assert!(!is_refused(copy.path(), &evidence));
+
+    // Cut between two frames: the mark of the clean shutdown finds it; without the mark, what was signed does.
+    let mut ends: Vec<Position> = Vec::new();
+    replay::<LedgerError>(&copy.path().join("ledger"), |frame| {
+        ends.push(frame.position);
+        Ok(())
+    })
+    .unwrap();
+    let segment = ledger.iter().max_by_key(|file| fs::metadata(file).unwrap().len()).unwrap();
+    let mark = ledger.iter().find(|file| file.ends_with("clean")).expect("the node ended in order");
+    let (good, marked) = (fs::read(segment).unwrap(), fs::read(mark).unwrap());
+    for end in &ends {
+        let at = usize::try_from(end.at).unwrap();
+        fs::write(segment, &good[..at]).unwrap();
+        assert!(is_refused(copy.path(), &evidence), "cut at {at}");
+    }
+    fs::remove_file(mark).unwrap();
+    for end in ends.iter().take(ends.len() / 2) {
+        let at = usize::try_from(end.at).unwrap();
+        fs::write(segment, &good[..at]).unwrap();
+        assert!(is_refused(copy.path(), &evidence), "cut at {at}, the mark taken away");
+    }
+    fs::write(segment, &good).unwrap();
+    fs::write(mark, marked).unwrap();
+    assert!(!is_refused(copy.path(), &evidence));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_away_is_held_against_the_ledger_by_the_binary() {
+    let kept = kept().await;
+    let folder = kept.folder.path();
+    fs::write(folder.join("elsewhere"), &kept.checkpoints).unwrap();
+    fs::write(folder.join("keys"), &kept.keys).unwrap();
+    fs::write(folder.join("proof"), &kept.proof).unwrap();
+    let run = |args: &[&str]| {
+        let args: Vec<String> = args.iter().map(|a| (*a).to_owned()).collect();
+        let output = quietus(folder, &args);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code().unwrap(), text + &String::from_utf8_lossy(&output.stderr))
+    };
+    let verify = |dir: &str| {
+        run(&[
+            "audit",
+            "verify",
+            "--dir",
+            dir,
+            "--checkpoint",
+            "elsewhere",
+            "--key",
+            "keys",
+            "--tenant-key",
+            "tenant.key",
+        ])
+    };
+    let (code, said) = verify("data");
+    assert!(code == 0 && said.contains("signed"), "{said}");
+
+    // Another node's ledger, and this one as it was before the checkpoint, are not it.
+    let other = self::kept().await;
+    let (code, said) = verify(other.data().to_str().unwrap());
+    assert!(code == 1 && said.contains("not signed by this node's audit key"), "{said}");
+    let (code, said) =
+        run(&["audit", "verify", "--dir", "data", "--checkpoint", "elsewhere", "--key", "keys"]);
+    assert!(code == 3 && said.contains("--tenant-key"), "{said}");
+
+    let (code, said) = run(&["audit", "check-proof", "proof", "--key", "keys"]);
+    assert!(code == 0 && said.contains("stands in the log that was signed"), "{said}");
+    fs::write(folder.join("proof"), kept.proof.replacen("index 0", "index 1", 1)).unwrap();
+    assert_eq!(run(&["audit", "check-proof", "proof", "--key", "keys"]).0, 1);
+    fs::write(folder.join("keys"), &other.keys).unwrap();
+    fs::write(folder.join("proof"), &kept.proof).unwrap();
+    let (code, said) = run(&["audit", "check-proof", "proof", "--key", "keys"]);
+    assert!(code == 1 && said.contains("no signature in it is by this key"), "{said}");
+    fs::write(folder.join("keys"), "no key\n").unwrap();
+    let (code, said) = run(&["audit", "check-proof", "proof", "--key", "keys"]);
+    assert!(code == 2 && said.contains("keys:1:1:"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_does_not_run_on_a_ledger_that_was_put_back() {
+    let kept = kept().await;
+    let data = kept.data();
+    // The checkpoint is newer than the ledger: as if an older copy of it had been restored.
+    let mut older = Vec::new();
+    for file in files(&data.join("ledger")) {
+        older.push((file.clone(), fs::read(&file).unwrap()));
+    }
+    let world = World::start(kept.folder.path()).await;
+    assert_eq!(world.sweep().await["state"], "finished");
+    world.stop().await;
+    fs::remove_dir_all(data.join("ledger")).unwrap();
+    fs::create_dir(data.join("ledger")).unwrap();
+    older.iter().for_each(|(file, bytes)| fs::write(file, bytes).unwrap());
+    let (keys, _) = quietus::sealing::Keys::load_or_create(&kept.folder.path().join("tenant.key")).unwrap();
+    let options = quietus::node::NodeOptions::at(&data);
+    let clock = std::sync::Arc::new(quietus::clock::SystemClock::new());
+    let refused = quietus::node::Node::open(options.clone(), keys.clone(), clock.clone()).await.unwrap_err();
+    assert!(
+        matches!(&refused, NodeError::Rewritten { what, .. } if what.contains("fewer than")),
+        "{refused}"
+    );
+    // On purpose, said by taking the checkpoint away.
+    fs::remove_file(data.join("checkpoint")).unwrap();
+    assert!(quietus::node::Node::open(options, keys, clock).await.is_ok());
+}
