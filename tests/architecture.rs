@@ -75,6 +75,7 @@ const PURE: &[(&str, &str)] = &[
     ("sha2", "Merkle trees"),
     ("strsim", "the nearest known key"),
     ("thiserror", "errors"),
+    ("unicode-normalization", "identities in one spelling, by bundled tables"),
 ];
 
 /// A stopwatch measures and paces; it never says what time it is. Who decides may not hold one.
