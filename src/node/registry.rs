@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use quietus_backup::BackupConnector;
 use quietus_contract::{Connector, Failure};
 use quietus_core::system::Manifest;
 use quietus_files::FilesConnector;
@@ -69,11 +70,12 @@ pub fn connect(manifest: &Manifest, resolver: &Resolver) -> Result<Arc<dyn Conne
         "postgres" => Ok(Arc::new(PostgresConnector::new(manifest, &url()?)?)),
         "redis" => Ok(Arc::new(RedisConnector::new(manifest, &url()?)?)),
         "files" => Ok(Arc::new(FilesConnector::open(manifest, &url()?)?)),
+        "backup" => Ok(Arc::new(BackupConnector::open(manifest, &url()?)?)),
         "memory" => Ok(Arc::new(MemoryConnector::new(manifest.clone()))),
         other => Err(Failure::fatal(
             "unsupported_kind",
             format!(
-                "no connector for kind `{other}` yet; there are sqlite, postgres, redis, files and memory"
+                "no connector for kind `{other}` yet; there are sqlite, postgres, redis, files, backup and memory"
             ),
         )),
     }

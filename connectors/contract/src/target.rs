@@ -67,7 +67,8 @@ pub struct Target {
     pub locator: Locator,
     /// The subject's identities known here, for the read-back by identity fields.
     pub identities: Vec<Identity>,
-    /// The target's own clock when it last answered this command with a success or a residue; None = it never did.
+    /// When this command was answered with a success (the last one) or a residue (the first one), by the target's own
+    /// clock, or the node's where it has none; None = it never was.
     /// What a store made later (a backup's next generation) has nothing to do with this command.
     pub answered_at: Option<i64>,
     pub work: Work,

@@ -103,11 +103,13 @@ fn resides(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
     let expires = manifest(turn, duty).and_then(|m| m.expires).map(|ms| turn.state.now.plus(ms));
     let until = answer.until.map(Millis).or(expires);
     let cause = answer.detail.clone().unwrap_or_default();
+    let now = turn.state.now;
     turn.advance(duty.id, Event::Reside, |d| {
         d.residue = Some(Residue { until, cause });
         d.detail = None;
-        // A later attempt answers for what was there at the first: the next backup prolongs nothing.
-        d.target_at = d.target_at.or(answer.at.map(Millis));
+        // A later attempt answers for what was there at the first: the next backup prolongs nothing. A store without
+        // a clock answers by ours.
+        d.target_at = d.target_at.or(answer.at.map(Millis)).or(Some(now));
         d.not_after = None;
         d.not_before = until;
         d.unread = 0;
