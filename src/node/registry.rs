@@ -10,6 +10,7 @@ use quietus_backup::BackupConnector;
 use quietus_contract::{Connector, Failure};
 use quietus_core::system::Manifest;
 use quietus_files::FilesConnector;
+use quietus_http::HttpConnector;
 use quietus_memory::MemoryConnector;
 use quietus_postgres::PostgresConnector;
 use quietus_redis::RedisConnector;
@@ -17,6 +18,7 @@ use quietus_sqlite::SqliteConnector;
 use tokio::task::AbortHandle;
 
 use super::unusable::Unusable;
+use crate::clock::Clock;
 use crate::dispatch::Dispatcher;
 
 /// Resolves `${env:NAME}` and `${file:PATH}`.
@@ -60,10 +62,16 @@ impl Resolver {
 }
 
 /// A connector for a manifest.
-pub fn connect(manifest: &Manifest, resolver: &Resolver) -> Result<Arc<dyn Connector>, Failure> {
-    let url = || {
-        let text = manifest.connection.get("url").map(String::as_str).unwrap_or_default();
-        resolver.resolve(text).map_err(|why| Failure::fatal("secret", why))
+pub fn connect(
+    manifest: &Manifest,
+    resolver: &Resolver,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Connector>, Failure> {
+    let resolve = |text: &str| resolver.resolve(text).map_err(|why| Failure::fatal("secret", why));
+    let url = || resolve(manifest.connection.get("url").map(String::as_str).unwrap_or_default());
+    let settings = || {
+        let resolved = |(name, text): (&String, &String)| Ok((name.clone(), resolve(text)?));
+        manifest.connection.iter().map(resolved).collect::<Result<BTreeMap<_, _>, Failure>>()
     };
     match manifest.kind.as_str() {
         "sqlite" => Ok(Arc::new(SqliteConnector::open(manifest, &url()?)?)),
@@ -71,11 +79,16 @@ pub fn connect(manifest: &Manifest, resolver: &Resolver) -> Result<Arc<dyn Conne
         "redis" => Ok(Arc::new(RedisConnector::new(manifest, &url()?)?)),
         "files" => Ok(Arc::new(FilesConnector::open(manifest, &url()?)?)),
         "backup" => Ok(Arc::new(BackupConnector::open(manifest, &url()?)?)),
+        "http" => {
+            let clock = Arc::clone(clock);
+            let now = Arc::new(move || clock.now().0);
+            Ok(Arc::new(HttpConnector::new(manifest, &settings()?, now)?))
+        }
         "memory" => Ok(Arc::new(MemoryConnector::new(manifest.clone()))),
         other => Err(Failure::fatal(
             "unsupported_kind",
             format!(
-                "no connector for kind `{other}` yet; there are sqlite, postgres, redis, files, backup and memory"
+                "no connector for kind `{other}` yet; there are sqlite, postgres, redis, files, backup, http and memory"
             ),
         )),
     }
@@ -113,8 +126,9 @@ impl Registry {
             if systems.contains_key(name) {
                 continue;
             }
-            let connector = connect(manifest, resolver);
-            let acting = connector.clone().unwrap_or_else(|_| Unusable::connector(manifest, resolver));
+            let connector = connect(manifest, resolver, &node.clock);
+            let acting =
+                connector.clone().unwrap_or_else(|_| Unusable::connector(manifest, resolver, &node.clock));
             let dispatcher = Dispatcher::new(Arc::clone(node), manifest.clone(), acting);
             let task = tokio::spawn(Arc::clone(&dispatcher).run()).abort_handle();
             systems

@@ -12,20 +12,22 @@ use quietus_contract::{
 use quietus_core::system::Manifest;
 
 use super::registry::{Resolver, connect};
+use crate::clock::Clock;
 
 #[derive(Debug)]
 pub(super) struct Unusable {
     manifest: Manifest,
     resolver: Resolver,
+    clock: Arc<dyn Clock>,
 }
 
 impl Unusable {
-    pub fn connector(manifest: &Manifest, resolver: &Resolver) -> Arc<dyn Connector> {
-        Arc::new(Self { manifest: manifest.clone(), resolver: resolver.clone() })
+    pub fn connector(manifest: &Manifest, resolver: &Resolver, clock: &Arc<dyn Clock>) -> Arc<dyn Connector> {
+        Arc::new(Self { manifest: manifest.clone(), resolver: resolver.clone(), clock: Arc::clone(clock) })
     }
 
     fn connect(&self) -> Result<Arc<dyn Connector>, Failure> {
-        connect(&self.manifest, &self.resolver)
+        connect(&self.manifest, &self.resolver, &self.clock)
     }
 }
 

@@ -79,7 +79,9 @@ async fn second_clock_agrees(node: &Node, now: Millis) -> bool {
         systems.map(|s| s.manifest.clone()).collect::<Vec<_>>()
     });
     for manifest in enforced {
-        let Ok(connector) = crate::node::connect(&manifest, &node.options().resolver) else { continue };
+        let Ok(connector) = crate::node::connect(&manifest, &node.options().resolver, &node.clock) else {
+            continue;
+        };
         match connector.now().await {
             Ok(Some(theirs)) if (theirs - now.0).abs() > AGREE => {
                 tracing::error!(system = manifest.system, "its clock and this machine's disagree");

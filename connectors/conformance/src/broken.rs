@@ -137,6 +137,11 @@ impl Broken {
     ) -> Vec<TargetOutcome> {
         let (lied, honest): (Vec<Target>, Vec<Target>) = targets.iter().cloned().partition(|t| wanted(t));
         let mut outcomes = self.pass(&honest, permit, Arc::clone(&gate)).await;
+        // Who hands over asks the gate before anybody is reached: only a target that is there is lied about.
+        if !lied.is_empty() && self.inner.check().await.problems.iter().any(|p| p.fatal) {
+            outcomes.extend(self.pass(&lied, permit, gate).await);
+            return outcomes;
+        }
         for mut answer in self.pass(&lied, permit, Watch::shut()).await {
             let would = matches!(answer.outcome, Outcome::Blocked { .. });
             if would && gate.may_commit(&[answer.command]).await == [Verdict::Go] {
@@ -349,8 +354,10 @@ impl Gate for Deaf {
     }
 }
 
+/// Removed, or taken on to be.
 fn removed(outcomes: &[TargetOutcome], command: CommandId) -> bool {
-    outcomes.iter().any(|o| o.command == command && matches!(o.outcome, Outcome::Removed(_)))
+    let goes = |o: &Outcome| matches!(o, Outcome::Removed(_) | Outcome::Accepted { .. });
+    outcomes.iter().any(|o| o.command == command && goes(&o.outcome))
 }
 
 fn restricts(target: &Target) -> bool {

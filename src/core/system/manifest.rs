@@ -147,6 +147,9 @@ pub struct Poll {
     pub every: i64,
     /// JSON pointer → the values that mean done.
     pub done: BTreeMap<String, Vec<String>>,
+    /// JSON pointer → the values that mean it has failed, and is tried again.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

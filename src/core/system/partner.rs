@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::manifest::{Call, CopiesOf, FileFormat, FileSet, HttpCalls, Poll, ReadBackCall};
-use crate::document::{Diagnostics, Fields, Node, to_json};
+use crate::document::{Diagnostics, Fields, Key, Node, to_json};
 
 pub(super) fn copies_of(node: &Node, own: &str, found: &mut Diagnostics) -> Option<CopiesOf> {
     let mut fields = Fields::of(node, "an entry of `copies_of`", found)?;
@@ -96,6 +96,10 @@ pub(super) fn http(node: &Node, found: &mut Diagnostics) -> Option<HttpCalls> {
     let deadline = positive(&mut fields, "deadline", found);
     fields.finish(found);
     let submit = submit?;
+    names_people(submit.body.as_ref(), "submit", node, found);
+    if let Some(call) = &read_back {
+        names_people(call.body.as_ref(), "read_back", node, found);
+    }
     let by_reference = poll.as_ref().is_some_and(|p| p.path.contains("{ref}"));
     if by_reference && submit.reference.is_none() {
         let at = node.get("submit").unwrap_or(node);
@@ -106,6 +110,15 @@ pub(super) fn http(node: &Node, found: &mut Diagnostics) -> Option<HttpCalls> {
         );
     }
     Some(HttpCalls { identity: identity?, submit, poll, read_back, deadline })
+}
+
+/// A call whose body names nobody would mean nobody, or everybody.
+fn names_people(body: Option<&serde_json::Value>, call: &str, node: &Node, found: &mut Diagnostics) {
+    if !body.is_some_and(|b| b.to_string().contains("\"{values}\"")) {
+        let at = node.get(call).unwrap_or(node);
+        let detail = format!("the body of `{call}` does not say whom it means");
+        found.error(at, detail, "write the people into it, such as body: {people: \"{values}\"}");
+    }
 }
 
 fn call(node: &Node, found: &mut Diagnostics) -> Option<Call> {
@@ -124,19 +137,26 @@ fn poll_call(node: &Node, found: &mut Diagnostics) -> Option<Poll> {
     let path = fields.need("path", found).and_then(|n| path(n, found));
     let every = positive(&mut fields, "every", found).unwrap_or(60_000);
     fields.need("done", found);
-    let mut done = BTreeMap::new();
-    for (key, node) in fields.map("done", found) {
+    let done = states(fields.map("done", found), "done", found);
+    let failed = states(fields.map("failed", found), "failed", found);
+    fields.finish(found);
+    Some(Poll { path: path?, every, done, failed })
+}
+
+/// JSON pointer → the values that mean it.
+fn states(entries: &[(Key, Node)], means: &str, found: &mut Diagnostics) -> BTreeMap<String, Vec<String>> {
+    let mut states = BTreeMap::new();
+    for (key, node) in entries {
         pointer(&key.text, node, found);
         let one = std::slice::from_ref(node);
         let values: Vec<String> =
             node.as_list().unwrap_or(one).iter().filter_map(Node::text).map(str::to_owned).collect();
         if values.is_empty() {
-            found.error(node, format!("no value of `{}` means done", key.text), "write [VALUE]");
+            found.error(node, format!("no value of `{}` means {means}", key.text), "write [VALUE]");
         }
-        done.insert(key.text.clone(), values);
+        states.insert(key.text.clone(), values);
     }
-    fields.finish(found);
-    Some(Poll { path: path?, every, done })
+    states
 }
 
 fn read_back_call(node: &Node, found: &mut Diagnostics) -> Option<ReadBackCall> {

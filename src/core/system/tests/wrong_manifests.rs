@@ -16,6 +16,10 @@ const WRONG: &[(&str, &str)] = &[
         "system: a\nkind: postgres\n",
         "1:1: a `postgres` system needs a url; add `connection: {url: \"${env:NAME}\"}`",
     ),
+    (
+        "system: a\nkind: http\nconnection: {url: \"https://p.example\"}\nhttp: {identity: email, submit: {path: /erase, body: {people: all}}}\n",
+        "4:33: the body of `submit` does not say whom it means; write the people into it, such as body: {people: \"{values}\"}",
+    ),
     ("- a\n", "1:1: a system manifest must be a map, this is a list; write `key: value`"),
     (
         "system: a\nkind: memory\nformat: 2\n",

@@ -1,0 +1,89 @@
+//! How a partner recognises us, and a request that comes again: Standard Webhooks signatures and Idempotency-Keys.
+
+use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER;
+use quietus_contract::CommandId;
+
+/// Signs as <https://www.standardwebhooks.com> says. No Debug: it holds the key.
+pub(crate) struct Signer(hmac::Key);
+
+impl Signer {
+    /// `whsec_` and base64, or any other text as it is.
+    pub(crate) fn new(secret: &str) -> Result<Self, String> {
+        let key = match secret.trim().strip_prefix("whsec_") {
+            Some(encoded) => STANDARD.decode(encoded).map_err(|_| {
+                "connection.secret begins with whsec_, and what follows is no base64".to_owned()
+            })?,
+            None => secret.trim().as_bytes().to_vec(),
+        };
+        if key.is_empty() {
+            return Err("connection.secret is empty".to_owned());
+        }
+        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &key)))
+    }
+
+    pub(crate) fn headers(&self, id: &str, now_ms: i64, body: &str) -> [(&'static str, String); 3] {
+        let at = now_ms.div_euclid(1000);
+        let tag = hmac::sign(&self.0, format!("{id}.{at}.{body}").as_bytes());
+        [
+            ("webhook-id", id.to_owned()),
+            ("webhook-timestamp", at.to_string()),
+            ("webhook-signature", format!("v1,{}", STANDARD.encode(tag.as_ref()))),
+        ]
+    }
+}
+
+/// One name for these commands, with the jobs of each that have ended, about this content: the same whenever all of
+/// that is, and for nothing else.
+pub(crate) fn idempotency_key(
+    system: &str,
+    commands: impl Iterator<Item = (CommandId, u32)>,
+    body: &str,
+) -> String {
+    let mut commands: Vec<(CommandId, u32)> = commands.collect();
+    commands.sort();
+    let mut hash = Context::new(&SHA256);
+    let mut field = |bytes: &[u8]| {
+        hash.update(&(bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    field(b"quietus http request v1");
+    field(system.as_bytes());
+    for (command, ended) in commands {
+        field(&command.0);
+        field(&ended.to_le_bytes());
+    }
+    field(body.as_bytes());
+    let digest = hash.finish();
+    HEXLOWER.encode(digest.as_ref().get(..16).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_are_those_of_the_specification() {
+        // The example that the specification's own libraries are tested with.
+        let signer = Signer::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("its secret");
+        let [_, (_, at), (_, signature)] =
+            signer.headers("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330_000, r#"{"test": 2432232314}"#);
+        assert_eq!(at, "1614265330");
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert!(Signer::new("whsec_?").is_err() && Signer::new(" ").is_err());
+    }
+
+    #[test]
+    fn a_key_names_its_commands_and_its_content() {
+        let (a, b) = ((CommandId([1; 16]), 0), (CommandId([2; 16]), 0));
+        let key =
+            |commands: &[(CommandId, u32)], body: &str| idempotency_key("p", commands.iter().copied(), body);
+        assert_eq!(key(&[a, b], "x"), key(&[b, a], "x"));
+        assert_ne!(key(&[a, b], "x"), key(&[a], "x"));
+        assert_ne!(key(&[a, b], "x"), key(&[a, b], "y"));
+        assert_ne!(key(&[a], "x"), key(&[(a.0, 1)], "x"));
+    }
+}
