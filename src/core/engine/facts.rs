@@ -105,13 +105,7 @@ fn again(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>) {
             Copy { state: k.state, ..told } == *k
         })
     });
-    let back: Vec<Place> = named
-        .iter()
-        .filter(|(_, known)| {
-            known.as_ref().and_then(|k| gone_at(k.state)).is_some_and(|gone| row.source_time > gone)
-        })
-        .map(|(place, _)| place.clone())
-        .collect();
+    let back = back(life, row, shape);
     if !same || earlier || process {
         record(turn, life.item.id, life.item.generation, row, shape, |_| true);
     }
@@ -124,50 +118,72 @@ fn again(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>) {
     revive(turn, life, &back);
 }
 
+/// Copies that were gone before the source says this happened.
+fn back(life: &Life, row: &Fact, shape: &Shape) -> Vec<Place> {
+    let gone = |place: &Place| gone_at(life.item.copies.get(life.copy_at(place)?)?.state);
+    places(row, shape).filter(|place| gone(place).is_some_and(|at| row.source_time > at)).collect()
+}
+
 /// News of an item whose last copy is gone.
 fn after_the_end(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>) {
     let id = life.item.id;
     let ended = life.left_at().unwrap_or_default();
     let unknown: Vec<Place> = places(row, shape).filter(|p| life.copy_at(p).is_none()).collect();
-    if row.source_time <= ended {
-        // From before the end: what it names that nobody knew of is owed at once, the rest is an echo.
-        if unknown.is_empty() {
-            return turn.rule(Decision::Noticed(Noticed::Echo { item: id }));
-        }
-        return late(turn, life, row, shape, &unknown);
-    }
     let starts_after = row.start.is_some_and(|s| s > ended);
-    let new_life = match row.origin {
-        Origin::Create => true,
-        // Without a start nobody can say that it is the old one: a person who came back is not erased by mistake.
-        Origin::Event | Origin::Import => starts_after || row.start.is_none(),
-        Origin::Update | Origin::Read | Origin::Scan => starts_after,
-        Origin::Delete => false,
-    };
+    let new_life = row.source_time > ended
+        && match row.origin {
+            Origin::Create => true,
+            // Without a start nobody can say that it is the old one: a person who came back is not erased by mistake.
+            Origin::Event | Origin::Import => starts_after || row.start.is_none(),
+            Origin::Update | Origin::Read | Origin::Scan => starts_after,
+            Origin::Delete => false,
+        };
     if new_life {
         let generation = life.item.generation + 1;
         record(turn, id, generation, row, shape, |_| true);
         return turn.rule(Decision::Noticed(Noticed::Reborn { item: id, generation }));
     }
-    let known: Vec<Place> = places(row, shape).filter(|p| life.copy_at(p).is_some()).collect();
-    if !known.is_empty() {
-        revive(turn, life, &known);
+    // From before a copy's end: an echo. From after it: it is there again. Never known: owed at once.
+    let back = back(life, row, shape);
+    if back.is_empty() && unknown.is_empty() {
+        return turn.rule(Decision::Noticed(Noticed::Echo { item: id }));
     }
-    if !unknown.is_empty() {
+    // What its company had taken away itself and brings back was never over, and the item lives on.
+    let lives_on = back.iter().any(|p| !was_erased(life, p));
+    if !back.is_empty() {
+        let lives = |p: &Place| back.contains(p) || (lives_on && unknown.contains(p));
+        record(turn, id, life.item.generation, row, shape, lives);
+        revive(turn, life, &back);
+    }
+    if !unknown.is_empty() && !lives_on {
         late(turn, life, row, shape, &unknown);
     }
 }
 
-/// Erased copies that are there again: erased again, and reported.
+/// Copies that are there again. What we had erased is erased again, and reported.
 fn revive(turn: &mut Turn<'_>, life: &Life, places: &[Place]) {
     let id = life.item.id;
     for place in places {
-        let what = What::Revived { id, generation: life.item.generation, place: place.clone() };
+        let (generation, place) = (life.item.generation, place.clone());
+        let erased = was_erased(life, &place);
+        let what = match erased {
+            true => What::Revived { id, generation, place: place.clone() },
+            false => What::Returned { id, generation, place: place.clone() },
+        };
         turn.write(Row::Change(ChangeRow { subject: id.subject, what }));
-        turn.rule(Decision::Noticed(Noticed::Resurrected { item: id, place: place.clone() }));
-        revived_with(turn, life, place, false);
+        if erased {
+            turn.rule(Decision::Noticed(Noticed::Resurrected { item: id, place: place.clone() }));
+            revived_with(turn, life, &place, false);
+        }
     }
-    owe(turn, id, &Cause::Resurrection);
+    if places.iter().any(|place| was_erased(life, place)) {
+        owe(turn, id, &Cause::Resurrection);
+    }
+}
+
+fn was_erased(life: &Life, place: &Place) -> bool {
+    let copy = life.copy_at(place).and_then(|at| life.item.copies.get(at));
+    copy.is_some_and(|c| matches!(c.state, CopyState::Erased { .. }))
 }
 
 fn late(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>, unknown: &[Place]) {

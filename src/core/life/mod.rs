@@ -242,6 +242,11 @@ impl Lives {
                     note.changed.clear();
                 });
             }
+            What::Returned { generation, place, .. } => self.on_copy(*generation, place, |state, note| {
+                *state = CopyState::Live;
+                note.round += 1;
+                note.changed.clear();
+            }),
             What::Late { generation, place, .. } => {
                 self.on_copy(*generation, place, |_, note| note.late = true);
             }
@@ -327,6 +332,7 @@ pub fn change_subject(subject: &mut Subject, what: &What) {
         | What::Gone { .. }
         | What::Outcome { .. }
         | What::Revived { .. }
+        | What::Returned { .. }
         | What::Late { .. }
         | What::Derived { .. }
         | What::StillThere { .. } => {}
@@ -340,5 +346,59 @@ fn latest(map: &mut BTreeMap<String, Millis>, key: &str, at: Millis) {
         None => {
             map.insert(key.to_owned(), at);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{ItemId, ItemKey, SubjectKey};
+    use crate::record::ShapeCopy;
+
+    fn life() -> (Lives, ItemId, Place) {
+        let id = ItemId { subject: SubjectKey([1; 16]), item: ItemKey([2; 16]) };
+        let named = ShapeCopy { system: "s".into(), dataset: "d.c".into(), ..ShapeCopy::default() };
+        let shape = Shape { copies: vec![named], ..Shape::default() };
+        let row = FactRow {
+            id,
+            generation: 1,
+            start: Some(Millis(0)),
+            shape: std::sync::Arc::new(shape),
+            process: None,
+            cells: vec![vec![7]],
+        };
+        let mut lives = Lives::default();
+        lives.record(&row);
+        (lives, id, Place { system: "s".into(), dataset: "d.c".into(), cell: vec![7] })
+    }
+
+    fn now(lives: &Lives) -> (bool, bool) {
+        let life = lives.newest().unwrap();
+        (life.item.copies[0].is_live(), life.notes[0].back)
+    }
+
+    #[test]
+    fn what_we_erased_and_is_there_again_is_over_whatever_its_dates_say() {
+        let (mut lives, id, place) = life();
+        let outcome = What::Outcome {
+            id,
+            generation: 1,
+            place: place.clone(),
+            parts: Parts::Whole,
+            executed: Millis(5),
+            verified: None,
+        };
+        lives.change(&outcome);
+        lives.change(&What::Revived { id, generation: 1, place });
+        assert_eq!(now(&lives), (true, true));
+    }
+
+    #[test]
+    fn what_its_company_took_away_and_brought_back_lives_by_its_rules() {
+        let (mut lives, id, place) = life();
+        lives.change(&What::Gone { id, system: None, dataset: None, at: Millis(5) });
+        assert_eq!(now(&lives), (false, false));
+        lives.change(&What::Returned { id, generation: 1, place });
+        assert_eq!(now(&lives), (true, false));
     }
 }

@@ -74,8 +74,14 @@ pub enum What {
         executed: Millis,
         verified: Option<Millis>,
     },
-    /// A copy that was erased is there again.
+    /// A copy that was erased is there again: over whatever its dates say.
     Revived {
+        id: ItemId,
+        generation: u32,
+        place: Place,
+    },
+    /// A copy that its company had taken away is there again: it lives by its rules.
+    Returned {
         id: ItemId,
         generation: u32,
         place: Place,
@@ -154,6 +160,7 @@ impl What {
             | Self::Gone { id, .. }
             | Self::Outcome { id, .. }
             | Self::Revived { id, .. }
+            | Self::Returned { id, .. }
             | Self::Late { id, .. }
             | Self::Derived { id, .. }
             | Self::StillThere { id, .. } => Some(*id),
