@@ -44,6 +44,8 @@ impl Node {
             WantedId::Made(id) => return self.request(&id),
             WantedId::New(id) => id,
         };
+        // Its partition must know the policy that the request is answered by.
+        self.has_decreed(self.with_control(|c| c.k)).await;
         let now = crate::schedule::ticks::tick_all(self).await?;
         let record = RequestReceived {
             id: id.clone(),
