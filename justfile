@@ -19,3 +19,11 @@ thread:
 # N kills under load; one line of figures.
 kill N="100":
     QUIETUS_KILLS={{N}} cargo test --test rigs kill -- --nocapture
+
+# N seeds of the simulation; one that breaks a promise says how to run it alone.
+sim N="300":
+    QUIETUS_SIM_SEEDS={{N}} cargo test --test sim
+
+# The same seed twice: the same hash twice.
+sim-twice SEED:
+    QUIETUS_SIM_SEED={{SEED}} cargo test --test sim twice -- --nocapture

@@ -1,0 +1,184 @@
+//! The company around the system under test: its people, its records, its sources, its own idea of every row.
+//!
+//! It survives every crash of the node. What it has sent and was not told to be kept, it sends again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quietus_contract::{Locator, Scalar, Secret};
+use quietus_memory::{Faults, Fields, Key, MemoryConnector};
+
+use crate::plain::{Item, Kind, Part, Person, Purpose, Record, System, Told, What};
+
+#[derive(Debug)]
+pub struct Company {
+    /// Identity values.
+    pub people: Vec<String>,
+    pub items: BTreeMap<Item, Record>,
+    next_event: u64,
+    /// Batches over HTTP that nobody has acknowledged.
+    pub outbox: Vec<Vec<(Person, Told)>>,
+    pub lanes: [Lane; 2],
+    /// What lies in each system, as the company left it and as connectors were seen to change it.
+    pub rows: BTreeMap<(System, Item), Row>,
+    pub acknowledged: BTreeSet<u64>,
+    /// Every event about an item.
+    pub about: BTreeMap<Item, Vec<u64>>,
+    /// How often an item began a new life.
+    pub generation: BTreeMap<Item, u32>,
+    /// A copy of it went: what is told from then on is told in order.
+    pub gone_before: BTreeSet<Item>,
+    /// The start it has in its present life.
+    pub starts: BTreeMap<Item, Option<i64>>,
+}
+
+/// One partition of a source that is read at its own pace: redelivered after a crash, never lost.
+#[derive(Debug, Default)]
+pub struct Lane {
+    pub events: Vec<(Person, Told)>,
+    pub next: usize,
+    pub committed: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub generation: u32,
+    /// Fields that still hold something.
+    pub parts: BTreeSet<Part>,
+}
+
+/// A system of the company, with its connector.
+#[derive(Debug)]
+pub struct Site {
+    pub connector: MemoryConnector,
+    pub retains: bool,
+}
+
+impl Site {
+    pub fn new(system: System, retains: bool) -> Self {
+        Self { connector: MemoryConnector::new(system.manifest(retains)), retains }
+    }
+
+    pub fn mend(&self) {
+        self.connector.set_faults(Faults::default());
+    }
+}
+
+impl Company {
+    pub fn new(rng: &mut fastrand::Rng, seed: u64) -> Self {
+        let people: Vec<String> = (0..rng.usize(3..7)).map(|n| format!("anna.{seed}.{n}.secret")).collect();
+        let records = rng.usize(4..14);
+        let items = (0..records).map(|n| {
+            let kind = if rng.bool() { Kind::Profile } else { Kind::Order };
+            let person = rng.usize(..people.len());
+            (n, Record { person, kind, key: format!("row-{seed}-{n}-private") })
+        });
+        let items = items.collect();
+        Self {
+            people,
+            items,
+            next_event: 1,
+            outbox: Vec::new(),
+            lanes: Default::default(),
+            rows: BTreeMap::new(),
+            acknowledged: BTreeSet::new(),
+            about: BTreeMap::new(),
+            generation: BTreeMap::new(),
+            gone_before: BTreeSet::new(),
+            starts: BTreeMap::new(),
+        }
+    }
+
+    /// Something happens now, and its source will tell.
+    pub fn happens(&mut self, rng: &mut fastrand::Rng, person: Person, at: i64, what: What) -> u64 {
+        let told = Told { id: self.next_event, at, what };
+        self.next_event += 1;
+        let channel = match told.what.item() {
+            Some(item) => {
+                self.about.entry(item).or_default().push(told.id);
+                item % 3
+            }
+            None => person % 3,
+        };
+        let id = told.id;
+        match channel {
+            0 => {
+                if rng.u8(..8) == 0 {
+                    self.outbox.push(vec![(person, told.clone())]);
+                }
+                // A batch is told once, whole: what comes later is another one.
+                self.outbox.push(vec![(person, told)]);
+                if rng.bool() && self.outbox.len() > 1 {
+                    let last = self.outbox.pop().unwrap();
+                    self.outbox.last_mut().unwrap().extend(last);
+                }
+            }
+            lane => self.lanes[lane - 1].events.push((person, told)),
+        }
+        id
+    }
+
+    /// What a lagging source knows and has not delivered, of this person and, where it is about an item, of this one.
+    pub fn undelivered(&self, person: Person, item: Item) -> Vec<&Told> {
+        let lanes = self.lanes.iter().flat_map(|l| &l.events[l.next..]);
+        let mine = |t: &Told| t.what.item().is_none_or(|i| i == item);
+        lanes.filter(|(p, t)| *p == person && mine(t)).map(|(_, t)| t).collect()
+    }
+
+    /// The company writes a record there.
+    pub fn put(&mut self, site: &Site, system: System, item: Item) {
+        let record = &self.items[&item];
+        let fields = record
+            .kind
+            .parts()
+            .map(|p| (p.field().to_owned(), Some(format!("{}-of-{}", p.field(), record.key))));
+        let mut fields: Fields = fields.into_iter().collect();
+        fields.insert("customer".to_owned(), Some(self.people[record.person].clone()));
+        site.connector.put(&record.kind.dataset(system), &locator(&record.key), fields);
+        let generation = self.generation.get(&item).copied().unwrap_or(1);
+        let parts = record.kind.parts().into_iter().collect();
+        self.rows.insert((system, item), Row { generation, parts });
+    }
+
+    /// The company deletes a record there by itself.
+    pub fn delete(&mut self, site: &Site, system: System, item: Item) {
+        let record = &self.items[&item];
+        site.connector.remove(&record.kind.dataset(system), &locator(&record.key));
+        self.rows.remove(&(system, item));
+        self.gone_before.insert(item);
+    }
+
+    /// What really lies in a system: read from its rows, not from anybody's word.
+    pub fn lies_there(&self, rows: &Lying, system: System, item: Item) -> Option<BTreeSet<Part>> {
+        let record = &self.items[&item];
+        let key = std::iter::once(("id".to_owned(), record.key.clone())).collect();
+        let fields = rows.get(&(record.kind.dataset(system), key))?;
+        let full = |p: &Part| fields.get(p.field()).is_some_and(Option::is_some);
+        Some(record.kind.parts().into_iter().filter(full).collect())
+    }
+
+    pub fn is_complete_in(&self, system: System, item: Item) -> bool {
+        self.rows.get(&(system, item)).is_some_and(|row| row.parts.len() == 2)
+    }
+
+    /// Everything that must never be read in clear.
+    pub fn secrets(&self) -> Vec<&str> {
+        let people = self.people.iter().map(String::as_str);
+        people.chain(self.items.values().map(|r| r.key.as_str())).collect()
+    }
+}
+
+/// Every row of a system, as it lies there.
+pub type Lying = BTreeMap<(String, Key), Fields>;
+
+pub fn locator(key: &str) -> Locator {
+    std::iter::once(("id".to_owned(), Scalar::Text(Secret::new(key)))).collect()
+}
+
+/// A recording of an item under some purposes.
+pub fn recording(rng: &mut fastrand::Rng, item: Item, systems: Vec<System>, start: Option<i64>) -> What {
+    let mut purposes: Vec<Purpose> = Purpose::ALL.into_iter().filter(|_| rng.u8(..5) < 3).collect();
+    if purposes.is_empty() && rng.u8(..3) > 0 {
+        purposes.push(Purpose::Ads);
+    }
+    What::Recorded { item, start, purposes, systems }
+}

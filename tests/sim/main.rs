@@ -1,0 +1,118 @@
+//! The simulation: several partitions, crashes, faults and people's decisions, one seed after the other, held against
+//! a naive reference model.
+//!
+//! `QUIETUS_SIM_SEEDS=300 cargo test --test sim`; a failing seed prints how to run it alone. Seed in, history out: a
+//! seed gives the same history byte for byte, wherever it runs.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
+mod able_to_fail;
+mod acts;
+mod calls;
+mod company;
+mod ending;
+mod history;
+mod invariants;
+mod ledger;
+mod model;
+mod plain;
+mod rules;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use world::World;
+
+/// Without `QUIETUS_SIM_SEEDS`.
+const SEEDS: u64 = 60;
+
+/// What a seed came to: the hash of its history, or what it broke.
+fn run(seed: u64) -> Result<String, String> {
+    let mut world = World::new(seed);
+    let steps = world.rng.usize(200..900);
+    let lived = catch_unwind(AssertUnwindSafe(|| {
+        for _ in 0..steps {
+            world.step()?;
+        }
+        world.end()
+    }));
+    let what = match lived {
+        Ok(Ok(())) => return Ok(world.history.hash()),
+        Ok(Err(broken)) => format!("breaks invariant {}: {}", broken.invariant, broken.what),
+        Err(_) => "panics".to_owned(),
+    };
+    let tail = world.history.tail(40);
+    Err(format!(
+        "{tail}\nseed {seed} {what}\nalone: QUIETUS_SIM_SEED={seed} cargo test --test sim seeds -- --nocapture\n"
+    ))
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let value = std::env::var(variable).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{variable} takes a number, not {value:?}")))
+}
+
+/// Runs seeds on two threads; the first that breaks a promise ends it.
+fn run_all(seeds: std::ops::RangeInclusive<u64>) -> Result<(), String> {
+    let (next, stop) = (AtomicU64::new(*seeds.start()), AtomicBool::new(false));
+    let work = || {
+        while !stop.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if !seeds.contains(&seed) {
+                break;
+            }
+            if let Err(broken) = run(seed) {
+                stop.store(true, Ordering::Relaxed);
+                return Err(broken);
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(work);
+        let mine = work();
+        mine.and(other.join().unwrap())
+    })
+}
+
+#[test]
+fn seeds() {
+    let seeds = match number("QUIETUS_SIM_SEED") {
+        Some(seed) => seed..=seed,
+        None => 1..=number("QUIETUS_SIM_SEEDS").unwrap_or(SEEDS),
+    };
+    if let Err(broken) = run_all(seeds) {
+        panic!("{broken}");
+    }
+}
+
+/// With one check taken out of the program, the seeds must break a promise.
+#[cfg(feature = "sabotage")]
+#[test]
+fn a_check_taken_out_is_found() {
+    for check in ["watermark", "not_after", "hold"] {
+        let sabotaged = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "seeds"])
+            .env("QUIETUS_SABOTAGE", check)
+            .env("QUIETUS_SIM_SEEDS", "300")
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&sabotaged.stdout);
+        let broken = told.lines().find(|line| line.contains(" breaks invariant "));
+        println!("without {check}: {}", broken.unwrap_or("nothing was noticed"));
+        assert!(!sabotaged.status.success() && broken.is_some(), "without {check}: {told}");
+    }
+}
+
+#[test]
+fn twice() {
+    let seed = number("QUIETUS_SIM_SEED").unwrap_or(7);
+    let (one, two) = (run(seed), run(seed));
+    println!("{one:?}\n{two:?}");
+    assert_eq!(one, two, "invariant 6: the same seed gives the same history twice");
+}
