@@ -11,6 +11,7 @@ mod audit;
 mod bad_input;
 mod cli;
 mod demo;
+mod derived;
 mod full_disk;
 #[cfg(test)]
 mod http;
