@@ -12,6 +12,7 @@ mod bad_input;
 mod cli;
 mod demo;
 mod derived;
+mod files_and_backup;
 mod full_disk;
 #[cfg(test)]
 mod http;

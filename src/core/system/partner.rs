@@ -84,6 +84,14 @@ pub(super) fn file_set(node: &Node, found: &mut Diagnostics) -> Option<FileSet> 
             "write it relative, without `..`",
         );
     }
+    let rest = text.replace("{date}", "");
+    if rest.contains(['{', '}']) || rest.split('/').any(|segment| segment == ".") || text.contains("//") {
+        found.error(
+            path,
+            "a path has segments, in which only `{date}` and `*` stand for something else",
+            "write it as in dt={date}/*.jsonl.gz",
+        );
+    }
     Some(FileSet { path: text, format: format.unwrap_or_default(), match_ })
 }
 

@@ -110,6 +110,10 @@ const WRONG: &[(&str, &str)] = &[
         "4:16: a path must stay below the connection's folder; write it relative, without `..`",
     ),
     (
+        "system: a\nkind: files\nconnection: {url: \"file:///x\"}\nfiles: [{path: \"{id}.csv\", match: {id: customer_id}}]\n",
+        "4:16: a path has segments, in which only `{date}` and `*` stand for something else; write it as in dt={date}/*.jsonl.gz",
+    ),
+    (
         "system: a\nkind: files\nconnection: {url: \"file:///x\"}\nfiles: [{path: x, match: {id: Customer}}]\n",
         "4:31: `Customer` cannot be an identity type; use lower case, digits and `_`, such as customer_id",
     ),
