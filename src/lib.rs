@@ -32,6 +32,8 @@ pub mod sealing;
 
 pub mod node;
 
+pub mod registering;
+
 pub mod surface;
 
 pub mod telemetry;

@@ -28,6 +28,10 @@ pub struct Column {
     pub declared: String,
     pub kind: ColumnKind,
     pub nullable: bool,
+    /// A row that does not name it gets a value all the same.
+    pub has_default: bool,
+    /// No two rows hold the same value.
+    pub unique: bool,
     /// The longest text it takes.
     pub length: Option<u32>,
 }

@@ -83,6 +83,8 @@ fn column(row: &Row) -> Result<Column, Fault> {
         declared: at(row, 2)?,
         kind: kind(&base, &category),
         nullable: !at::<bool>(row, 5)?,
+        has_default: at(row, 7)?,
+        unique: at(row, 8)?,
         length: u32::try_from(at::<i32>(row, 6)?).ok().filter(|length| *length > 0),
     })
 }
@@ -122,7 +124,10 @@ SELECT a.attrelid, a.attname::text, format_type(a.atttypid, a.atttypmod),
                                   SELECT d.typbasetype FROM b JOIN pg_catalog.pg_type d ON d.oid = b.oid WHERE d.typtype = 'd')
         SELECT format_type(b.oid, -1) FROM b JOIN pg_catalog.pg_type d ON d.oid = b.oid WHERE d.typtype <> 'd'),
        t.typcategory::text, a.attnotnull OR t.typnotnull,
-       CASE WHEN a.atttypid IN (1042, 1043) AND a.atttypmod > 4 THEN a.atttypmod - 4 ELSE 0 END
+       CASE WHEN a.atttypid IN (1042, 1043) AND a.atttypmod > 4 THEN a.atttypmod - 4 ELSE 0 END,
+       a.atthasdef OR a.attidentity <> '',
+       EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique
+               AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum)
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid

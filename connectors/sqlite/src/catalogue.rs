@@ -39,6 +39,8 @@ fn described(conn: &Connection, table: &schema::Table) -> Table {
         declared: c.declared.clone(),
         kind: kind(&c.declared, c.affinity),
         nullable: !c.not_null && !table.primary_key.contains(&c.name),
+        has_default: c.default.is_some(),
+        unique: table.is_unique(std::slice::from_ref(&c.name)),
         length: length(&c.declared),
     });
     let references = table.parents.iter().map(|f| ForeignKey {

@@ -110,6 +110,11 @@ pub fn check(name: &str, value: &str, node: &Node, found: &mut Diagnostics) {
     }
 }
 
+/// True where a URL or connection text holds a password or another secret in clear.
+pub fn holds_secret(value: &str) -> bool {
+    secret_part(&without_references(value)).is_some()
+}
+
 /// Stands for a reference while a URL is taken apart: no character that a URL gives a meaning.
 const REFERENCE: &str = "\u{1}";
 

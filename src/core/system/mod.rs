@@ -19,7 +19,7 @@ mod references;
 mod window;
 
 pub(crate) use connection::check as check_secret;
-pub use connection::references as secret_references;
+pub use connection::{holds_secret, references as secret_references};
 pub use dataset::*;
 pub use manifest::*;
 pub use order::{Cycle, check_systems, children_first};

@@ -17,6 +17,7 @@ mod explain;
 mod files;
 mod findings;
 mod hold;
+mod init;
 mod item;
 mod node;
 mod output;
@@ -57,6 +58,8 @@ enum Verb {
     Bench(bench::Bench),
     /// Run a node.
     Serve(serve::Serve),
+    /// Read a database's catalogue and write its system, dataset and a policy to begin with.
+    Init(init::Init),
     /// Bring policies and systems to what files and folders say.
     Apply(apply::Apply),
     /// Check, plan, publish and show retention policies.
@@ -126,6 +129,7 @@ impl Verb {
             Self::Demo(verb) => verb.run(out).await,
             Self::Bench(verb) => verb.run(out).await,
             Self::Serve(verb) => verb.run().await,
+            Self::Init(verb) => verb.run(out).await,
             Self::Apply(verb) => verb.run(out).await,
             Self::System(verb) => verb.run(out).await,
             Self::Request(verb) => verb.run(out).await,
