@@ -27,3 +27,7 @@ sim N="300":
 # The same seed twice: the same hash twice.
 sim-twice SEED:
     QUIETUS_SIM_SEED={{SEED}} cargo test --test sim twice -- --nocapture
+
+# A database's URL to a plan with numbers: 20 tables, a million rows, nothing edited; one line of figures a database.
+onboard:
+    cargo test --release --test rigs onboard -- --nocapture --test-threads 1

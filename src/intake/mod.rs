@@ -13,6 +13,7 @@ pub mod identify;
 pub mod lifecycle;
 pub mod refuse;
 pub mod route;
+pub mod scanned;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -22,3 +23,4 @@ pub use cloudevent::{Batch, RawEvent, Unreadable, read};
 pub use context::Context;
 pub use refuse::{Refused, Rejected};
 pub use route::Feed;
+pub use scanned::{Collected, Scanned};

@@ -24,6 +24,7 @@ pub(super) struct Turn<'a> {
     router: Router<'a>,
     /// Of the event being taken.
     pub trace: Option<&'a str>,
+    pub(super) origin: Origin,
     events: HashSet<(u32, u64)>,
     subjects: HashSet<u64>,
     pub told: Accepted,
@@ -36,6 +37,7 @@ impl<'a> Turn<'a> {
             context,
             router: Router::new(feed),
             trace: None,
+            origin: Origin::Event,
             events: HashSet::new(),
             subjects: HashSet::new(),
             told: Accepted::default(),
@@ -93,7 +95,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn recorded(&mut self, mut recorded: Recorded<'_>, id: u64) -> Result<(), Refused> {
+    pub(super) fn recorded(&mut self, mut recorded: Recorded<'_>, id: u64) -> Result<(), Refused> {
         let keys = &self.intake.keys;
         let who = self.who(recorded.subject)?;
         let first = recorded.copies.first().ok_or_else(|| Refused::missing("data.copies"))?;
@@ -113,7 +115,7 @@ impl<'a> Turn<'a> {
             item,
             start: recorded.recorded_at,
             shape: 0,
-            origin: Origin::Event,
+            origin: self.origin,
             source_time: recorded.source_time.unwrap_or(self.context.newest_tick),
             process: recorded.process.map(|process| keys.process_key(&who.key, process)),
             event_id: id.to_le_bytes(),
@@ -280,16 +282,17 @@ impl<'a> Turn<'a> {
         self.change(&who, Change { linked: Some(linked), ..Change::new(ChangeKind::Linked, at.0) }, id)
     }
 
-    fn change(&mut self, who: &Who, change: Change, id: u64) -> Result<(), Refused> {
+    pub(super) fn change(&mut self, who: &Who, change: Change, id: u64) -> Result<(), Refused> {
         self.in_time(Millis(change.at), "data.at, or time,")?;
         let partition = who.key.partition(self.intake.partitions);
         if !self.is_known(partition, id) {
             self.know(partition, id);
-            let event_id = Some(id.to_le_bytes().into());
+            let event_id = (id != 0).then(|| id.to_le_bytes().into());
+            let origin = self.origin as i32;
             self.router.change(
                 partition,
                 self.trace,
-                Change { subject: Some(who.key.0.into()), event_id, ..change },
+                Change { subject: Some(who.key.0.into()), event_id, origin, ..change },
             );
         }
         Ok(())
@@ -311,6 +314,9 @@ impl<'a> Turn<'a> {
 
     /// Whether the event was taken in before, lately or in this batch.
     fn is_known(&mut self, partition: u32, id: u64) -> bool {
+        if id == 0 {
+            return false;
+        }
         let seen = self.intake.was_seen(partition, id);
         let known = seen || self.events.contains(&(partition, id));
         self.told.duplicates += usize::from(known);
@@ -319,7 +325,9 @@ impl<'a> Turn<'a> {
 
     /// Only when nothing can refuse the event any more: a refused one may come again, mended, under its id.
     fn know(&mut self, partition: u32, id: u64) {
-        self.events.insert((partition, id));
+        if id != 0 {
+            self.events.insert((partition, id));
+        }
     }
 
     /// The copies, each place once, with their sealed locators.

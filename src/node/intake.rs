@@ -10,7 +10,7 @@ use quietus_core::record::{Frame, Record};
 use quietus_core::time::Millis;
 
 use super::{Node, NodeError};
-use crate::intake::{Batch, Context, Feed, Intake, Options, Receipt, Rejected, Unreadable};
+use crate::intake::{Accepted, Batch, Context, Feed, Intake, Options, Receipt, Rejected, Unreadable};
 use crate::ledger::Stream;
 use crate::ledger::codec::encode_frame;
 use crate::sealing::Keys;
@@ -80,6 +80,10 @@ impl Desk {
         self.replayed.store(true, Ordering::Relaxed);
     }
 
+    pub(super) fn intake(&self) -> &Intake {
+        &self.intake
+    }
+
     pub fn default_type(&self) -> &str {
         &self.default_type
     }
@@ -126,26 +130,20 @@ impl Node {
         let _inside = trace::child("intake", trace.as_deref()).entered();
         let batch: Batch<'a> = crate::intake::read(content_type, header, body)?;
         let accepted = self.desk.intake.accept(&batch, &Feed::default(), &self.intake_context());
-        let mut frames = Vec::with_capacity(accepted.frames.len());
-        for (partition, mut frame) in accepted.frames {
-            if frame.trace.is_none() {
-                frame.trace.clone_from(&trace);
-            }
-            let bytes = encode_frame(&frame).map_err(NodeError::from)?;
-            frames.push((Stream::Partition(partition), bytes));
-        }
-        let taken = Taken {
-            accepted: accepted.accepted,
-            rejected: accepted.rejected,
-            duplicates: accepted.duplicates,
-            unregistered: accepted.unregistered,
-            undeclared: accepted.undeclared,
-        };
-        Ok(Prepared { frames, receipt: accepted.receipt, taken })
+        Ok(Prepared::of(accepted, trace)?)
     }
 
     /// Makes it durable; what answers is fsynced.
     pub async fn append_events(&self, prepared: Prepared) -> Result<Taken, NodeError> {
+        self.append_events_of("http", prepared).await
+    }
+
+    /// As [`Node::append_events`], counted as this source's.
+    pub(super) async fn append_events_of(
+        &self,
+        source: &str,
+        prepared: Prepared,
+    ) -> Result<Taken, NodeError> {
         let Prepared { frames, receipt, taken } = prepared;
         let mut part = Vec::new();
         let mut bytes = 0;
@@ -162,10 +160,10 @@ impl Node {
         }
         self.desk.intake.remember(&receipt);
         let (accepted, duplicates) = (taken.accepted as u64, taken.duplicates as u64);
-        self.metrics.events("http", "accepted", accepted.saturating_sub(duplicates));
-        self.metrics.events("http", "duplicate", duplicates);
-        self.metrics.events("http", "rejected", taken.rejected.len() as u64);
-        self.metrics.events("http", "undeclared", taken.undeclared as u64);
+        self.metrics.events(source, "accepted", accepted.saturating_sub(duplicates));
+        self.metrics.events(source, "duplicate", duplicates);
+        self.metrics.events(source, "rejected", taken.rejected.len() as u64);
+        self.metrics.events(source, "undeclared", taken.undeclared as u64);
         Ok(taken)
     }
 
@@ -173,6 +171,27 @@ impl Node {
     pub async fn take_events(&self, content_type: &str, body: &[u8]) -> Result<Taken, Unprepared> {
         let prepared = self.prepare_events(content_type, |_| None, body, trace::current())?;
         Ok(self.append_events(prepared).await?)
+    }
+}
+
+impl Prepared {
+    /// Encodes what intake made; `trace` is for frames without one of their own.
+    pub(super) fn of(accepted: Accepted, trace: Option<String>) -> Result<Self, NodeError> {
+        let mut frames = Vec::with_capacity(accepted.frames.len());
+        for (partition, mut frame) in accepted.frames {
+            if frame.trace.is_none() {
+                frame.trace.clone_from(&trace);
+            }
+            frames.push((Stream::Partition(partition), encode_frame(&frame)?));
+        }
+        let taken = Taken {
+            accepted: accepted.accepted,
+            rejected: accepted.rejected,
+            duplicates: accepted.duplicates,
+            unregistered: accepted.unregistered,
+            undeclared: accepted.undeclared,
+        };
+        Ok(Self { frames, receipt: accepted.receipt, taken })
     }
 }
 

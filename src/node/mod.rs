@@ -4,6 +4,7 @@
 //! for that. Start order: replay, own the partitions, catch up with the control log, then run.
 
 mod audit;
+mod coverage;
 mod error;
 mod explain;
 mod holds;
@@ -16,6 +17,7 @@ mod policies;
 mod registry;
 mod requests;
 mod run;
+mod scans;
 mod systems;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,7 @@ use crate::sealing::Keys;
 use crate::telemetry::{Metrics, trace};
 
 pub use audit::Audited;
+pub use coverage::{CoverageView, Uncovered};
 pub use error::NodeError;
 pub use explain::{Difference, Explained, Unsettled, rule_change};
 pub use holds::HoldOrder;
@@ -51,6 +54,7 @@ pub use policies::{Checked, Refusal, check as check_policy, check_over as check_
 pub use registry::{Registry, Resolver, connect};
 pub use requests::RequestOrder;
 pub use run::Running;
+pub use scans::{CollectionScanned, ScanView};
 pub use systems::Put;
 
 /// One node. Everything in it is shared; nothing in it is a second source of truth.
@@ -68,6 +72,7 @@ pub struct Node {
     control: RwLock<Control>,
     control_at: watch::Sender<u64>,
     registry: Registry,
+    scans: scans::Scans,
     /// Sweeps whose report stands in the control log or is being written.
     closing: Mutex<std::collections::BTreeSet<String>>,
     /// What the wall clock is held against.

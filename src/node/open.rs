@@ -83,6 +83,7 @@ impl Node {
             control: RwLock::new(Control::default()),
             control_at: watch::Sender::new(0),
             registry: Registry::default(),
+            scans: super::scans::Scans::default(),
             closing: Mutex::default(),
             moved: Notify::new(),
             options,

@@ -48,6 +48,7 @@ impl Node {
             let end = self.ledger.end(Stream::Partition(partition.index()))?;
             partition.has_applied(end.saturating_sub(1)).await;
         }
+        tasks.spawn(schedule::scans::run(Arc::clone(self)));
         self.running.store(true, std::sync::atomic::Ordering::Relaxed);
         Ok(Running { tasks, node: Arc::clone(self) })
     }

@@ -7,5 +7,6 @@ pub mod barrier;
 pub mod brake;
 pub mod clock;
 pub mod plan;
+pub mod scans;
 pub mod sweeps;
 pub mod ticks;

@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::wire::{
-    CheckView, CheckpointView, ClockView, DigestView, ExplainBody, ExplainView, HoldBody, HoldPlan, HoldView,
+    CheckView, CheckpointView, ClockView, CoverageView, DigestView, ExplainBody, ExplainView, HoldBody, HoldPlan, HoldView,
     ItemView, KeyView, LookupAnswer, LookupBody, MoveBody, Page, Plan, PolicyAnswer, PolicyPlan, PolicyView,
-    Problem, ProofView, ReleaseBody, RequestBody, RequestView, SweepBody, SweepStarted, SweepView,
+    Problem, ProofView, ReleaseBody, RequestBody, RequestView, ScanView, SweepBody, SweepStarted, SweepView,
     SwitchView, SystemAnswer, SystemView, UncoveredView, VerifyView,
 };
 use crate::telemetry::trace;
@@ -106,6 +106,19 @@ impl Client {
 
     pub async fn check_system(&self, name: &str) -> Answer<CheckView> {
         self.post(&format!("/v1/systems/{}/check", segment(name)), &()).await
+    }
+
+    pub async fn coverage(&self, name: &str) -> Answer<CoverageView> {
+        self.post(&format!("/v1/systems/{}/coverage", segment(name)), &()).await
+    }
+
+    pub async fn start_scan(&self, name: &str) -> Answer<ScanView> {
+        self.post(&format!("/v1/systems/{}/scan", segment(name)), &()).await
+    }
+
+    /// The newest scan of a system.
+    pub async fn scan(&self, name: &str) -> Answer<ScanView> {
+        self.get(&format!("/v1/systems/{}/scan", segment(name))).await
     }
 
     /// `mode` is `enforce` or `observe`.

@@ -3,6 +3,7 @@
 
 mod database;
 mod kill;
+mod onboard;
 
 mod process;
 mod thread;

@@ -127,7 +127,7 @@ impl Drop for Process {
 /// Talks to the node that was running when it was made.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    url: String,
+    pub url: String,
     client: reqwest::Client,
 }
 

@@ -35,6 +35,8 @@ pub struct Page {
     pub next: Option<Secret>,
     /// Rows passed over because a key column is empty: nothing could name them.
     pub nameless: u64,
+    /// The target's own clock right before the rows were read, milliseconds since the epoch; None when it has none.
+    pub at: Option<i64>,
 }
 
 /// One row, as far as its collection says what it means. Times are milliseconds since the epoch; None = empty, or

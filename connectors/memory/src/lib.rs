@@ -303,6 +303,6 @@ impl Connector for MemoryConnector {
         if state.faults.unavailable || state.faults.unreadable {
             return Err(unreachable());
         }
-        scan::page(&state.rows, &self.manifest, reading)
+        scan::page(&state.rows, &self.manifest, reading, state.now)
     }
 }

@@ -9,7 +9,12 @@ use quietus_core::system::{ColumnOr, Manifest};
 
 use crate::rows::{Fields, Key, Rows, value};
 
-pub(crate) fn page(rows: &Rows, manifest: &Manifest, reading: &Reading) -> Result<Page, Failure> {
+pub(crate) fn page(
+    rows: &Rows,
+    manifest: &Manifest,
+    reading: &Reading,
+    now: Option<i64>,
+) -> Result<Page, Failure> {
     let Some((_, collection)) = manifest.collection(&reading.dataset) else {
         let what = format!("{}: the manifest has no such collection", reading.dataset);
         return Err(Failure::fatal("missing_table", what));
@@ -25,7 +30,7 @@ pub(crate) fn page(rows: &Rows, manifest: &Manifest, reading: &Reading) -> Resul
             .as_ref()
             .is_none_or(|s| time(key, fields, Some(&s.column)).is_some_and(|at| at >= s.from))
     };
-    let mut page = Page::default();
+    let mut page = Page { at: now, ..Page::default() };
     for (key, fields) in rows.after(&reading.dataset, from) {
         if page.rows.len() >= reading.limit.max(1) {
             page.next = page.rows.last().map(|row| text(&row.locator));

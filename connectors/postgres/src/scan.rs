@@ -64,9 +64,9 @@ async fn read(connector: &PostgresConnector, lease: &mut Lease, reading: &Readin
     if let Some(since) = &reading.since {
         values.push(&since.from);
     }
-    lease.begin_read(&table.shown).await?;
+    let at = lease.begin_read(&table.shown).await?;
     let rows = lease.query(&sql, &values).await.map_err(|e| Fault::read(&e, &table.shown))?;
-    let mut page = Page::default();
+    let mut page = Page { at, ..Page::default() };
     for row in &rows {
         match wanted.row(row)? {
             Some(row) => page.rows.push(row),

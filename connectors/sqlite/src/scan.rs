@@ -101,7 +101,8 @@ impl<'a> Wanted<'a> {
     /// Rows are passed over here and not by the statement, so that a page ends after so many rows *looked at*.
     fn read(&self, conn: &Connection, reading: &Reading) -> Result<Page, Failure> {
         let (sql, values) = self.statement(reading)?;
-        let mut page = Page::default();
+        let at = crate::config::clock(conn).map_err(|e| fault::of(&e))?;
+        let mut page = Page { at: Some(at), ..Page::default() };
         let mut last: Option<Vec<Value>> = None;
         let mut looked_at = 0;
         let mut read = || -> rusqlite::Result<()> {

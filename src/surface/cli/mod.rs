@@ -25,6 +25,7 @@ mod policy;
 mod reference;
 mod report;
 mod request;
+mod scan;
 mod schema;
 mod serve;
 mod settings;

@@ -13,7 +13,7 @@ use super::{Exit, Failure, Output, files};
 use crate::node::check_policy;
 use crate::surface::client::Client;
 use crate::surface::documents;
-use crate::surface::wire::{CheckView, SystemAnswer, SystemView};
+use crate::surface::wire::{CheckView, CoverageView, SystemAnswer, SystemView};
 
 #[derive(Debug, Args)]
 pub struct System {
@@ -36,6 +36,18 @@ enum Verb {
     Show { name: String },
     /// Reach, rights, schema, missing indexes.
     Check { name: String },
+    /// Columns that look like personal data and are neither mapped nor waived; exit 1 if there are any.
+    Coverage { name: String },
+    /// Record what lies there; returns when it is finished, at most after `--timeout`.
+    Scan {
+        name: String,
+        /// Return when it is finished, as without any option.
+        #[arg(long, conflicts_with = "detach")]
+        wait: bool,
+        /// Return at once; `--wait` later joins the scan that is running.
+        #[arg(long)]
+        detach: bool,
+    },
     /// From now on it deletes.
     Enforce { name: String },
     /// From now on it only counts.
@@ -63,6 +75,14 @@ impl System {
                 let check = client.check_system(&name).await?;
                 out.answer(&check, |out, check| problems(out, &name, check))?;
                 Ok(if check.ok { Exit::Done } else { Exit::No })
+            }
+            Verb::Coverage { name } => {
+                let coverage = client.coverage(&name).await?;
+                out.answer(&coverage, uncovered)?;
+                Ok(if coverage.ok { Exit::Done } else { Exit::No })
+            }
+            Verb::Scan { name, wait: _, detach } => {
+                super::scan::run(&client, &name, detach, self.node.timeout(), out).await
             }
             Verb::Enforce { name } => changed(&client.set_mode(&name, "enforce").await?, out),
             Verb::Observe { name } => changed(&client.set_mode(&name, "observe").await?, out),
@@ -180,6 +200,17 @@ fn show(out: &mut Output, system: &SystemView) {
         for name in collections.filter_map(|c| c.get("name").and_then(|n| n.as_str())) {
             out.pairs(&[("dataset", format!("{key}.{name}"))]);
         }
+    }
+}
+
+fn uncovered(out: &mut Output, coverage: &CoverageView) {
+    for one in &coverage.uncovered {
+        let category = one.category.as_deref().map(|c| format!("{c}, ")).unwrap_or_default();
+        out.line(&format!("{}: {category}{}; {}", one.column, one.why, one.fix));
+    }
+    if coverage.ok {
+        let CoverageView { system, columns, mapped, waived, .. } = coverage;
+        out.line(&format!("{system}  ok  {columns} columns, {mapped} mapped, {waived} waived"));
     }
 }
 

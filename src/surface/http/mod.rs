@@ -94,6 +94,8 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/systems", get(systems::list))
         .route("/v1/systems/{name}", put(systems::put).get(systems::show).delete(systems::retire))
         .route("/v1/systems/{name}/check", post(systems::check))
+        .route("/v1/systems/{name}/coverage", post(systems::coverage))
+        .route("/v1/systems/{name}/scan", post(systems::scan).get(systems::scanned))
         .route("/v1/systems/{name}/enforce", post(systems::enforce))
         .route("/v1/systems/{name}/observe", post(systems::observe))
         .route("/v1/requests", post(requests::receive).get(requests::list))

@@ -17,7 +17,7 @@ use super::{
     paths(
         events::take,
         policies::store, policies::publish, policies::plan, policies::show, policies::list, policies::uncovered,
-        systems::put, systems::show, systems::list, systems::retire, systems::check, systems::enforce, systems::observe,
+        systems::put, systems::show, systems::list, systems::retire, systems::check, systems::coverage, systems::scan, systems::scanned, systems::enforce, systems::observe,
         requests::receive, requests::show, requests::list, requests::cancel, requests::decide, requests::extend,
         holds::place, holds::show, holds::list, holds::release,
         sweeps::start, sweeps::show, sweeps::approve, sweeps::list, sweeps::stop, sweeps::resume,

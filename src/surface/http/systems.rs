@@ -13,7 +13,9 @@ use super::page::Paging;
 use super::problem::{Refused, warnings};
 use super::{Caller, Shared};
 use crate::node::{NodeError, Put};
-use crate::surface::wire::{CheckView, Page, Problem, ProblemView, SystemAnswer, SystemView};
+use crate::surface::wire::{
+    CheckView, CoverageView, Page, Problem, ProblemView, ScanView, SystemAnswer, SystemView,
+};
 
 #[utoipa::path(put, path = "/v1/systems/{name}", tag = "systems", params(("name" = String, Path)),
     request_body(content = String, content_type = "application/yaml", description = "The manifest as YAML or JSON, its datasets inline"),
@@ -94,6 +96,38 @@ pub(super) async fn check(
         fix: p.fix,
     });
     Ok(Json(CheckView { ok, problems: problems.collect() }))
+}
+
+#[utoipa::path(post, path = "/v1/systems/{name}/coverage", tag = "systems", params(("name" = String, Path)),
+    responses((status = 200, body = CoverageView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn coverage(
+    State(app): State<Shared>,
+    Path(name): Path<String>,
+) -> Result<Json<CoverageView>, Refused> {
+    Ok(Json(app.node.coverage(&name).await?))
+}
+
+/// Records every row; where a scan is running already, that is it.
+#[utoipa::path(post, path = "/v1/systems/{name}/scan", tag = "systems", params(("name" = String, Path)),
+    responses((status = 202, body = ScanView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn scan(
+    State(app): State<Shared>,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, Json<ScanView>), Refused> {
+    Ok((StatusCode::ACCEPTED, Json(app.node.start_scan(&name, true)?)))
+}
+
+/// The newest scan, as it stands.
+#[utoipa::path(get, path = "/v1/systems/{name}/scan", tag = "systems", params(("name" = String, Path)),
+    responses((status = 200, body = ScanView), (status = 404, body = Problem)))]
+pub(super) async fn scanned(
+    State(app): State<Shared>,
+    Path(name): Path<String>,
+) -> Result<Json<ScanView>, Refused> {
+    app.node.system(&name)?;
+    let view = app.node.scan_of(&name);
+    let none = || NodeError::NotFound { what: format!("{name} was not scanned since this node started") };
+    Ok(Json(view.ok_or_else(none)?))
 }
 
 #[utoipa::path(post, path = "/v1/systems/{name}/enforce", tag = "systems", params(("name" = String, Path)),

@@ -18,6 +18,7 @@ mod systems;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use crate::node::{CollectionScanned, CoverageView, ScanView, Uncovered};
 pub use crate::partition::{CopyView, ItemView, Report, Tallied};
 pub use crate::schedule::plan::{ByRule, Plan};
 pub use crate::schedule::sweeps::SweepView;
