@@ -2,6 +2,8 @@
 //!
 //! Invariant: the same way as an event's, from the checks on; so a row and the event about it are one item. A row
 //! that is known as it stands is no news and writes nothing, or every rescan would write the whole database anew.
+//! What an event said of an item stays: a dataset says what its rows are for in general, an event knew this one.
+//! Categories are never written: they are the dataset's, which completes every copy when it is judged.
 
 use std::collections::BTreeMap;
 
@@ -25,15 +27,14 @@ pub struct Collected<'a> {
     pub system: &'a str,
     /// `dataset.collection`
     pub dataset: &'a str,
-    collection: &'a Collection,
+    pub collection: &'a Collection,
     /// Identity type of its subjects.
     kind: &'a str,
-    pub categories: Vec<&'a str>,
     pub purposes: Vec<&'a str>,
 }
 
 impl<'a> Collected<'a> {
-    /// None = nothing says whom the rows are about, or nothing in them is personal data.
+    /// The error says why its rows cannot be recorded.
     pub fn of(
         manifest: &'a Manifest,
         dataset: &'a str,
@@ -41,15 +42,13 @@ impl<'a> Collected<'a> {
     ) -> Result<Self, &'static str> {
         let subject = collection.subject.as_ref().ok_or("nothing says whom its rows are about")?;
         let fields = collection.leaves();
-        let mapped = fields.iter().filter(|(_, f)| f.waived.is_none()).flat_map(|(_, f)| &f.categories);
-        let categories = sorted(mapped);
-        if categories.is_empty() {
+        if !fields.iter().any(|(_, f)| f.waived.is_none() && !f.categories.is_empty()) {
             return Err("none of its fields has a category");
         }
         // A row without purposes takes those of its system.
         let own = if collection.purposes.is_empty() { &manifest.purposes } else { &collection.purposes };
         let (system, purposes) = (manifest.system.as_str(), sorted(own.iter()));
-        Ok(Self { system, dataset, collection, kind: &subject.kind, categories, purposes })
+        Ok(Self { system, dataset, collection, kind: &subject.kind, purposes })
     }
 }
 
@@ -75,6 +74,17 @@ pub struct Scanned {
     pub undated: u64,
 }
 
+/// What is known of a row's item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing, or nothing but what the dataset said: the dataset's words go.
+    Little,
+    /// It stands as it is told here.
+    Same,
+    /// An event said more than a dataset can; the row adds to it.
+    More { categories: Vec<String>, purposes: Vec<String>, jurisdiction: Option<String> },
+}
+
 /// A row as it would be recorded.
 #[derive(Debug)]
 pub struct Told<'r> {
@@ -84,14 +94,13 @@ pub struct Told<'r> {
 }
 
 impl Intake {
-    /// `at` is when the rows were read, by their own system's clock. `known` says whether an item stands already as
-    /// it is told here.
+    /// `at` is when the rows were read, by their own system's clock; `known` looks an item up.
     pub fn scan(
         &self,
         rows: &[ScannedRow],
         of: &Collected<'_>,
         at: Millis,
-        known: &dyn Fn(ItemId, &Told<'_>) -> bool,
+        known: &dyn Fn(ItemId, &Told<'_>) -> Known,
         feed: &Feed,
         context: &Context,
     ) -> Scanned {
@@ -113,7 +122,7 @@ impl Intake {
         row: &ScannedRow,
         of: &Collected<'_>,
         at: Millis,
-        known: &dyn Fn(ItemId, &Told<'_>) -> bool,
+        known: &dyn Fn(ItemId, &Told<'_>) -> Known,
         turn: &mut Turn<'_>,
         context: &Context,
         scanned: &mut Scanned,
@@ -141,17 +150,27 @@ impl Intake {
             },
         };
         scanned.undated += u64::from(told.start.is_none());
-        if known(id, &told) {
-            scanned.known += 1;
-            return Ok(());
+        let (categories, purposes, jurisdiction);
+        match known(id, &told) {
+            Known::Same => {
+                scanned.known += 1;
+                return Ok(());
+            }
+            Known::Little => {
+                (categories, purposes) = (Vec::new(), of.purposes.iter().map(|p| (*p).to_owned()).collect());
+                jurisdiction = told.jurisdiction.map(str::to_owned);
+            }
+            Known::More { categories: c, purposes: p, jurisdiction: j } => {
+                (categories, purposes, jurisdiction) = (c, p, j)
+            }
         }
         turn.recorded(
             Recorded {
                 item,
                 subject: &subject,
-                categories: of.categories.clone(),
-                purposes: of.purposes.clone(),
-                jurisdiction: told.jurisdiction,
+                categories: categories.iter().map(String::as_str).collect(),
+                purposes: purposes.iter().map(String::as_str).collect(),
+                jurisdiction: jurisdiction.as_deref(),
                 process: row.process.as_ref().map(Secret::reveal),
                 controller: of.collection.controller.as_deref(),
                 service: of.collection.service.as_deref(),

@@ -2,7 +2,7 @@
 //!
 //! Everything here is judged anew from what is known: nothing that is said about a date is stored anywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quietus_core::document::Diagnostic;
@@ -47,12 +47,40 @@ pub struct Unsettled {
 pub struct Difference {
     pub due_now: u64,
     pub due_then: u64,
-    pub earlier: u64,
-    pub later: u64,
+    pub moved: Moved,
     pub uncovered_now: u64,
     pub uncovered_then: u64,
-    /// Rule → parts it decides that are due: (now, then).
-    pub by_rule: BTreeMap<String, (u64, u64)>,
+    pub by_rule: BTreeMap<String, RuleDifference>,
+}
+
+/// The same of the copies in which one rule decides a part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleDifference {
+    pub due_now: u64,
+    pub due_then: u64,
+    pub moved: Moved,
+}
+
+/// How dates move. No date is later than any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    pub earlier: u64,
+    pub later: u64,
+    /// Due then, and not now.
+    pub newly: u64,
+    /// Due now, and not then.
+    pub no_longer: u64,
+}
+
+impl Moved {
+    fn count(&mut self, before: Option<Millis>, after: Option<Millis>, now: Millis) {
+        let order = |d: Option<Millis>| d.unwrap_or(Millis(i64::MAX));
+        let is_due = |d: Option<Millis>| d.is_some_and(|d| d <= now);
+        self.earlier += u64::from(order(after) < order(before));
+        self.later += u64::from(order(after) > order(before));
+        self.newly += u64::from(is_due(after) && !is_due(before));
+        self.no_longer += u64::from(is_due(before) && !is_due(after));
+    }
 }
 
 impl Node {
@@ -172,18 +200,30 @@ impl Difference {
         let (before, after) = (due(old), due(new));
         self.due_now += u64::from(before.is_some_and(|d| d <= now));
         self.due_then += u64::from(after.is_some_and(|d| d <= now));
-        // No date is later than any.
-        let order = |d: Option<Millis>| d.unwrap_or(Millis(i64::MAX));
-        self.earlier += u64::from(order(after) < order(before));
-        self.later += u64::from(order(after) > order(before));
+        self.moved.count(before, after, now);
         self.uncovered_now += u64::from(open(old));
         self.uncovered_then += u64::from(open(new));
-        let winners = |v: Option<&CopyVerdict>| -> Vec<String> {
-            let parts = v.into_iter().flat_map(|v| &v.parts).filter(|p| p.due.is_some_and(|d| d <= now));
-            parts.flat_map(|p| p.rules.iter().filter(|r| r.wins).map(|r| r.id.clone())).collect()
+        // A copy counts once under each rule that decides one of its parts, by the latest of those parts.
+        let dates = |v: Option<&CopyVerdict>| -> BTreeMap<String, Millis> {
+            let mut dates = BTreeMap::new();
+            for part in v.into_iter().flat_map(|v| &v.parts) {
+                let (Some(due), Some(rule)) = (part.due, part.rules.iter().find(|r| r.wins)) else {
+                    continue;
+                };
+                let latest = dates.entry(rule.id.clone()).or_insert(due);
+                *latest = due.max(*latest);
+            }
+            dates
         };
-        winners(old).into_iter().for_each(|rule| self.by_rule.entry(rule).or_default().0 += 1);
-        winners(new).into_iter().for_each(|rule| self.by_rule.entry(rule).or_default().1 += 1);
+        let (before, after) = (dates(old), dates(new));
+        let rules: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        for rule in rules {
+            let (before, after) = (before.get(rule).copied(), after.get(rule).copied());
+            let difference = self.by_rule.entry(rule.clone()).or_default();
+            difference.due_now += u64::from(before.is_some_and(|d| d <= now));
+            difference.due_then += u64::from(after.is_some_and(|d| d <= now));
+            difference.moved.count(before, after, now);
+        }
     }
 }
 

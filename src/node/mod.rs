@@ -43,7 +43,7 @@ use crate::telemetry::{Metrics, trace};
 pub use audit::Audited;
 pub use coverage::{CoverageView, Uncovered};
 pub use error::NodeError;
-pub use explain::{Difference, Explained, Unsettled, rule_change};
+pub use explain::{Difference, Explained, Moved, RuleDifference, Unsettled, rule_change};
 pub use holds::HoldOrder;
 pub use intake::{Desk, Prepared, Taken, Unprepared};
 pub use lookup::Wanted;

@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 
 use super::intake::Prepared;
 use super::{Node, NodeError};
-use crate::intake::scanned::Told;
+use crate::intake::scanned::{Known, Told};
 use crate::intake::{Collected, Context, Feed};
 use crate::store::Store;
 
@@ -244,7 +244,7 @@ impl Node {
         // A clock that runs ahead would have every row refused; what it says of a row is when it was seen at most.
         let ahead = context.newest_tick.plus(Context::AHEAD_MAX);
         let at = page.at.map_or_else(|| self.now(), Millis).min(ahead);
-        let known = |id: ItemId, told: &Told<'_>| self.stands(id, of, told);
+        let known = |id: ItemId, told: &Told<'_>| self.known(id, of, told);
         let mut scanned = self.desk.intake().scan(&page.rows, of, at, &known, feed, &context);
         let prepared = Prepared::of(std::mem::take(&mut scanned.accepted), None)?;
         for id in &scanned.seen {
@@ -262,21 +262,29 @@ impl Node {
         Ok(())
     }
 
-    /// The item lives, and this row says nothing new of it.
-    fn stands(&self, id: ItemId, of: &Collected<'_>, told: &Told<'_>) -> bool {
+    /// What is known of a row's item, and whether the row says anything new.
+    fn known(&self, id: ItemId, of: &Collected<'_>, told: &Told<'_>) -> Known {
         let inner = self.partition_of(id.subject).read();
-        let Some(lives) = inner.store.lives(id) else { return false };
-        let Some(life) = lives.newest() else { return false };
-        let earlier = told.start.is_some_and(|at| life.item.recorded.is_none_or(|known| at < known));
-        let touched = told.last_activity.is_some_and(|at| life.item.touched.is_none_or(|known| at > known));
-        let mut here = life.item.copies.iter().filter(|c| c.system == of.system && c.dataset == of.dataset);
-        let same = here.next().is_some_and(|copy| {
-            copy.is_live()
-                && of.categories.iter().all(|c| copy.categories.iter().any(|known| known == c))
-                && copy.purposes.iter().map(String::as_str).eq(of.purposes.iter().copied())
-                && copy.jurisdiction.as_deref() == told.jurisdiction
-        });
-        same && here.next().is_none() && !earlier && !touched
+        let Some(lives) = inner.store.lives(id) else { return Known::Little };
+        let Some(item) = lives.newest().map(|l| &l.item) else { return Known::Little };
+        let mut here = item.copies.iter().filter(|c| c.system == of.system && c.dataset == of.dataset);
+        let Some(copy) = here.next() else { return Known::Little };
+        let earlier = told.start.is_some_and(|at| item.recorded.is_none_or(|known| at < known));
+        let touched = told.last_activity.is_some_and(|at| item.touched.is_none_or(|known| at > known));
+        let nothing_new = copy.is_live() && here.next().is_none() && !earlier && !touched;
+        // Every event names a category, and no scan does.
+        if !copy.categories.is_empty() {
+            if nothing_new {
+                return Known::Same;
+            }
+            let (categories, purposes) = (copy.categories.clone(), copy.purposes.clone());
+            return Known::More { categories, purposes, jurisdiction: copy.jurisdiction.clone() };
+        }
+        let same = copy.purposes.iter().map(String::as_str).eq(of.purposes.iter().copied())
+            && copy.jurisdiction.as_deref() == told.jurisdiction
+            && copy.service == of.collection.service
+            && copy.controller == of.collection.controller;
+        if nothing_new && same { Known::Same } else { Known::Little }
     }
 
     /// Every item with a live copy in this collection.

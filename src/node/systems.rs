@@ -127,10 +127,12 @@ impl Node {
     pub async fn retire_system(&self, name: &str, by: Option<String>) -> Result<(), NodeError> {
         self.system(name)?;
         let open = self.open_at(name);
-        if open > 0 {
+        if !open.is_empty() {
+            let all: usize = open.values().sum();
+            let each: Vec<String> = open.iter().map(|(stand, count)| format!("{count} {stand}")).collect();
             return Err(NodeError::Conflict {
                 code: "system-open",
-                what: format!("{open} duties are open at {name}"),
+                what: format!("{all} duties are open at {name}: {}", each.join(", ")),
                 fix: "let them finish, or take its copies away with `quietus.item.gone.v1`".to_owned(),
             });
         }
@@ -139,16 +141,18 @@ impl Node {
         Ok(())
     }
 
-    fn open_at(&self, system: &str) -> usize {
+    /// Where the open duties of a system stand → how many.
+    fn open_at(&self, system: &str) -> BTreeMap<&'static str, usize> {
         use quietus_core::obligation::Stand;
         let closed = |s: Stand| s.is_gone() || s == Stand::Withdrawn;
-        let partitions = self.partitions.iter();
-        partitions
-            .map(|p| {
-                let inner = p.read();
-                inner.state.duties.all().filter(|d| d.place.system == system && !closed(d.stand)).count()
-            })
-            .sum()
+        let mut open = BTreeMap::new();
+        for partition in self.partitions.iter() {
+            let inner = partition.read();
+            for duty in inner.state.duties.all().filter(|d| d.place.system == system && !closed(d.stand)) {
+                *open.entry(crate::partition::outcome_name(duty.stand)).or_default() += 1;
+            }
+        }
+        open
     }
 }
 

@@ -19,5 +19,6 @@ mod http;
 mod no_plaintext;
 mod one_trace;
 mod postgres_outage;
+mod registering;
 mod serve;
 mod world;

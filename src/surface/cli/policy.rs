@@ -112,12 +112,18 @@ fn planned(out: &mut Output, plan: &PolicyPlan) {
         ("policy", plan.name.clone()),
         ("due", format!("{} now, {} then", plan.due_now, plan.due_then)),
         ("dates", format!("{} earlier, {} later", plan.earlier, plan.later)),
+        ("", format!("{} newly due, {} no longer", plan.newly, plan.no_longer)),
         ("uncovered", format!("{} now, {} then", plan.uncovered_now, plan.uncovered_then)),
     ]);
-    let row =
-        |r: &RuleDiff| vec![r.rule.clone(), r.change.clone(), r.due_now.to_string(), r.due_then.to_string()];
+    let row = |r: &RuleDiff| {
+        let figures = [r.due_now, r.due_then, r.newly, r.no_longer, r.earlier, r.later];
+        [r.rule.clone(), r.change.clone()]
+            .into_iter()
+            .chain(figures.map(|n| n.to_string()))
+            .collect::<Vec<_>>()
+    };
     let rows: Vec<_> = plan.by_rule.iter().map(row).collect();
-    out.table(&["rule", "change", "due now", "due then"], &rows);
+    out.table(&["rule", "change", "due now", "due then", "newly", "no longer", "earlier", "later"], &rows);
 }
 
 fn uncovered(out: &mut Output, rows: &[UncoveredView]) {

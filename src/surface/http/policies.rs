@@ -11,7 +11,7 @@ use super::extract::{Asked, Document};
 use super::page::Paging;
 use super::problem::{Refused, warnings};
 use super::{Caller, Shared};
-use crate::node::{NodeError, check_policy, rule_change};
+use crate::node::{Moved, NodeError, RuleDifference, check_policy, rule_change};
 use crate::surface::wire::{
     Page, PolicyAnswer, PolicyPlan, PolicyView, Problem, RuleDiff, UncoveredView, open_word,
 };
@@ -85,15 +85,20 @@ pub(super) async fn plan(
     let ids: BTreeSet<String> =
         rules(&new.policy).into_iter().chain(old.map(rules).unwrap_or_default()).collect();
     let by_rule = ids.into_iter().map(|rule| {
-        let (due_now, due_then) = difference.by_rule.get(&rule).copied().unwrap_or_default();
-        RuleDiff { change: rule_change(old, &new.policy, &rule).to_owned(), rule, due_now, due_then }
+        let RuleDifference { due_now, due_then, moved } =
+            difference.by_rule.get(&rule).copied().unwrap_or_default();
+        let Moved { earlier, later, newly, no_longer } = moved;
+        let change = rule_change(old, &new.policy, &rule).to_owned();
+        RuleDiff { rule, change, due_now, due_then, earlier, later, newly, no_longer }
     });
     Ok(Json(PolicyPlan {
         name,
         due_now: difference.due_now,
         due_then: difference.due_then,
-        earlier: difference.earlier,
-        later: difference.later,
+        earlier: difference.moved.earlier,
+        later: difference.moved.later,
+        newly: difference.moved.newly,
+        no_longer: difference.moved.no_longer,
         uncovered_now: difference.uncovered_now,
         uncovered_then: difference.uncovered_then,
         by_rule: by_rule.collect(),

@@ -36,9 +36,13 @@ pub struct PolicyPlan {
     pub due_now: u64,
     /// Copies due now under this one.
     pub due_then: u64,
-    /// Copies whose date comes earlier, later, at all, no more.
+    /// Copies whose date comes earlier or later; no date is later than any.
     pub earlier: u64,
     pub later: u64,
+    /// Copies due then, and not now.
+    pub newly: u64,
+    /// Copies due now, and not then.
+    pub no_longer: u64,
     pub uncovered_now: u64,
     pub uncovered_then: u64,
     pub by_rule: Vec<RuleDiff>,
@@ -50,9 +54,14 @@ pub struct RuleDiff {
     pub rule: String,
     /// `added`, `removed`, `changed`, `same`.
     pub change: String,
-    /// Parts that this rule decides, and are due now.
+    /// Copies of which this rule decides a part that is due now.
     pub due_now: u64,
     pub due_then: u64,
+    /// Of those copies: whose date by this rule comes earlier or later, is due newly, is due no longer.
+    pub earlier: u64,
+    pub later: u64,
+    pub newly: u64,
+    pub no_longer: u64,
 }
 
 /// `GET /v1/policies/{name}/uncovered`: a part that no date can be given.

@@ -16,8 +16,10 @@ async fn a_policy_is_stored_planned_and_published() {
         "{plan}"
     );
     let rules = json!([
-        {"rule": "ads", "change": "same", "due_now": 0, "due_then": 0},
-        {"rule": "contacts", "change": "changed", "due_now": 0, "due_then": 2},
+        {"rule": "ads", "change": "same", "due_now": 0, "due_then": 0,
+         "earlier": 0, "later": 0, "newly": 0, "no_longer": 0},
+        {"rule": "contacts", "change": "changed", "due_now": 0, "due_then": 1,
+         "earlier": 2, "later": 0, "newly": 1, "no_longer": 0},
     ]);
     assert_eq!(plan["by_rule"], rules);
     let published = w.post("/v1/policies/shop/publish", json!({})).await.json();

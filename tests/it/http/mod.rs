@@ -7,6 +7,7 @@ mod idempotency;
 mod openapi;
 mod people;
 mod restarts;
+mod scans;
 mod story;
 
 use std::sync::Arc;
