@@ -82,7 +82,7 @@ impl System {
                 Ok(if coverage.ok { Exit::Done } else { Exit::No })
             }
             Verb::Scan { name, wait: _, detach } => {
-                super::scan::run(&client, &name, detach, self.node.timeout(), out).await
+                super::scan::run(&client, &name, detach, self.node.patience(), out).await
             }
             Verb::Enforce { name } => changed(&client.set_mode(&name, "enforce").await?, out),
             Verb::Observe { name } => changed(&client.set_mode(&name, "observe").await?, out),
