@@ -233,7 +233,7 @@ mod tests {
     use quietus_contract::Catalogue;
     use quietus_contract::catalogue::{Column, ForeignKey, Table};
     use quietus_core::document::Severity;
-    use quietus_core::policy::Taxonomy;
+    use quietus_core::policy::{self, Taxonomy};
     use quietus_core::system;
 
     use super::*;
@@ -308,8 +308,9 @@ mod tests {
         let load = |_: &str| Ok(dataset_file.text.clone().into_bytes());
         let (manifest, found) = system::parse_manifest("s", system_file.text.as_bytes(), &load, &is_category);
         assert_eq!(errors(found), Vec::<String>::new(), "{}", system_file.text);
-        let checked = crate::node::check_policy("p", policy_file.text.as_bytes());
-        assert_eq!(errors(checked.diagnostics), Vec::<String>::new(), "{}", policy_file.text);
+        let (policy, mut found) = policy::parse("p", policy_file.text.as_bytes(), Taxonomy::bundled());
+        found.extend(policy::check::check("p", &policy.unwrap(), None));
+        assert_eq!(errors(found), Vec::<String>::new(), "{}", policy_file.text);
 
         assert_eq!(manifest.map(|m| m.datasets), Some(datasets.clone()));
         let keys: Vec<_> = datasets.iter().map(|d| (d.fides_key.as_str(), d.schema.as_deref())).collect();
