@@ -52,6 +52,7 @@ pub struct ScanView {
 
 /// What a scan found in one collection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default)]
 pub struct CollectionScanned {
     pub dataset: String,
     /// Why it was not read.

@@ -12,10 +12,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::wire::{
-    CheckView, CheckpointView, ClockView, CoverageView, DigestView, ExplainBody, ExplainView, HoldBody, HoldPlan, HoldView,
-    ItemView, KeyView, LookupAnswer, LookupBody, MoveBody, Page, Plan, PolicyAnswer, PolicyPlan, PolicyView,
-    Problem, ProofView, ReleaseBody, RequestBody, RequestView, ScanView, SweepBody, SweepStarted, SweepView,
-    SwitchView, SystemAnswer, SystemView, UncoveredView, VerifyView,
+    CheckView, CheckpointView, ClockView, CoverageView, DigestView, ExplainBody, ExplainView, HoldBody,
+    HoldPlan, HoldView, ItemView, KeyView, LookupAnswer, LookupBody, MoveBody, Page, Plan, PolicyAnswer,
+    PolicyPlan, PolicyView, Problem, ProofView, ReleaseBody, RequestBody, RequestView, ScanView, SweepBody,
+    SweepStarted, SweepView, SwitchView, SystemAnswer, SystemView, UncoveredView, VerifyView,
 };
 use crate::telemetry::trace;
 

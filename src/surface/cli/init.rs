@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use quietus_contract::Catalogue;
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use super::output::say;
 use super::{Exit, Failure, Output};
+use crate::clock::{Clock, SystemClock};
 use crate::node::{Resolver, connect};
 use crate::registering::{Address, Draft, NamedFile, files};
 
@@ -97,7 +99,8 @@ async fn read(address: &Address, url: &str) -> Result<Catalogue, Failure> {
             Failure::usage(failure.to_string())
         }
     };
-    let connector = connect(&manifest, &resolver).map_err(told)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let connector = connect(&manifest, &resolver, &clock).map_err(told)?;
     connector.catalogue().await.map_err(told)
 }
 
