@@ -1,6 +1,7 @@
 //! Why an item is kept, or due when; what has no date; what a policy would change.
 //!
-//! Everything here is judged anew from what is known: nothing that is said about a date is stored anywhere.
+//! Everything here is judged anew from what is known: nothing that is said about a date is stored anywhere. What was
+//! known at a time that is over is read from the ledger again: a state forgets what came before, its record does not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,15 +10,18 @@ use quietus_core::document::Diagnostic;
 use quietus_core::engine::control::ActivePolicy;
 use quietus_core::engine::judge;
 use quietus_core::identity::ItemId;
-use quietus_core::item::Subject;
+use quietus_core::item::{CopyState, Subject};
 use quietus_core::life::Life;
 use quietus_core::policy::{Calendar, Policy};
+use quietus_core::record::Record;
 use quietus_core::time::Millis;
 use quietus_core::verdict::{CopyVerdict, Open, Verdict};
 
 use super::policies::Refusal;
 use super::{Node, NodeError};
-use crate::partition::Inner;
+use crate::ledger::Stream;
+use crate::ledger::codec::{Avro, decode_frame};
+use crate::partition::{Inner, ItemView, Partition};
 use crate::store::Store;
 
 /// A verdict with what is needed to show it.
@@ -29,6 +33,8 @@ pub struct Explained {
     pub places: Vec<(String, String)>,
     /// Holds in force, per copy and part.
     pub holds: Vec<Vec<Vec<String>>>,
+    /// Where the item and its copies stand, in the same order.
+    pub standing: ItemView,
 }
 
 /// A part without a date.
@@ -84,32 +90,47 @@ impl Moved {
 }
 
 impl Node {
-    /// The verdict on an item, as of `at` by what is known now; None = nothing is known under this key.
+    /// The verdict on an item. As of a time that is over: by what was known then, under the policy and the holds that
+    /// were in force then. None = nothing is, or was, known under this key.
     pub fn explain(&self, id: ItemId, at: Option<Millis>) -> Result<Option<Explained>, NodeError> {
-        let active = self.active()?;
-        Ok(self.with_life(id, |inner, life, subject| {
-            let now = at.unwrap_or_else(|| self.clock.now());
-            let verdict = judge(&active, &inner.state.control, life, subject, now);
-            let copies = life.item.copies.iter();
-            let held = |copy: &quietus_core::item::Copy, verdict: &CopyVerdict| {
-                let on = |category: &str| inner.state.control.holds_on(&life.item, copy, category);
-                verdict.parts.iter().map(|p| on(&p.category)).collect()
-            };
-            Explained {
-                item: life.item.id,
-                places: copies.clone().map(|c| (c.system.clone(), c.dataset.clone())).collect(),
-                holds: copies.zip(&verdict.copies).map(|(c, v)| held(c, v)).collect(),
-                verdict,
-            }
-        }))
+        Ok(self.explain_all(&[id], at)?.pop())
     }
 
-    fn active(&self) -> Result<Arc<ActivePolicy>, NodeError> {
-        self.with_control(|c| c.policy.clone()).ok_or_else(|| NodeError::Conflict {
-            code: "no-policy",
-            what: "no policy is active, so nothing has a date".to_owned(),
-            fix: "publish one: `quietus policy publish FILE`".to_owned(),
-        })
+    /// The verdicts on those of the items that are, or were, known.
+    pub fn explain_all(&self, ids: &[ItemId], at: Option<Millis>) -> Result<Vec<Explained>, NodeError> {
+        let now = self.now();
+        let mut explained = Vec::new();
+        let mut past: Option<Partition> = None;
+        for id in ids {
+            let partition = self.partition_of(id.subject);
+            let Some(at) = at.filter(|at| *at < now) else {
+                explained.extend(explain_in(&partition.read(), *id, at.unwrap_or(now))?);
+                continue;
+            };
+            // One person's items are in one partition.
+            let then = match past.take().filter(|p| p.index() == partition.index()) {
+                Some(then) => then,
+                None => self.as_it_was(partition.index(), at)?,
+            };
+            explained.extend(explain_in(&then.read(), *id, at)?);
+            past = Some(then);
+        }
+        Ok(explained)
+    }
+
+    /// A partition as it stood at this time: its ledger, read again up to the first tick after it.
+    fn as_it_was(&self, index: u32, at: Millis) -> Result<Partition, NodeError> {
+        let of = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
+        let past = Partition::new(index, of, &[0; 32]);
+        for frame in self.ledger.read(Stream::Partition(index), 0)?.by_ref() {
+            let frame = frame?;
+            let batch = decode_frame(&frame.body)?;
+            if batch.records.iter().any(|r| matches!(r, Record::Tick(tick) if tick.now > at.0)) {
+                break;
+            }
+            past.apply(frame.offset, &frame.body, &batch, &Avro);
+        }
+        Ok(past)
     }
 
     /// A stored policy as if it were active.
@@ -236,4 +257,40 @@ pub fn rule_change(old: Option<&Policy>, new: &Policy, rule: &str) -> &'static s
         (Some(a), Some(b)) if a == b => "same",
         (Some(_), Some(_)) => "changed",
     }
+}
+
+fn explain_in(inner: &Inner, id: ItemId, now: Millis) -> Result<Option<Explained>, NodeError> {
+    let control = &inner.state.control;
+    let active = control.policy.clone().ok_or_else(|| NodeError::Conflict {
+        code: "no-policy",
+        what: "no policy is or was active, so nothing has a date".to_owned(),
+        fix: "publish one: `quietus policy publish FILE`".to_owned(),
+    })?;
+    let Some(mut life) = inner.store.lives(id).and_then(|lives| lives.newest().cloned()) else {
+        return Ok(None);
+    };
+    control.complete(&mut life);
+    let subject = inner.store.subject(id.subject).unwrap_or_else(|| Subject::unknown(id.subject));
+    let mut verdict = judge(&active, control, &life, &subject, now);
+    // Of a copy that is gone, what the rules said of its parts; it sets no date any more.
+    let mut there = life.clone();
+    there.item.copies.iter_mut().for_each(|copy| copy.state = CopyState::Live);
+    let said = judge(&active, control, &there, &subject, now).copies;
+    for ((copy, judged), said) in life.item.copies.iter().zip(&mut verdict.copies).zip(said) {
+        if !copy.is_live() {
+            *judged = said;
+        }
+    }
+    let copies = life.item.copies.iter();
+    let held = |copy: &quietus_core::item::Copy, verdict: &CopyVerdict| {
+        let on = |category: &str| control.holds_on(&life.item, copy, category);
+        verdict.parts.iter().map(|p| on(&p.category)).collect()
+    };
+    Ok(Some(Explained {
+        item: id,
+        places: copies.clone().map(|c| (c.system.clone(), c.dataset.clone())).collect(),
+        holds: copies.zip(&verdict.copies).map(|(c, v)| held(c, v)).collect(),
+        standing: ItemView::of(&inner.state, &life, &subject),
+        verdict,
+    }))
 }

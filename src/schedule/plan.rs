@@ -8,12 +8,12 @@ use quietus_core::identity::ItemId;
 use quietus_core::item::Subject;
 use quietus_core::life::Life;
 use quietus_core::merkle::{self, Tree};
-use quietus_core::obligation::{Block, Duty};
+use quietus_core::obligation::{Block, Duty, Stand};
 use quietus_core::time::Millis;
 use serde::{Deserialize, Serialize};
 
 use crate::node::Node;
-use crate::partition::{Inner, Partition, Report};
+use crate::partition::{Inner, Partition, Report, outcome_name};
 use crate::store::Store;
 
 /// `sweep plan --json`: the report, and what each rule makes due.
@@ -26,6 +26,24 @@ pub struct Plan {
     pub as_of: String,
     /// Merkle root of the frozen set, hex.
     pub root: String,
+    /// Every row of it, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Vec<PlanLine>>,
+}
+
+/// One duty of the plan, as people sort and count it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PlanLine {
+    /// `it_…`
+    pub item: String,
+    pub system: String,
+    pub dataset: String,
+    pub categories: Vec<String>,
+    pub rule: Option<String>,
+    /// When it fell due, RFC 3339.
+    pub due: String,
+    /// Where it would stand: `owed`, `blocked`, `observed`.
+    pub outcome: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -69,6 +87,15 @@ fn row(state: &State, life: &Life, wish: Wish) -> PlanRow {
 
 /// The plan as counts.
 pub fn plan(node: &Node, as_of: Millis) -> Plan {
+    build(node, as_of, false)
+}
+
+/// The plan with every row of it.
+pub fn plan_with_rows(node: &Node, as_of: Millis) -> Plan {
+    build(node, as_of, true)
+}
+
+fn build(node: &Node, as_of: Millis, lines: bool) -> Plan {
     let rows = rows(&node.partitions, as_of);
     let mut report = node.report(|_| false);
     let mut by_rule: BTreeMap<String, u64> = BTreeMap::new();
@@ -87,6 +114,7 @@ pub fn plan(node: &Node, as_of: Millis) -> Plan {
         by_rule: by_rule.into_iter().map(|(rule, due)| ByRule { rule, due }).collect(),
         as_of: as_of.to_string(),
         root: data_encoding::HEXLOWER.encode(&tree.root()),
+        rows: lines.then(|| rows.iter().flatten().map(PlanRow::line).collect()),
     }
 }
 
@@ -113,6 +141,23 @@ fn column(report: &mut Report, wishes: &[&Wish]) {
 }
 
 impl PlanRow {
+    fn line(&self) -> PlanLine {
+        let stand = match self.wish.stop {
+            None => Stand::Owed,
+            Some(Stop::Blocked(_)) => Stand::Blocked,
+            Some(Stop::Observed) => Stand::Observed,
+        };
+        PlanLine {
+            item: self.item.to_string(),
+            system: self.wish.place.system.clone(),
+            dataset: self.wish.place.dataset.clone(),
+            categories: self.wish.parts.clone(),
+            rule: self.wish.rule.clone(),
+            due: self.wish.due.to_string(),
+            outcome: outcome_name(stand).to_owned(),
+        }
+    }
+
     /// The row's bytes in the frozen set.
     fn frozen(&self) -> Vec<u8> {
         let parts = self.wish.parts.join(",");

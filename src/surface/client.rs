@@ -86,6 +86,11 @@ impl Client {
         self.all("/v1/policies").await
     }
 
+    /// A policy as it was published under this number.
+    pub async fn policy_version(&self, name: &str, version: u64) -> Answer<PolicyView> {
+        self.get(&format!("/v1/policies/{}?version={version}", segment(name))).await
+    }
+
     pub async fn uncovered(&self, name: &str) -> Answer<Vec<UncoveredView>> {
         self.all(&format!("/v1/policies/{}/uncovered", segment(name))).await
     }
@@ -175,11 +180,16 @@ impl Client {
     // Sweeps.
 
     pub async fn plan_sweep(&self) -> Answer<Plan> {
-        self.post("/v1/sweeps", &SweepBody { plan: true }).await
+        self.post("/v1/sweeps", &SweepBody { plan: true, rows: false }).await
+    }
+
+    /// The plan with every row of it.
+    pub async fn plan_sweep_rows(&self) -> Answer<Plan> {
+        self.post("/v1/sweeps", &SweepBody { plan: true, rows: true }).await
     }
 
     pub async fn start_sweep(&self) -> Answer<SweepStarted> {
-        self.post("/v1/sweeps", &SweepBody { plan: false }).await
+        self.post("/v1/sweeps", &SweepBody::default()).await
     }
 
     pub async fn sweep(&self, id: &str) -> Answer<SweepView> {

@@ -18,6 +18,8 @@ use crate::time::Millis;
 pub struct Control {
     pub k: u64,
     pub policy: Option<Arc<ActivePolicy>>,
+    /// Every policy that was published, by version.
+    pub versions: BTreeMap<u64, Arc<ActivePolicy>>,
     /// Stored by name, not necessarily active: name → document.
     pub stored: BTreeMap<String, String>,
     pub systems: BTreeMap<String, Arc<System>>,
@@ -120,13 +122,15 @@ impl Control {
             Record::PolicyPublished(r) => match compile(&r.name, &r.document) {
                 Some((policy, calendar)) => {
                     self.stored.insert(r.name.clone(), r.document.clone());
-                    self.policy = Some(Arc::new(ActivePolicy {
+                    let active = Arc::new(ActivePolicy {
                         version: u64::try_from(r.version).unwrap_or_default(),
                         policy,
                         calendar,
                         document: r.document.clone(),
                         published: Millis(r.at),
-                    }));
+                    });
+                    self.versions.insert(active.version, Arc::clone(&active));
+                    self.policy = Some(active);
                 }
                 None => self.unreadable += 1,
             },

@@ -127,10 +127,15 @@ fn place(row: &str, key: &[String]) -> Result<(String, BTreeMap<String, serde_js
 
 fn show(out: &mut Output, view: &ExplainView) {
     let never = |due: &Option<String>| due.clone().unwrap_or_else(|| "no date".to_owned());
-    out.pairs(&[("item", view.item.clone()), ("due", never(&view.due))]);
+    out.pairs(&[("item", view.item.clone()), ("state", view.state.clone()), ("due", never(&view.due))]);
     for copy in &view.copies {
         out.line("");
-        out.pairs(&[("copy", format!("{} {}", copy.system, copy.dataset)), ("due", never(&copy.due))]);
+        let verified = copy.verified.as_ref().map(|at| format!(", {at}")).unwrap_or_default();
+        out.pairs(&[
+            ("copy", format!("{} {}", copy.system, copy.dataset)),
+            ("outcome", format!("{}{verified}", copy.outcome)),
+            ("due", never(&copy.due)),
+        ]);
         let rows: Vec<_> = copy.parts.iter().flat_map(part).collect();
         out.table(&["category", "due", "rule", "kind", "from", "until", ""], &rows);
     }

@@ -37,8 +37,11 @@ pub enum Policy {
         #[command(flatten)]
         node: NodeArgs,
     },
-    /// The active policy as its author wrote it.
+    /// The active policy as its author wrote it, or one that was published before.
     Show {
+        /// The number it was published under.
+        #[arg(long, value_name = "N")]
+        version: Option<u64>,
         #[command(flatten)]
         node: NodeArgs,
     },
@@ -70,8 +73,13 @@ impl Policy {
                 })?;
                 Ok(Exit::Done)
             }
-            Self::Show { node } => {
-                let policy = active(&node.client()?).await?;
+            Self::Show { version, node } => {
+                let client = node.client()?;
+                let active = active(&client).await?;
+                let policy = match version {
+                    None => active,
+                    Some(version) => client.policy_version(&active.name, version).await?,
+                };
                 out.answer(&policy, |out, policy| {
                     out.text(&policy.document);
                     if !policy.document.ends_with('\n') {

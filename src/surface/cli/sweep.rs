@@ -1,5 +1,6 @@
 //! `quietus sweep …`
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
@@ -9,7 +10,7 @@ use super::output::say;
 use super::report::report;
 use super::{Exit, Failure, Output};
 use crate::surface::client::Client;
-use crate::surface::wire::{Plan, SweepView};
+use crate::surface::wire::{Plan, PlanLine, SweepView};
 
 /// How often a sweep is asked whether it is done.
 const POLL: Duration = Duration::from_millis(200);
@@ -25,7 +26,12 @@ pub struct Sweep {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// What a sweep would do now; changes nothing.
-    Plan,
+    Plan {
+        /// Every row of it, for a spreadsheet: item, system, dataset, categories, rule, due, outcome. `-` is stdout,
+        /// in place of the plan.
+        #[arg(long, value_name = "FILE")]
+        csv: Option<PathBuf>,
+    },
     /// Turn what is due into orders.
     Run {
         /// Return when it is finished, at most after `--timeout`.
@@ -46,8 +52,24 @@ impl Sweep {
     pub async fn run(self, out: &mut Output) -> Result<Exit, Failure> {
         let client = self.node.client()?;
         match self.verb {
-            Verb::Plan => {
+            Verb::Plan { csv: None } => {
                 let plan = client.plan_sweep().await?;
+                out.answer(&plan, planned)?;
+                Ok(Exit::Done)
+            }
+            Verb::Plan { csv: Some(file) } => {
+                let mut plan = client.plan_sweep_rows().await?;
+                let text = csv(&plan.rows.take().unwrap_or_default());
+                if file.as_os_str() == "-" {
+                    out.text(&text);
+                    return Ok(Exit::Done);
+                }
+                std::fs::write(&file, text).map_err(|cause| {
+                    Failure::usage(format!(
+                        "--csv {}: cannot be written: {cause}; name a file in a folder that is there",
+                        file.display()
+                    ))
+                })?;
                 out.answer(&plan, planned)?;
                 Ok(Exit::Done)
             }
@@ -75,6 +97,23 @@ impl Sweep {
             Verb::Resume => switch(&client, "resume", out).await,
         }
     }
+}
+
+/// As RFC 4180 has it; times sort as text.
+fn csv(rows: &[PlanLine]) -> String {
+    let field = |text: &str| match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_owned(),
+    };
+    let mut text = "item,system,dataset,categories,rule,due,outcome\r\n".to_owned();
+    for row in rows {
+        let rule = row.rule.clone().unwrap_or_default();
+        let categories = row.categories.join(" ");
+        let fields = [&row.item, &row.system, &row.dataset, &categories, &rule, &row.due, &row.outcome];
+        text.push_str(&fields.map(|f| field(f)).join(","));
+        text.push_str("\r\n");
+    }
+    text
 }
 
 /// Asks until it has ended; past the time nothing is known, and the id says where to look.

@@ -19,7 +19,7 @@ use crate::surface::wire::{ExplainBody, ExplainView, Page, Problem};
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 pub struct As {
-    /// As of this time, RFC 3339, by what is known now.
+    /// As of this time, RFC 3339: by what was known then, under the policy of then.
     pub at: Option<String>,
 }
 
@@ -36,13 +36,10 @@ pub(super) async fn explain(
     let found = app.node.find(&wanted);
     if let Wanted::Subject(_) = wanted {
         let page = Paging::default().cut(found, |id| format!("{id:?}"));
-        let mut items = Vec::new();
-        for id in page.items {
-            items.extend(one(&app, id, at)?);
-        }
+        let items = all(&app, page.items, at).await?;
         return Ok(Json(Page { items, next: page.next }).into_response());
     }
-    first(&app, &found, at).map(IntoResponse::into_response)
+    first(&app, found, at).await.map(IntoResponse::into_response)
 }
 
 #[utoipa::path(get, path = "/v1/items/{id}/explain", tag = "items", params(("id" = String, Path), As),
@@ -53,20 +50,27 @@ pub(super) async fn item(
     Asked(as_of): Asked<As>,
 ) -> Result<Json<ExplainView>, Refused> {
     let at = time(as_of.at.as_deref())?;
-    first(&app, &app.node.find(&shown(&id)?), at)
+    first(&app, app.node.find(&shown(&id)?), at).await
 }
 
-fn first(app: &App, found: &[ItemId], at: Option<Millis>) -> Result<Json<ExplainView>, Refused> {
-    let id = found.first().ok_or_else(unknown_item)?;
-    one(app, *id, at)?.map(Json).ok_or_else(unknown_item)
+async fn first(app: &App, mut found: Vec<ItemId>, at: Option<Millis>) -> Result<Json<ExplainView>, Refused> {
+    found.truncate(1);
+    all(app, found, at).await?.pop().map(Json).ok_or_else(unknown_item)
 }
 
-fn one(app: &App, id: ItemId, at: Option<Millis>) -> Result<Option<ExplainView>, Refused> {
-    Ok(app.node.explain(id, at)?.map(|explained| view(&explained)))
+async fn all(app: &App, ids: Vec<ItemId>, at: Option<Millis>) -> Result<Vec<ExplainView>, Refused> {
+    let node = std::sync::Arc::clone(&app.node);
+    let explained = super::blocking(move || node.explain_all(&ids, at)).await??;
+    Ok(explained.iter().map(view).collect())
 }
 
 fn view(explained: &Explained) -> ExplainView {
     let mut view = ExplainView::of(explained.item.to_string(), &explained.verdict, &explained.places);
+    view.state.clone_from(&explained.standing.state);
+    for (copy, standing) in view.copies.iter_mut().zip(&explained.standing.copies) {
+        copy.outcome.clone_from(&standing.outcome);
+        copy.verified.clone_from(&standing.verified);
+    }
     for (copy, holds) in view.copies.iter_mut().zip(&explained.holds) {
         for (part, holds) in copy.parts.iter_mut().zip(holds) {
             part.holds.clone_from(holds);

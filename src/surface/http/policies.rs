@@ -7,6 +7,9 @@ use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use serde::Deserialize;
+use utoipa::IntoParams;
+
 use super::extract::{Asked, Document};
 use super::page::Paging;
 use super::problem::{Refused, warnings};
@@ -106,11 +109,42 @@ pub(super) async fn plan(
     }))
 }
 
-#[utoipa::path(get, path = "/v1/policies/{name}", tag = "policies", params(("name" = String, Path)),
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+pub struct Version {
+    /// As it was published under this number; left out = as it stands now.
+    pub version: Option<u64>,
+}
+
+/// A policy as it was published once.
+fn published(app: &super::App, name: &str, version: u64) -> Option<PolicyView> {
+    app.node.with_control(|c| {
+        let then = c.versions.get(&version).filter(|then| then.policy.name == name)?;
+        Some(PolicyView {
+            name: name.to_owned(),
+            active: c.policy.as_ref().is_some_and(|active| active.version == version),
+            version: Some(version),
+            published_at: Some(then.published.to_string()),
+            document: then.document.clone(),
+        })
+    })
+}
+
+#[utoipa::path(get, path = "/v1/policies/{name}", tag = "policies", params(("name" = String, Path), Version),
     responses((status = 200, body = PolicyView), (status = 404, body = Problem)))]
-pub(super) async fn show(State(app): State<Shared>, Path(name): Path<String>) -> Result<Response, Refused> {
-    let view = views(&app).into_iter().find(|v| v.name == name);
-    let view = view.ok_or_else(|| NodeError::NotFound { what: format!("there is no policy {name}") })?;
+pub(super) async fn show(
+    State(app): State<Shared>,
+    Path(name): Path<String>,
+    Asked(asked): Asked<Version>,
+) -> Result<Response, Refused> {
+    let view = match asked.version {
+        None => views(&app).into_iter().find(|v| v.name == name),
+        Some(version) => published(&app, &name, version),
+    };
+    let view = view.ok_or_else(|| {
+        let of = asked.version.map(|v| format!(" of version {v}")).unwrap_or_default();
+        NodeError::NotFound { what: format!("there is no policy {name}{of}") }
+    })?;
     Ok((super::etag::header(&view.document), Json(view)).into_response())
 }
 

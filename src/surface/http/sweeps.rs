@@ -28,7 +28,8 @@ pub(super) async fn start(
             return Err(Refused::new(409, "no-policy", "Nothing to plan by", detail));
         }
         let node = std::sync::Arc::clone(&app.node);
-        let plan = super::blocking(move || plan::plan(&node, sweeps::watermark(&node))).await?;
+        let planned = if body.rows { plan::plan_with_rows } else { plan::plan };
+        let plan = super::blocking(move || planned(&node, sweeps::watermark(&node))).await?;
         return Ok(Json(plan).into_response());
     }
     let by = caller.name.or_else(|| Some("http".to_owned()));

@@ -34,6 +34,9 @@ pub struct ExplainBody {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ExplainView {
     pub item: String,
+    /// `live` or `gone`.
+    #[serde(default)]
+    pub state: String,
     /// The latest of its copies'.
     pub due: Option<String>,
     pub copies: Vec<CopyExplained>,
@@ -43,6 +46,11 @@ pub struct ExplainView {
 pub struct CopyExplained {
     pub system: String,
     pub dataset: String,
+    /// Where it stands, in a look-up's words.
+    #[serde(default)]
+    pub outcome: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<String>,
     /// The latest of its parts'.
     pub due: Option<String>,
     pub parts: Vec<PartExplained>,
@@ -89,8 +97,10 @@ impl ExplainView {
                     dataset: dataset.clone(),
                     due: copy.due.map(|d| d.to_string()),
                     parts: copy.parts.iter().map(part).collect(),
+                    ..CopyExplained::default()
                 })
                 .collect(),
+            ..Self::default()
         }
     }
 }

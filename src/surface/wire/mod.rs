@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 pub use crate::node::{CollectionScanned, CoverageView, ScanView, Uncovered};
 pub use crate::partition::{CopyView, ItemView, Report, Tallied};
-pub use crate::schedule::plan::{ByRule, Plan};
+pub use crate::schedule::plan::{ByRule, Plan, PlanLine};
 pub use crate::schedule::sweeps::SweepView;
 pub use audit::{CheckpointView, DigestView, EntryView, KeyView, ProofView, VerifyView};
 pub use events::{EventsAnswer, RejectedView};

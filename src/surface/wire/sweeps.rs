@@ -8,6 +8,9 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields, default)]
 pub struct SweepBody {
     pub plan: bool,
+    /// Of a plan: every row of it too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rows: bool,
 }
 
 /// 202

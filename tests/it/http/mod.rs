@@ -3,6 +3,7 @@
 mod auth;
 mod documents;
 mod events;
+mod history;
 mod idempotency;
 mod openapi;
 mod people;
