@@ -21,4 +21,5 @@ mod one_trace;
 mod postgres_outage;
 mod registering;
 mod serve;
+mod unfit_systems;
 mod world;
