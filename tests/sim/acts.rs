@@ -42,12 +42,16 @@ impl World {
             at: self.real,
         };
         self.decree(Record::SourcePut(feed), Decree::Other);
-        self.publish();
+        self.publish_anything();
     }
 
-    pub fn publish(&mut self) {
-        self.version += 1;
+    fn publish_anything(&mut self) {
         let rules = Rules::draw(&mut self.rng, self.version);
+        self.publish(rules);
+    }
+
+    pub fn publish(&mut self, rules: Rules) {
+        self.version += 1;
         let document = rules.yaml();
         self.say(&document);
         let (version, at) = (self.version, self.real);
@@ -62,18 +66,24 @@ impl World {
             0..30 => self.something_happens(),
             30..42 => self.post(),
             42..56 => self.read_lane(),
-            56..60 => self.tell_watermark(),
+            56..59 => self.tell_watermark(),
+            59 => self.stall(),
             60..66 => self.place(),
             66..70 => self.release(),
             70..74 => self.ask(),
-            74..76 => self.publish(),
+            74..76 => self.publish_anything(),
             76..80 => self.fault(),
             80..82 => self.disturb_clock(),
             82..84 => self.flip(),
             84..88 => self.repeat(),
             88..92 => return self.crash(),
             92..108 => self.time_passes(),
-            108..112 => return self.sweep(),
+            108..112 => {
+                self.sweep()?;
+                for _ in 0..self.rng.u8(..80) {
+                    self.work()?;
+                }
+            }
             _ => {
                 for _ in 0..self.rng.u8(1..6) {
                     self.work()?;
@@ -120,9 +130,9 @@ impl World {
         let own = self.rng.bool().then_some(item);
         let (who, what) = match self.rng.u8(..20) {
             0..8 => return self.record(item),
-            8..11 if known => (owner, What::Touched { item }),
-            11 => (person, What::Active),
-            12..14 => (owner, What::Granted { item: own.filter(|_| known), purpose: Purpose::Ads }),
+            8..12 if known => (owner, What::Touched { item }),
+            12 => (person, What::Active),
+            13 => (owner, What::Granted { item: own.filter(|_| known), purpose: Purpose::Ads }),
             14..16 => (owner, What::Withdrawn { item: own.filter(|_| known), purpose: Purpose::Ads }),
             16 => (person, What::Closed),
             17 => (person, What::Reopened),
@@ -135,7 +145,7 @@ impl World {
     }
 
     /// No two things happen in the same millisecond: nobody could say which came first.
-    fn happens(&mut self, person: usize, what: What) {
+    pub fn happens(&mut self, person: usize, what: What) {
         self.pass(1);
         self.say(&format!("person {person}: {what:?}"));
         self.company.happens(&mut self.rng, person, self.real, what);
@@ -260,6 +270,9 @@ impl World {
 
     pub fn read_lane(&mut self) {
         let lane = self.rng.usize(..2);
+        if self.company.lanes[lane].stalled {
+            return;
+        }
         let from = self.company.lanes[lane].next;
         let ready = self.node.newest_tick + SETTLE;
         let waiting = self.company.lanes[lane].events[from..].iter().take_while(|(_, t)| t.at <= ready);
@@ -280,6 +293,14 @@ impl World {
         let back = self.take_in(events, &feed, Some((lane, to)));
         assert!(back.is_empty());
         self.company.lanes[lane].next = to;
+    }
+
+    /// A lane of the source stops, mostly for days, or goes on.
+    fn stall(&mut self) {
+        let lane = self.rng.usize(..2);
+        let stalled = !self.company.lanes[lane].stalled;
+        self.say(&format!("lane {lane} {}", if stalled { "stalls" } else { "goes on" }));
+        self.company.lanes[lane].stalled = stalled;
     }
 
     /// The source says how far it has been read.
@@ -462,10 +483,25 @@ impl World {
         let ms = match self.rng.u8(..32) {
             0..18 => self.rng.i64(50..3_000),
             18..26 => self.rng.i64(3_000..60_000),
-            26..30 => self.rng.i64(60_000..6 * HOUR),
+            26..28 => self.rng.i64(60_000..6 * HOUR),
             _ => self.rng.i64(6 * HOUR..3 * DAY),
         };
-        self.pass(ms);
+        self.pass(ms / 2);
+        if ms >= 6 * HOUR {
+            self.life_goes_on();
+        }
+        self.pass(ms - ms / 2);
+    }
+
+    /// While a lane is stalled its records are used as ever; the node hears of it later.
+    fn life_goes_on(&mut self) {
+        let items: Vec<Item> = self.company.about.keys().copied().collect();
+        for item in items {
+            let stalled = item % 3 > 0 && self.company.lanes[item % 3 - 1].stalled;
+            if stalled && self.rng.bool() && self.may_speak_of(item) {
+                self.happens(self.company.items[&item].person, What::Touched { item });
+            }
+        }
     }
 
     pub fn tick(&mut self) {

@@ -37,6 +37,8 @@ pub struct Lane {
     pub events: Vec<(Person, Told)>,
     pub next: usize,
     pub committed: usize,
+    /// Its source has stopped; what happens meanwhile is told when it goes on.
+    pub stalled: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,6 +23,7 @@ impl World {
     pub fn end(&mut self) -> Checked {
         self.say("the end begins");
         self.sites.values().for_each(crate::company::Site::mend);
+        self.company.lanes.iter_mut().for_each(|lane| lane.stalled = false);
         self.mend_clock();
         self.switch(false);
         System::ALL.into_iter().for_each(|s| self.set_mode(s, "enforce"));
@@ -60,7 +61,7 @@ impl World {
     }
 
     /// Works until nothing is left to do.
-    fn settle(&mut self) -> Checked {
+    pub fn settle(&mut self) -> Checked {
         for _ in 0..PATIENCE {
             let before = self.ledger.len();
             self.read_all()?;

@@ -17,6 +17,7 @@ mod company;
 mod ending;
 mod history;
 mod invariants;
+mod late_news;
 mod ledger;
 mod model;
 mod plain;
@@ -36,6 +37,9 @@ fn run(seed: u64) -> Result<String, String> {
     let mut world = World::new(seed);
     let steps = world.rng.usize(200..900);
     let lived = catch_unwind(AssertUnwindSafe(|| {
+        if seed.is_multiple_of(8) {
+            world.late_news()?;
+        }
         for _ in 0..steps {
             world.step()?;
         }

@@ -116,6 +116,11 @@ impl Model {
         }
     }
 
+    /// Heard, and it changes nothing.
+    pub fn ignore(&mut self, told: &Told) {
+        self.heard.insert(told.id);
+    }
+
     /// Recorded again: the earliest start stays, and what is named takes the newer words. After its end, a start after
     /// that end, or none, is a new life.
     fn recorded(

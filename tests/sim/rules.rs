@@ -59,6 +59,7 @@ impl Rules {
             (Part::Basket, &[Purpose::Billing, Purpose::Ads, Purpose::Service]),
         ];
         let mut keeps = Vec::new();
+        let days = [3, 8, 25][rng.usize(..3)];
         for (part, purposes) in covered {
             for purpose in purposes.iter().copied() {
                 // A purpose that no rule covers keeps for ever.
@@ -66,12 +67,12 @@ impl Rules {
                     continue;
                 }
                 let from = match (rng.u8(..10), purpose) {
-                    (0..6, _) => From::Recorded,
-                    (6..8, _) => From::LastActivity,
+                    (0..5, _) => From::Recorded,
+                    (5..8, _) => From::LastActivity,
                     (_, Purpose::Ads) => From::Granted,
                     _ => From::Closed,
                 };
-                keeps.push(Keep { part, purpose, span: Span::draw(rng, 25), from });
+                keeps.push(Keep { part, purpose, span: Span::draw(rng, days), from });
             }
         }
         let minimum = (rng.u8(..3) > 0).then(|| Minimum {
