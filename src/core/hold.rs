@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::{ItemKey, ProcessKey, SubjectKey};
 use crate::item::{Copy, Item};
+use crate::obligation::Duty;
 use crate::time::Millis;
 
 /// What a hold covers: AND across fields, OR within one; a predicate, so later items are covered too.
@@ -68,6 +69,20 @@ impl Hold {
     }
 }
 
+impl Hold {
+    /// Its `allow` names corrections at large, or of this category.
+    pub fn allows_correction(&self, category: &str) -> bool {
+        let named = self.allow.iter().any(|a| matches!(a.as_str(), "correct" | "correction" | "corrections"));
+        named || (!self.allow.is_empty() && any_segments(&self.allow, std::iter::once(category)))
+    }
+
+    /// Covers this part of this copy against this kind of work.
+    pub fn stops(&self, duty: Duty, item: &Item, copy: &Copy, category: &str) -> bool {
+        let allowed = duty == Duty::Correct && self.allows_correction(category);
+        !allowed && self.scope.covers(item, copy, category)
+    }
+}
+
 impl Scope {
     /// Nothing is named.
     pub fn is_empty(&self) -> bool {
@@ -86,12 +101,15 @@ impl Scope {
         }
         let ItemKey(item_key) = item.id.item;
         let SubjectKey(subject) = item.id.subject;
+        // A hold on a person holds for every identity of theirs.
+        let linked = item.linked.iter().map(|SubjectKey(key)| *key);
         let process = item.process.map(|ProcessKey(p)| p);
         // An unknown start may lie in the range: what is not known to be outside is preserved.
         let recorded = self.recorded_from.is_none_or(|from| item.recorded.is_none_or(|r| r >= from))
             && self.recorded_to.is_none_or(|to| item.recorded.is_none_or(|r| r <= to));
         recorded
-            && (self.subjects.is_empty() || self.subjects.contains(&subject))
+            && (self.subjects.is_empty()
+                || std::iter::once(subject).chain(linked).any(|s| self.subjects.contains(&s)))
             && (self.items.is_empty() || self.items.contains(&item_key))
             && (self.processes.is_empty() || process.is_some_and(|p| self.processes.contains(&p)))
             && (self.systems.is_empty() || self.systems.contains(&copy.system))

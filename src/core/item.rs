@@ -15,6 +15,8 @@ use crate::time::Millis;
 pub struct Item {
     pub id: ItemId,
     pub generation: u32,
+    /// Other identities of the same person; filled in when the item is looked at.
+    pub linked: Vec<SubjectKey>,
     /// The starting point `recorded`: the earliest that was told. None = unknown, and so never due by it.
     pub recorded: Option<Millis>,
     /// Latest `item.touched` and the dataset's own activity column.

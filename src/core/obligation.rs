@@ -254,6 +254,8 @@ pub enum Duty {
     Delete,
     /// These parts, in place.
     Change(Action),
+    /// These parts take new values.
+    Correct,
 }
 
 impl Duty {
@@ -265,6 +267,7 @@ impl Duty {
             Self::Change(Action::Pseudonymise) => 3,
             Self::Change(Action::Anonymise) => 4,
             Self::Change(Action::Erase) => 5,
+            Self::Correct => 6,
         }
     }
 }
@@ -277,6 +280,10 @@ pub enum Cause {
     Request(String),
     /// It came back after it was erased.
     Resurrection,
+    /// A restore may have brought it back.
+    Reapply(String),
+    /// An event says that the values are others now.
+    Correction,
     /// A copy that became known after its item's end.
     LateCopy,
 }
@@ -316,6 +323,7 @@ pub struct Obligation {
     /// Categories. Sorted.
     pub parts: Vec<String>,
     pub duty: Duty,
+    /// How often its copy came back; of a correction its place among the partition's corrections.
     pub round: u32,
     pub cause: Cause,
     pub stand: Stand,
@@ -351,6 +359,8 @@ pub struct Obligation {
     pub deadline: Option<Millis>,
     /// What is left where it stands `Residual`.
     pub residue: Option<Residue>,
+    /// Of a correction: the new values, sealed as one cell; `parts` says which of them are meant here.
+    pub values: Option<Vec<u8>>,
     pub opened: Millis,
     pub executed: Option<Millis>,
     pub verified: Option<Millis>,

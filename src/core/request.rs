@@ -1,9 +1,12 @@
 //! Data subject requests: what was asked, and what became of it per target.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{ItemId, SubjectKey};
 use crate::obligation::{Block, Obligation, ObligationId, Place, Stand};
+use crate::record::RequestReceived;
 use crate::time::Millis;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +21,17 @@ pub struct Request {
     pub due: Millis,
     pub by: Option<String>,
     pub cancelled: bool,
+    /// Past its date, and people were told.
+    pub overdue: bool,
+    /// Why it waits for a person before anything is done: whose identity this is, is not clear.
+    pub waits: Option<String>,
+    /// The identities of this partition that it is about.
+    pub members: BTreeSet<SubjectKey>,
+    /// Passed on from the partition of the identity that was named.
+    pub passed_on: bool,
+    /// Of a correction: what takes a new value, and the values, sealed for `subject`.
+    pub categories: Vec<String>,
+    pub corrections: Option<Vec<u8>>,
     pub targets: Vec<RequestTarget>,
     pub trace: Option<String>,
     /// Keyed hash of what was asked.
@@ -94,11 +108,46 @@ pub enum RequestState {
     Cancelled,
 }
 
+impl RequestState {
+    /// Somebody still waits for an answer.
+    pub fn is_open(self) -> bool {
+        match self {
+            Self::Received | Self::IdentityUnverified | Self::RequiresInput => true,
+            Self::AwaitingDecision | Self::InProgress => true,
+            Self::Fulfilled | Self::PartlyFulfilled | Self::Refused => false,
+            Self::NothingHeld | Self::Cancelled => false,
+        }
+    }
+}
+
 impl Request {
+    /// The request as it is asked of another identity of the same person.
+    pub fn asked_of(&self, member: SubjectKey) -> RequestReceived {
+        RequestReceived {
+            id: self.id.clone(),
+            kind: self.kind.name().to_owned(),
+            subject: member.0.to_vec(),
+            grounds: self.grounds.clone(),
+            purposes: self.purposes.clone(),
+            regime: self.regime.clone(),
+            received: self.received.0,
+            due: self.due.0,
+            categories: self.categories.clone(),
+            corrections: self.corrections.clone(),
+            on_behalf_of: None,
+            by: self.by.clone(),
+            identity: None,
+            asked: self.asked.clone(),
+        }
+    }
+
     /// Where the request stands, from where its duties stand.
     pub fn state<'a>(&self, obligation: impl Fn(ObligationId) -> Option<&'a Obligation>) -> RequestState {
         if self.cancelled {
             return RequestState::Cancelled;
+        }
+        if self.waits.is_some() {
+            return RequestState::RequiresInput;
         }
         if self.targets.is_empty() {
             return match self.kind {

@@ -341,9 +341,12 @@ impl Story {
         let order = RequestOrder {
             kind: RequestKind::Erase,
             subject: self.node.keys.subject_key("customer_id", &id.to_string()),
+            also: Vec::new(),
             identity: None,
             grounds: Some("no_longer_necessary".to_owned()),
             purposes: Vec::new(),
+            categories: Vec::new(),
+            corrections: None,
             regime: None,
             on_behalf_of: None,
             by: Some("demo".to_owned()),

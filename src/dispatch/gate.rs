@@ -48,7 +48,8 @@ fn held(inner: &Inner, duty: &Obligation) -> bool {
     if crate::sabotage::removes("hold") {
         return false;
     }
-    duty.parts.iter().any(|part| !inner.state.control.holds_on(&life.item, copy, part).is_empty())
+    let control = &inner.state.control;
+    duty.parts.iter().any(|part| !control.holds_against(duty.duty, &life.item, copy, part).is_empty())
 }
 
 #[async_trait]

@@ -3,14 +3,18 @@
 //! Nothing here decides what is erased. The dispatcher proposes (`Ordered`), the engine judges once more when that
 //! is read, and only what it lets through is sent. Permits are issued here and nowhere else.
 
+mod breaker;
 mod gate;
 mod plan;
 mod polls;
+mod reaudit;
 mod runner;
 mod send;
+mod targets;
 mod throttle;
 
 pub use gate::LedgerGate;
 pub use plan::{Proposal, propose};
 pub use runner::Dispatcher;
-pub use send::{permit, targets};
+pub use send::permit;
+pub use targets::targets;

@@ -16,7 +16,8 @@ pub struct Proposal(pub Ordered);
 /// One command per item and system; nothing while stopped, in observe mode, or before what goes first.
 /// `lease` in milliseconds.
 pub fn propose(state: &State, manifest: &Manifest, room: usize, lease: i64) -> Option<Proposal> {
-    if room == 0 || state.control.stopped || manifest.mode != Mode::Enforce {
+    let open = state.control.is_open(&manifest.system, state.now);
+    if room == 0 || state.control.stopped || manifest.mode != Mode::Enforce || !open {
         return None;
     }
     let mut items = BTreeSet::new();

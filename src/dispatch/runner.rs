@@ -14,10 +14,12 @@ use quietus_core::engine::awaits_read_back;
 use quietus_core::obligation::{Obligation, ObligationId, Stand};
 use quietus_core::record::Record;
 use quietus_core::system::Manifest;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{AcquireError, Notify, Semaphore, SemaphorePermit};
 
+use super::breaker::{Breaker, Room};
 use super::plan::propose;
 use super::polls::Polls;
+use super::reaudit::LastHour;
 use super::send;
 use super::throttle::Throttle;
 use crate::node::Node;
@@ -43,6 +45,8 @@ pub struct Dispatcher {
     /// Being read back right now.
     looking: Mutex<BTreeSet<ObligationId>>,
     polls: Polls,
+    last_hour: LastHour,
+    breaker: Breaker,
 }
 
 impl Dispatcher {
@@ -55,6 +59,8 @@ impl Dispatcher {
             turn: AtomicUsize::new(0),
             looking: Mutex::default(),
             polls: Polls::new(&manifest),
+            last_hour: LastHour::default(),
+            breaker: Breaker::default(),
             node,
             manifest,
             connector,
@@ -72,6 +78,7 @@ impl Dispatcher {
             let _ = tokio::time::timeout(PERIOD, self.nudge.notified()).await;
             self.look_back();
             self.ask_again();
+            self.reaudit();
             self.propose().await;
         }
     }
@@ -87,10 +94,27 @@ impl Dispatcher {
             tokio::spawn(async move {
                 let Ok(_worker) = this.workers.acquire().await else { return };
                 this.throttle.take(one.len()).await;
-                send::send(&this.node, Arc::clone(&this.connector), &this.manifest.system, one).await;
+                let system = &this.manifest.system;
+                let reached = send::send(&this.node, Arc::clone(&this.connector), system, one).await;
+                this.heard(reached);
                 this.nudge();
             });
         }
+    }
+
+    fn heard(&self, reached: bool) {
+        if self.breaker.heard(reached, self.node.clock.monotonic()) {
+            let system = &self.manifest.system;
+            match reached {
+                true => tracing::info!(system, "reached again"),
+                false => tracing::warn!(system, "cannot be reached: one record at a time until it is"),
+            }
+        }
+    }
+
+    /// Nothing but probes is sent: the system cannot be reached.
+    pub fn is_broken(&self) -> bool {
+        self.breaker.is_open()
     }
 
     /// Proposes what is owed, as much as the workers can soon take.
@@ -102,7 +126,14 @@ impl Dispatcher {
         // all that follows. What is less than a batch waits until room is there for one.
         let partitions = self.node.partitions.len().max(1);
         let first = self.turn.fetch_add(1, Ordering::Relaxed) % partitions;
-        let mut left = room / batch * batch;
+        let mut left = match room / batch * batch {
+            0 => 0,
+            whole => match self.breaker.room(self.node.clock.monotonic()) {
+                Room::All => whole,
+                Room::Probe => 1,
+                Room::Nothing => 0,
+            },
+        };
         let order = self.node.partitions.iter().cycle().skip(first).take(partitions);
         let proposals = order.filter_map(|partition| {
             let inner = partition.read();
@@ -119,6 +150,31 @@ impl Dispatcher {
             }
         });
         join_all(appended).await;
+    }
+
+    pub(super) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    pub(super) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub(super) fn connector(&self) -> &Arc<dyn Connector> {
+        &self.connector
+    }
+
+    pub(super) fn last_hour(&self) -> &LastHour {
+        &self.last_hour
+    }
+
+    pub(super) fn batch(&self) -> usize {
+        self.limits().0
+    }
+
+    /// Leave to call the connector, while it is kept.
+    pub(super) async fn worker(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        self.workers.acquire().await
     }
 
     fn limits(&self) -> (usize, usize) {

@@ -3,27 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quietus_contract::{
-    CommandId, Connector, Failure, Identity, Locator, Outcome, Permit, Target, TargetOutcome, Work,
-};
+use quietus_contract::{Connector, Finding, Outcome, Permit, Target, TargetOutcome, Work};
 use quietus_core::engine::control::Control;
-use quietus_core::obligation::{Duty, Obligation};
+use quietus_core::obligation::Obligation;
 use quietus_core::record::Record;
 use quietus_core::time::Millis;
 use tracing::Instrument;
 
 use super::gate::LedgerGate;
 use super::plan::plan_hash;
+use super::targets::targets;
 use crate::confirm;
 use crate::faults::{self, Point};
 use crate::node::Node;
-use crate::partition::Partition;
-use crate::sealing::Keys;
-use crate::store::Store;
 use crate::telemetry::trace;
 
-/// Sends the duties of one batch and appends what came back.
-pub(super) async fn send(node: &Node, connector: Arc<dyn Connector>, system: &str, duties: Vec<Obligation>) {
+/// Sends the duties of one batch and appends what came back. True unless nobody was there.
+pub(super) async fn send(
+    node: &Node,
+    connector: Arc<dyn Connector>,
+    system: &str,
+    duties: Vec<Obligation>,
+) -> bool {
     let span = trace::child("dispatch", duties.iter().find_map(|d| d.trace.as_deref()));
     tracing::Span::record(&span, "system", system);
     async {
@@ -33,15 +34,55 @@ pub(super) async fn send(node: &Node, connector: Arc<dyn Connector>, system: &st
             let permit = node.with_control(|c| permit(c, system, &duties, node.now(), node.lease_ms()));
             let gate = Arc::new(LedgerGate::new(Arc::clone(&node.partitions), &duties));
             let started = node.clock.monotonic();
-            outcomes.extend(connector.erase(&targets, &permit, gate).await);
-            node.metrics.command(system, "erase", &outcomes, node.clock.monotonic().saturating_sub(started));
+            let (corrections, erasures): (Vec<Target>, Vec<Target>) =
+                targets.into_iter().partition(|t| matches!(t.work, Work::Correct(_)));
+            if !erasures.is_empty() {
+                let told = connector.erase(&erasures, &permit, Arc::<LedgerGate>::clone(&gate)).await;
+                node.metrics.command(system, "erase", &told, node.clock.monotonic().saturating_sub(started));
+                outcomes.extend(told);
+            }
+            if !corrections.is_empty() {
+                let told = correct(&*connector, &corrections, &permit, gate).await;
+                node.metrics.command(
+                    system,
+                    "correct",
+                    &told,
+                    node.clock.monotonic().saturating_sub(started),
+                );
+                outcomes.extend(told);
+            }
         }
         faults::pass(Point::AfterCommit);
         let confirmed = confirm::confirmed(system, &duties, &outcomes);
         answer(node, &duties, Record::Confirmed(confirmed)).await;
+        outcomes.is_empty() || !outcomes.iter().all(|o| is_unreached(&o.outcome))
     }
     .instrument(span)
-    .await;
+    .await
+}
+
+fn is_unreached(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed(failure) if matches!(failure.code, "unreachable" | "timeout"))
+}
+
+/// What cannot set a value says so before it is asked.
+async fn correct(
+    connector: &dyn Connector,
+    targets: &[Target],
+    permit: &Permit,
+    gate: Arc<LedgerGate>,
+) -> Vec<TargetOutcome> {
+    if connector.describe().correct {
+        return connector.correct(targets, permit, gate).await;
+    }
+    let reason = "this kind of system sets no values";
+    let refused = |t: &Target| TargetOutcome {
+        command: t.command,
+        outcome: Outcome::Refused { reason: reason.to_owned() },
+        at: None,
+        position: None,
+    };
+    targets.iter().map(refused).collect()
 }
 
 /// Reads back duties that were executed, or that found nothing at the first look.
@@ -66,6 +107,23 @@ pub(super) async fn read_back(
     }
     .instrument(span)
     .await;
+}
+
+/// Looks at what was verified long ago; only what is there again goes into the ledger.
+pub(super) async fn look_again(
+    node: &Node,
+    connector: Arc<dyn Connector>,
+    system: &str,
+    duties: Vec<Obligation>,
+) {
+    let (targets, _) = targets(&node.keys, &node.partitions, &duties);
+    let mut seen = connector.verify(&targets).await;
+    seen.retain(|s| matches!(s.finding, Finding::Found { .. }));
+    let found: Vec<Obligation> =
+        duties.into_iter().filter(|d| seen.iter().any(|s| s.command.0 == d.id.0)).collect();
+    if !found.is_empty() {
+        answer(node, &found, Record::ReadBack(confirm::read_back(system, &found, &seen))).await;
+    }
 }
 
 /// Asks where accepted duties stand; only what is news goes into the ledger.
@@ -95,7 +153,7 @@ pub(super) async fn poll(node: &Node, connector: Arc<dyn Connector>, system: &st
 fn is_news(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Accepted { .. } => false,
-        Outcome::Failed(failure) => !matches!(failure.code, "unreachable" | "timeout"),
+        Outcome::Failed(_) => !is_unreached(outcome),
         Outcome::Removed(_) | Outcome::Changed(_) | Outcome::Absent | Outcome::Unchanged { .. } => true,
         Outcome::Blocked { .. } | Outcome::Residual { .. } | Outcome::Refused { .. } => true,
     }
@@ -126,73 +184,4 @@ fn lease(duties: &[Obligation], now: Millis, longest: i64) -> Duration {
     let left = duties.iter().filter_map(|d| d.not_after).map(|at| at.0.saturating_sub(now.0)).min();
     let left = left.unwrap_or_default().min(longest);
     Duration::from_millis(u64::try_from(left).unwrap_or_default())
-}
-
-/// Targets with their cells opened; what cannot be opened is answered as failed at once.
-pub fn targets(
-    keys: &Keys,
-    partitions: &[Arc<Partition>],
-    duties: &[Obligation],
-) -> (Vec<Target>, Vec<TargetOutcome>) {
-    let mut targets = Vec::with_capacity(duties.len());
-    let mut unopened = Vec::new();
-    for duty in duties {
-        let (subject, item) = (&duty.item.subject, &duty.item.item);
-        let (place, sealed_for) = (&duty.place, sealed_for(partitions, duty));
-        match keys.open_locator(subject, item, &sealed_for, &place.dataset, &place.cell) {
-            Ok(locator) => targets.push(target(keys, partitions, duty, locator)),
-            Err(_) => {
-                let why = "the sealed locator does not open: was the tenant key changed?";
-                let failure = Failure::fatal("sealed", why);
-                let command = CommandId(duty.id.0);
-                let outcome = Outcome::Failed(failure);
-                unopened.push(TargetOutcome { command, outcome, at: None, position: None });
-            }
-        }
-    }
-    (targets, unopened)
-}
-
-/// A derived copy has the cell of the copy it is made of, which was sealed for the system that was named.
-fn sealed_for(partitions: &[Arc<Partition>], duty: &Obligation) -> String {
-    let named = || {
-        let inner = home(partitions, duty)?.read();
-        let derives = inner.state.control.systems.get(&duty.place.system)?.manifest.copies_of.is_empty();
-        let lives = (!derives).then(|| inner.store.lives(duty.item)).flatten()?;
-        let life = lives.lives.iter().find(|l| l.item.generation == duty.generation)?;
-        // A copy that was named there itself has a cell of its own.
-        let own = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at));
-        own.or_else(|| life.named(&duty.place)).map(|copy| copy.system.clone())
-    };
-    named().unwrap_or_else(|| duty.place.system.clone())
-}
-
-fn home<'a>(partitions: &'a [Arc<Partition>], duty: &Obligation) -> Option<&'a Arc<Partition>> {
-    let of = u32::try_from(partitions.len()).unwrap_or(u32::MAX);
-    partitions.get(usize::try_from(duty.item.subject.partition(of)).unwrap_or(usize::MAX))
-}
-
-fn target(keys: &Keys, partitions: &[Arc<Partition>], duty: &Obligation, locator: Locator) -> Target {
-    let identities = home(partitions, duty).map(|partition| {
-        let inner = partition.read();
-        let linked = inner.state.links.get(&duty.item.subject).into_iter().flatten();
-        std::iter::once(&duty.item.subject)
-            .chain(linked)
-            .filter_map(|key| keys.open_identity(key, &inner.store.identity(*key)?).ok())
-            .map(|(kind, value)| Identity { kind, value })
-            .collect()
-    });
-    let work = match duty.duty {
-        Duty::Delete => Work::Delete,
-        Duty::Change(action) => Work::Change { action, categories: duty.parts.clone() },
-    };
-    Target {
-        command: CommandId(duty.id.0),
-        attempt: duty.attempt,
-        dataset: duty.place.dataset.clone(),
-        locator,
-        identities: identities.unwrap_or_default(),
-        answered_at: duty.target_at.map(|at| at.0),
-        work,
-    }
 }

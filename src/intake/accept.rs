@@ -19,9 +19,6 @@ use super::route::Feed;
 use super::turn::Turn;
 use crate::sealing::Keys;
 
-/// The category under which all corrected values of one event are sealed, as one JSON object.
-pub const CORRECTED: &str = "*";
-
 /// A batch with more changes of trace than this goes under the call's own.
 const TRACES_MAX: usize = 16;
 

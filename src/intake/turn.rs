@@ -7,7 +7,7 @@ use quietus_core::policy::Level;
 use quietus_core::record::{Change, ChangeKind, Fact, NamedCopy, Origin};
 use quietus_core::time::Millis;
 
-use super::accept::{Accepted, CORRECTED, Intake, Receipt, short};
+use super::accept::{Accepted, Intake, Receipt, short};
 use super::cloudevent::{Payload, RawEvent};
 use super::context::Context;
 use super::data::{Data, Given};
@@ -193,11 +193,11 @@ impl<'a> Turn<'a> {
     ) -> Result<(), Refused> {
         let who = self.who(subject)?;
         let item = identify::item(&self.intake.keys, item, Some(&who.key))?;
-        let values: BTreeMap<_, _> = values.iter().map(|(k, v)| (k, v)).collect();
-        let json = serde_json::to_string(&values).map_err(|_| Refused::wrong("data.values", "an object"))?;
-        let sealed = self.intake.keys.seal_value(&who.key, &item, CORRECTED, &json).map_err(unsealed)?;
+        let values: BTreeMap<_, _> = values.iter().cloned().collect();
+        let sealed = self.intake.keys.seal_corrections(&who.key, Some(&item), &values).map_err(unsealed)?;
         let change = Change {
             item: Some(item.0.into()),
+            categories: values.into_keys().collect(),
             values: Some(sealed),
             ..Change::new(ChangeKind::Corrected, at.0)
         };

@@ -75,6 +75,7 @@ fn change() -> Change {
             cell: vec![1, 2, 3],
         }],
         linked: Some([key(4), key(5)].concat()),
+        categories: vec!["user.name".into()],
         values: Some(vec![6; 40]),
         origin: 2,
         event_id: Some(vec![8; 8]),
@@ -172,6 +173,7 @@ pub fn all() -> Vec<Record> {
             regime: text("pipl"),
             received: AT,
             due: AT + 1,
+            categories: vec!["user.name".into()],
             corrections: Some(vec![6; 40]),
             on_behalf_of: Some(key(2)),
             by: by(),
@@ -192,6 +194,7 @@ pub fn all() -> Vec<Record> {
         .into(),
         Forwarded { from_partition: 1, from_offset: 99, subject: key(1), schema: 30, body: vec![1, 2, 3] }
             .into(),
+        Delivered { up_to: 99 }.into(),
         PolicyStored { name: "acme".into(), document: "policy: acme\n".into(), by: by(), at: AT }.into(),
         PolicyPublished {
             name: "acme".into(),
@@ -259,5 +262,15 @@ pub fn all() -> Vec<Record> {
             asked: Some(vec![4; 32]),
         }
         .into(),
+        ReapplyOrdered {
+            id: "ra_1".into(),
+            since: AT,
+            system: text("shop-db"),
+            restored: true,
+            by: by(),
+            at: AT,
+        }
+        .into(),
+        LinkLimit { max: 50, at: AT }.into(),
     ]
 }

@@ -44,6 +44,7 @@ texts! {
     30 RequestReceived,
     31 RequestMoved,
     32 Forwarded,
+    33 Delivered,
     40 PolicyStored,
     41 PolicyPublished,
     42 SystemPut,
@@ -59,6 +60,8 @@ texts! {
     52 ClockAccepted,
     53 Acknowledged,
     54 SweepAwaiting,
+    56 ReapplyOrdered,
+    57 LinkLimit,
 }
 
 /// What reads and writes the data of a schema id; None when nobody knows it.

@@ -31,6 +31,10 @@ pub struct NodeOptions {
     pub settle_ms: i64,
     /// The type of an identity written without one.
     pub default_identity: String,
+    /// A person with more identities waits for somebody to look.
+    pub max_linked: u32,
+    /// How many of a million verified erasures are looked at again each day.
+    pub reaudit_per_million: u32,
     pub resolver: Resolver,
 }
 
@@ -44,6 +48,8 @@ impl NodeOptions {
             lease_ms: 10_000,
             settle_ms: 5 * 60_000,
             default_identity: "customer_id".to_owned(),
+            max_linked: 50,
+            reaudit_per_million: 10_000,
             resolver: Resolver::default(),
         }
     }

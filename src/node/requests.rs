@@ -1,8 +1,10 @@
 //! Data subject requests: taken in, and answered from where their duties stand.
 
+use std::collections::BTreeMap;
+
 use quietus_core::identity::SubjectKey;
-use quietus_core::record::{Record, RequestMoved, RequestReceived};
-use quietus_core::request::{Request, RequestKind, RequestState};
+use quietus_core::record::{Change, ChangeKind, Changes, Record, RequestMoved, RequestReceived};
+use quietus_core::request::{Request, RequestAnswer, RequestKind, RequestState};
 use quietus_core::time::Millis;
 
 use super::once::{Once, WantedId, wanted};
@@ -14,9 +16,14 @@ pub struct RequestOrder {
     pub kind: RequestKind,
     pub subject: SubjectKey,
     pub identity: Option<Vec<u8>>,
+    /// Further identities that the person who asks says are theirs.
+    pub also: Vec<SubjectKey>,
     pub grounds: Option<String>,
     pub purposes: Vec<String>,
     pub regime: Option<String>,
+    /// Categories that take a new value, and all the values in one cell.
+    pub categories: Vec<String>,
+    pub corrections: Option<Vec<u8>>,
     pub on_behalf_of: Option<SubjectKey>,
     pub by: Option<String>,
     pub once: Option<Once>,
@@ -32,11 +39,11 @@ impl Node {
                 fix: "publish one: `quietus policy publish FILE`".to_owned(),
             });
         }
-        if !matches!(order.kind, RequestKind::Erase | RequestKind::Object | RequestKind::Withdraw) {
+        if matches!(order.kind, RequestKind::Restrict | RequestKind::Access) {
             return Err(NodeError::Refused {
                 code: "request-type",
                 what: format!("requests of type {} are not carried out yet", order.kind.name()),
-                fix: "erase, object and withdraw are; answer this one by hand".to_owned(),
+                fix: "erase, correct, object and withdraw are; answer this one by hand".to_owned(),
             });
         }
         let known = |id: &str| self.request(id).ok().map(|(r, _)| (r.received, r.asked));
@@ -56,37 +63,66 @@ impl Node {
             regime: order.regime,
             received: now.0,
             due: one_month_after(now).0,
-            corrections: None,
+            categories: order.categories,
+            corrections: order.corrections,
             on_behalf_of: order.on_behalf_of.map(|s| s.0.to_vec()),
             by: order.by,
             identity: order.identity,
             asked: order.once.map(|once| once.asked.to_vec()),
         };
         let partition = self.partition_of(order.subject).index();
-        let offset = self.append(partition, vec![Record::RequestReceived(record)], None).await?;
+        let mut records = Vec::new();
+        if !order.also.is_empty() {
+            let claim = Change {
+                subject: Some(order.subject.0.to_vec()),
+                linked: Some(order.also.iter().flat_map(|key| key.0).collect()),
+                ..Change::new(ChangeKind::Linked, now.0)
+            };
+            let source = "requests".to_owned();
+            records.push(Record::Changes(Changes { source, rows: vec![claim], ..Changes::default() }));
+        }
+        records.push(Record::RequestReceived(record));
+        let offset = self.append(partition, records, None).await?;
         self.has_applied(partition, offset).await;
         self.registry().nudge();
         self.request(&id)
     }
 
     pub fn request(&self, id: &str) -> Result<(Request, RequestState), NodeError> {
-        let found = self.partitions.iter().find_map(|partition| {
-            let inner = partition.read();
-            let request = inner.state.requests.get(id)?.clone();
-            let state = request.state(|duty| inner.state.duties.get(duty));
-            Some((request, state))
-        });
+        let parts = self.partitions.iter().filter_map(|p| p.read().state.requests.get(id).cloned());
+        let found = self.whole(parts.collect());
         found.ok_or_else(|| NodeError::NotFound { what: format!("there is no request {id}") })
+    }
+
+    /// A request's parts in the partitions of a person's identities, as one.
+    fn whole(&self, parts: Vec<Request>) -> Option<(Request, RequestState)> {
+        let (named, passed_on): (Vec<Request>, Vec<Request>) = parts.into_iter().partition(|r| !r.passed_on);
+        let mut all = named.into_iter().chain(passed_on);
+        let mut request = all.next()?;
+        for part in all {
+            request.members.extend(part.members);
+            request.targets.extend(part.targets);
+        }
+        let mut duties = BTreeMap::new();
+        for target in &request.targets {
+            if let RequestAnswer::Duty(id) = target.answer {
+                let inner = self.partition_of(target.item.subject).read();
+                duties.extend(inner.state.duties.get(id).map(|duty| (id, duty.clone())));
+            }
+        }
+        let state = request.state(|id| duties.get(&id));
+        Some((request, state))
     }
 
     /// Every request, oldest first.
     pub fn requests(&self) -> Vec<(Request, RequestState)> {
-        let mut all = Vec::new();
+        let mut parts: BTreeMap<String, Vec<Request>> = BTreeMap::new();
         for partition in self.partitions.iter() {
-            let inner = partition.read();
-            let with_state = |r: &Request| (r.clone(), r.state(|duty| inner.state.duties.get(duty)));
-            all.extend(inner.state.requests.values().map(with_state));
+            for request in partition.read().state.requests.values() {
+                parts.entry(request.id.clone()).or_default().push(request.clone());
+            }
         }
+        let mut all: Vec<_> = parts.into_values().filter_map(|parts| self.whole(parts)).collect();
         all.sort_by(|(a, _), (b, _)| (a.received, &a.id).cmp(&(b.received, &b.id)));
         all
     }

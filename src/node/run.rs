@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use quietus_core::engine::{Effect, Noticed};
-use quietus_core::record::{ControlCopy, Record};
+use quietus_core::record::{ControlCopy, LinkLimit, Record};
 use quietus_core::system::Manifest;
 use tokio::task::JoinSet;
 
@@ -39,7 +39,11 @@ impl Node {
             let (node, index) = (Arc::clone(self), partition.index());
             tasks.spawn(async move { node.copy_control(index).await });
         }
+        for partition in self.partitions.iter() {
+            tasks.spawn(super::letters::carry(Arc::clone(self), partition.index()));
+        }
         self.follow_systems();
+        self.limit_links().await?;
         tasks.spawn(schedule::ticks::run(Arc::clone(self)));
         tasks.spawn(schedule::barrier::run(Arc::clone(self)));
         tasks.spawn(schedule::sweeps::run(Arc::clone(self)));
@@ -51,6 +55,16 @@ impl Node {
         tasks.spawn(schedule::scans::run(Arc::clone(self)));
         self.running.store(true, std::sync::atomic::Ordering::Relaxed);
         Ok(Running { tasks, node: Arc::clone(self) })
+    }
+
+    /// What the configuration says of linked identities is judged by, and so stands in the control log.
+    async fn limit_links(&self) -> Result<(), NodeError> {
+        let max = self.options.max_linked;
+        if self.with_control(|c| c.max_linked()) != max {
+            let record = LinkLimit { max: i32::try_from(max).unwrap_or(i32::MAX), at: self.clock.now().0 };
+            self.append_control(Record::LinkLimit(record)).await?;
+        }
+        Ok(())
     }
 
     fn control_end(&self) -> u64 {
@@ -136,6 +150,9 @@ fn alarm(what: &Noticed) {
         }
         Noticed::Breach { item, place, holds } => {
             tracing::error!(%item, system = place.system, holds = holds.join(","), "somebody deleted what is held");
+        }
+        Noticed::Overdue { request } => {
+            tracing::error!(request, "past its date, and not answered");
         }
         Noticed::PastDeadline { item, place } => {
             tracing::warn!(%item, system = place.system, "accepted, and not answered before its deadline");

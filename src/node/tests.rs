@@ -182,9 +182,12 @@ async fn a_request_ends_consent_and_is_carried_out_at_once() {
     let order = RequestOrder {
         kind: RequestKind::Erase,
         subject: item.subject,
+        also: Vec::new(),
         identity: None,
         grounds: None,
         purposes: vec![],
+        categories: Vec::new(),
+        corrections: None,
         regime: None,
         on_behalf_of: None,
         by: None,
@@ -202,6 +205,45 @@ async fn a_request_ends_consent_and_is_carried_out_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_correction_is_set_in_every_copy_and_read_back() {
+    let w = world().await;
+    let item = w.customer(1, 2, &["service"]).await;
+    w.customer(2, 2, &["service"]).await;
+    let values = std::collections::BTreeMap::from([(
+        "user.contact.email".to_owned(),
+        Some("new@example.org".to_owned()),
+    )]);
+    let order = RequestOrder {
+        kind: RequestKind::Correct,
+        subject: item.subject,
+        also: Vec::new(),
+        identity: None,
+        grounds: None,
+        purposes: vec![],
+        categories: values.keys().cloned().collect(),
+        corrections: Some(w.node.keys.seal_corrections(&item.subject, None, &values).unwrap()),
+        regime: None,
+        on_behalf_of: None,
+        by: None,
+        once: None,
+    };
+    let (request, _) = w.node.receive_request(order).await.unwrap();
+    for _ in 0..400 {
+        if w.node.request(&request.id).unwrap().1 == RequestState::Fulfilled {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let (request, state) = w.node.request(&request.id).unwrap();
+    assert_eq!(state, RequestState::Fulfilled, "{request:?}");
+    let email = |id: i64| {
+        w.db.query_row("SELECT email FROM users WHERE id = ?1", [id], |r| r.get::<_, String>(0)).unwrap()
+    };
+    assert_eq!((email(1), email(2)), ("new@example.org".to_owned(), "u2@example.org".to_owned()));
+    assert_eq!(w.node.report(|_| true).corrected, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_changes_nothing() {
     let mut w = world().await;
     for id in 1..20 {
@@ -214,6 +256,56 @@ async fn a_restart_changes_nothing() {
     let (node, _running) = open(w.dir.path()).await;
     assert_eq!(node.state_digest(), digest);
     assert_eq!(w.db.query_row("SELECT count(*) FROM users", [], |r| r.get::<_, i64>(0)).unwrap(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_database_is_brought_back_to_nothing() {
+    let w = world().await;
+    let before = w.node.clock.now();
+    w.customer(1, 40, &["service"]).await;
+    w.customer(2, 10, &["service"]).await;
+    w.sweep().await;
+    assert_eq!(w.rows(), 1);
+    // The backup still had the row.
+    w.db.execute("INSERT INTO users VALUES (1, 'u1@example.org', 'x')", []).unwrap();
+    let reapply = w.node.reapply(before, Some("shop-db".into()), true, None).await.unwrap();
+    for _ in 0..400 {
+        if w.node.reapplied(&reapply.id).unwrap().1.is_verified() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let (_, far) = w.node.restored("shop-db").unwrap();
+    assert_eq!((far.owed, far.verified, w.rows()), (1, 1, 1), "{far:?}");
+    assert_eq!(w.node.report(|_| true).resurrected, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_somebody_brings_back_is_found_and_erased_again() {
+    let mut w = world().await;
+    w.customer(1, 40, &["service"]).await;
+    w.sweep().await;
+    assert_eq!(w.rows(), 0);
+    w.db.execute("INSERT INTO users VALUES (1, 'u1@example.org', 'x')", []).unwrap();
+    w.running.take().unwrap().stop().await.unwrap();
+    drop(w.node);
+    // Everything is in every sample.
+    let (keys, _) = Keys::load_or_create(&w.dir.path().join("tenant.key")).unwrap();
+    let options = NodeOptions {
+        settle_ms: 0,
+        reaudit_per_million: 24_000_000,
+        ..NodeOptions::at(w.dir.path().join("data"))
+    };
+    let node = Node::open(options, keys, Arc::new(SystemClock::new())).await.unwrap();
+    let _running = node.start().await.unwrap();
+    let rows = || w.db.query_row("SELECT count(*) FROM users", [], |r| r.get::<_, i64>(0)).unwrap();
+    for _ in 0..400 {
+        if rows() == 0 && node.report(|_| true).verified == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    assert_eq!((rows(), node.report(|_| true).resurrected), (0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,4 +346,50 @@ async fn a_replica_goes_after_its_origin_by_the_cell_of_its_origin() {
     let shown = w.node.item_view(item).unwrap();
     let systems: Vec<_> = shown.copies.iter().map(|c| (c.system.as_str(), c.outcome.as_str())).collect();
     assert_eq!(systems, [("shop-db", "verified"), ("replica", "verified")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_on_one_identity_is_carried_to_the_others_and_answered_as_one() {
+    use quietus_core::record::{Change, ChangeKind, Changes};
+    let w = world().await;
+    let mut people = Vec::new();
+    for id in 1..=5 {
+        people.push(w.customer(id, 2, &["ads"]).await);
+    }
+    let named = people[0].subject;
+    let linked = people[1..].iter().flat_map(|p| p.subject.0).collect();
+    let change = Change {
+        subject: Some(named.0.to_vec()),
+        linked: Some(linked),
+        ..Change::new(ChangeKind::Linked, w.node.clock.now().0)
+    };
+    let changes = Changes { source: "http".into(), rows: vec![change], ..Changes::default() };
+    let partition = w.node.partition_of(named).index();
+    let offset = w.node.append(partition, vec![Record::Changes(changes)], None).await.unwrap();
+    w.node.has_applied(partition, offset).await;
+    let order = RequestOrder {
+        kind: RequestKind::Erase,
+        subject: named,
+        also: Vec::new(),
+        identity: None,
+        grounds: None,
+        purposes: vec![],
+        categories: Vec::new(),
+        corrections: None,
+        regime: None,
+        on_behalf_of: None,
+        by: None,
+        once: None,
+    };
+    let (request, _) = w.node.receive_request(order).await.unwrap();
+    for _ in 0..400 {
+        let (request, state) = w.node.request(&request.id).unwrap();
+        if state == RequestState::Fulfilled && request.targets.len() == 5 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let (request, state) = w.node.request(&request.id).unwrap();
+    assert_eq!((state, request.targets.len(), w.rows()), (RequestState::Fulfilled, 5, 0), "{request:?}");
+    assert_eq!(w.node.requests().len(), 1);
 }

@@ -113,6 +113,10 @@ impl Partition {
 }
 
 fn control_entry<C: Codec>(record: &Record, codec: &C) -> Option<Record> {
-    let Record::ControlCopy(copy) = record else { return None };
-    codec.decode_record(u16::try_from(copy.schema).ok()?, &copy.body).ok()
+    let (schema, body) = match record {
+        Record::ControlCopy(copy) => (copy.schema, &copy.body),
+        Record::Forwarded(letter) => (letter.schema, &letter.body),
+        _ => return None,
+    };
+    codec.decode_record(u16::try_from(schema).ok()?, body).ok()
 }

@@ -80,11 +80,11 @@ impl Report {
     fn copy(&mut self, duties: &[&Obligation]) {
         let whole_gone = duties.iter().any(|d| d.duty == Duty::Delete && d.stand.is_gone());
         let columns = duties.iter().filter_map(|d| column(d));
-        let Some(column) = (if whole_gone { Some(Column::Erased) } else { columns.min() }) else { return };
+        let Some(worst) = (if whole_gone { Some(Column::Erased) } else { columns.min() }) else { return };
         self.due += 1;
-        *self.cell(column) += 1;
-        let gone = || duties.iter().filter(|d| d.stand.is_gone() && !is_restriction(d));
-        if column >= Column::Masked && gone().all(|d| d.stand == Stand::Verified) {
+        *self.cell(worst) += 1;
+        let gone = || duties.iter().filter(|d| d.stand.is_gone() && column(d).is_some());
+        if worst >= Column::Masked && gone().all(|d| d.stand == Stand::Verified) {
             self.verified += 1;
         }
     }
@@ -132,14 +132,15 @@ fn is_restriction(duty: &Obligation) -> bool {
 }
 
 fn column(duty: &Obligation) -> Option<Column> {
-    if is_restriction(duty) {
+    // A correction makes nothing due.
+    if is_restriction(duty) || duty.duty == Duty::Correct {
         return None;
     }
     Some(match (duty.stand, &duty.block, duty.duty) {
         (Stand::Withdrawn, ..) => return None,
         (Stand::Owed | Stand::Ordered | Stand::Accepted, ..) => Column::InFlight,
         (Stand::Executed | Stand::Verified, _, Duty::Delete) => Column::Erased,
-        (Stand::Executed | Stand::Verified, _, Duty::Change(_)) => Column::Masked,
+        (Stand::Executed | Stand::Verified, _, Duty::Change(_) | Duty::Correct) => Column::Masked,
         // A released hold that cools down is still a hold to whoever counts.
         (Stand::Blocked, Some(Block::Hold(_)) | None, _) => Column::Held,
         (Stand::Blocked, Some(Block::Minimum { .. } | Block::Lock { .. }), _) => Column::Deferred,

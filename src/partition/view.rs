@@ -3,7 +3,7 @@
 use quietus_core::engine::{State, judge};
 use quietus_core::item::{CopyState, Subject};
 use quietus_core::life::Life;
-use quietus_core::obligation::{Block, Obligation, Stand};
+use quietus_core::obligation::{Block, Duty, Obligation, Stand};
 use quietus_core::time::Millis;
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +71,7 @@ impl ItemView {
 
 fn copy_view(system: &str, dataset: &str, state: CopyState, mut duties: Vec<&Obligation>) -> CopyView {
     // What is open says more than what is over, and the newest round more than the one before.
-    duties.retain(|d| d.stand != Stand::Withdrawn);
+    duties.retain(|d| d.stand != Stand::Withdrawn && d.duty != Duty::Correct);
     duties.sort_by_key(|d| (d.stand.is_gone(), std::cmp::Reverse((d.round, d.opened))));
     let open = duties.iter().find(|d| !d.stand.is_gone());
     let gone = duties.iter().find(|d| d.stand.is_gone());

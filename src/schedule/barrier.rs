@@ -103,5 +103,5 @@ fn is_covered(inner: &Inner, hold: &Hold, duty: &Obligation) -> bool {
     let Some(mut life) = life else { return true };
     inner.state.control.complete(&mut life);
     let Some(copy) = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at)) else { return true };
-    duty.parts.iter().any(|p| hold.scope.covers(&life.item, copy, p))
+    duty.parts.iter().any(|p| hold.stops(duty.duty, &life.item, copy, p))
 }

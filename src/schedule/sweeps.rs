@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quietus_core::engine::control::{Control, Source, SweepInfo};
-use quietus_core::engine::{MAX_TRIES, awaits_read_back};
+use quietus_core::engine::{MAX_TRIES, awaits_read_back, waits};
 use quietus_core::obligation::{Cause, Obligation, Stand};
 use quietus_core::policy::{Brake, Cron};
 use quietus_core::record::{Record, SweepAwaiting, SweepClosed, SweepOrdered, SweepSwitch};
@@ -249,26 +249,46 @@ async fn close(node: &Node, id: &str) -> Result<(), NodeError> {
 
 fn is_settled(node: &Node, id: &str) -> bool {
     let verifies = |system: &str| matches!(node.registry().connector(system), Some(Ok(connector)) if connector.describe().verify);
-    has_settled(&node.partitions, id, &verifies)
+    let broken = |system: &str| node.registry().dispatcher(system).is_some_and(|d| d.is_broken());
+    is_at_rest(&node.partitions, id, &verifies, &broken)
+}
+
+/// The same where every system can be reached.
+pub fn has_settled(partitions: &[Arc<Partition>], id: &str, verifies: &dyn Fn(&str) -> bool) -> bool {
+    is_at_rest(partitions, id, verifies, &|_| false)
 }
 
 /// Every partition has applied it, and nothing that could still move by itself does. `verifies` says of a system
-/// whether what it says can be read back.
-pub fn has_settled(partitions: &[Arc<Partition>], id: &str, verifies: &dyn Fn(&str) -> bool) -> bool {
+/// whether what it says can be read back, `broken` that it cannot be reached.
+fn is_at_rest(
+    partitions: &[Arc<Partition>],
+    id: &str,
+    verifies: &dyn Fn(&str) -> bool,
+    broken: &dyn Fn(&str) -> bool,
+) -> bool {
     partitions.iter().all(|partition| {
         let inner = partition.read();
         inner.state.slices.contains_key(id)
             && [Stand::Owed, Stand::Ordered, Stand::Executed, Stand::Failed].iter().all(|stand| {
-                inner.state.duties.standing(*stand).all(|duty| !is_moving(&inner, duty, verifies))
+                inner.state.duties.standing(*stand).all(|duty| !is_moving(&inner, duty, verifies, broken))
             })
     })
 }
 
-fn is_moving(inner: &Inner, duty: &Obligation, verifies: &dyn Fn(&str) -> bool) -> bool {
-    let control = &inner.state.control;
-    let sendable = !control.stopped && control.mode(&duty.place.system) == Mode::Enforce;
+fn is_moving(
+    inner: &Inner,
+    duty: &Obligation,
+    verifies: &dyn Fn(&str) -> bool,
+    broken: &dyn Fn(&str) -> bool,
+) -> bool {
+    let (state, control) = (&inner.state, &inner.state.control);
+    let system = duty.place.system.as_str();
+    let sendable =
+        !control.stopped && control.mode(system) == Mode::Enforce && control.is_open(system, state.now);
+    let ripe = || duty.not_before.is_none_or(|at| at <= state.now);
     match duty.stand {
-        Stand::Owed => sendable && duty.not_before.is_none_or(|at| at <= inner.state.now),
+        // What waits for another duty moves when that one does.
+        Stand::Owed => sendable && ripe() && !broken(system) && !waits(state, duty),
         Stand::Ordered => true,
         Stand::Executed => awaits_read_back(duty) && duty.unread < MAX_UNREAD && verifies(&duty.place.system),
         Stand::Failed => sendable && duty.may_retry && duty.tries < MAX_TRIES,

@@ -5,6 +5,8 @@
 //! holds another value (two rows of one item in one table, a second correction); AES-256-GCM-SIV is made for that:
 //! it then shows no more than whether two plaintexts are equal. Plain AES-GCM would give its key away.
 
+use std::collections::BTreeMap;
+
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
 use quietus_contract::{Locator, Secret};
 use quietus_core::identity::{ItemKey, SubjectKey};
@@ -15,6 +17,10 @@ use super::locator;
 /// Key = KDF(tenant key, SubjectKey).
 const VERSION: u8 = 1;
 const TAG: usize = 16;
+/// The category under which all corrected values of one event or request are sealed, as one JSON object.
+const CORRECTED: &str = "*";
+/// The key that a person's values are sealed under: they are no item's.
+const NO_ITEM: ItemKey = ItemKey([0; 16]);
 /// What a cell costs on top of its plaintext.
 pub const OVERHEAD: usize = 1 + TAG;
 
@@ -97,6 +103,31 @@ impl Keys {
     ) -> Result<Secret, SealError> {
         let plain = self.open(subject, &self.nonce("value", &[&item.0, category.as_bytes()]), cell)?;
         String::from_utf8(plain).map(Secret::new).map_err(|_| SealError::DoesNotOpen)
+    }
+
+    /// Corrected values by category, as one cell: an item's, or with none a person's, for every item of theirs.
+    pub fn seal_corrections(
+        &self,
+        subject: &SubjectKey,
+        item: Option<&ItemKey>,
+        values: &BTreeMap<String, Option<String>>,
+    ) -> Result<Vec<u8>, SealError> {
+        let json = serde_json::to_string(values).map_err(|_| SealError::Crypto)?;
+        self.seal_value(subject, item.unwrap_or(&NO_ITEM), CORRECTED, &json)
+    }
+
+    /// Of this item, or of the person as a whole.
+    pub fn open_corrections(
+        &self,
+        subject: &SubjectKey,
+        item: &ItemKey,
+        cell: &[u8],
+    ) -> Result<BTreeMap<String, Option<Secret>>, SealError> {
+        let own = self.open_value(subject, item, CORRECTED, cell);
+        let json = own.or_else(|_| self.open_value(subject, &NO_ITEM, CORRECTED, cell))?;
+        let values: BTreeMap<String, Option<String>> =
+            serde_json::from_str(json.reveal()).map_err(|_| SealError::DoesNotOpen)?;
+        Ok(values.into_iter().map(|(category, value)| (category, value.map(Secret::new))).collect())
     }
 
     /// A dead letter's payload, which has no subject yet: `id` is the letter's own.
@@ -204,6 +235,14 @@ mod tests {
         );
         let cell = keys.seal_value(&SUBJECT, &ITEM, "user.name", "Ann").unwrap();
         assert_eq!(keys.open_value(&SUBJECT, &ITEM, "user.name", &cell), Ok(Secret::new("Ann")));
+        let values =
+            BTreeMap::from([("user.name".to_owned(), Some("Ann".to_owned())), ("user.job".to_owned(), None)]);
+        for item in [Some(&ITEM), None] {
+            let cell = keys.seal_corrections(&SUBJECT, item, &values).unwrap();
+            let opened = keys.open_corrections(&SUBJECT, &ITEM, &cell).unwrap();
+            assert_eq!(opened["user.name"], Some(Secret::new("Ann")));
+            assert_eq!(opened["user.job"], None);
+        }
         let cell = keys.seal_letter("dl_1", b"payload").unwrap();
         assert_eq!(keys.open_letter("dl_1", &cell).unwrap(), b"payload");
     }

@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use super::wire::{
     CheckView, CheckpointView, ClockView, CoverageView, DigestView, ExplainBody, ExplainView, HoldBody,
     HoldPlan, HoldView, ItemView, KeyView, LookupAnswer, LookupBody, MoveBody, Page, Plan, PolicyAnswer,
-    PolicyPlan, PolicyView, Problem, ProofView, ReleaseBody, RequestBody, RequestView, ScanView, SweepBody,
-    SweepStarted, SweepView, SwitchView, SystemAnswer, SystemView, UncoveredView, VerifyView,
+    PolicyPlan, PolicyView, Problem, ProofView, ReapplyBody, ReapplyView, ReleaseBody, RequestBody, RequestView,
+    RestoredBody, ScanView, SweepBody,
 };
 use crate::telemetry::trace;
 
@@ -129,6 +129,18 @@ impl Client {
     /// `mode` is `enforce` or `observe`.
     pub async fn set_mode(&self, name: &str, mode: &str) -> Answer<SystemAnswer> {
         self.post(&format!("/v1/systems/{}/{mode}", segment(name)), &()).await
+    }
+
+    pub async fn restored(&self, name: &str, body: &RestoredBody) -> Answer<ReapplyView> {
+        self.post(&format!("/v1/systems/{}/restored", segment(name)), body).await
+    }
+
+    pub async fn reapply(&self, body: &ReapplyBody) -> Answer<ReapplyView> {
+        self.post("/v1/reapplies", body).await
+    }
+
+    pub async fn reapplied(&self, id: &str) -> Answer<ReapplyView> {
+        self.get(&format!("/v1/reapplies/{}", segment(id))).await
     }
 
     pub async fn retire_system(&self, name: &str) -> Answer<()> {

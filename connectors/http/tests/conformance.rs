@@ -1,7 +1,5 @@
 //! The laws on the http connector: a partner over real HTTP whose people are the fixture's records.
 
-#![expect(clippy::expect_used, reason = "a test stops where it cannot go on")]
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,7 +1,5 @@
 //! The laws on the redis connector, on a real server, read with a session of the harness's own.
 
-#![expect(clippy::expect_used, reason = "a test stops where it cannot go on")]
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -4,16 +4,17 @@
 //! what is there.
 
 use crate::life::{ChangeRow, Life, Parts, What};
-use crate::obligation::{Block, Duty, Event, Obligation, ObligationId, Residue, Stand};
+use crate::obligation::{Block, Cause, Duty, Event, Obligation, ObligationId, Residue, Stand};
 use crate::record::{Answer, AnswerKind, Confirmed, FindingKind, ReadBack, Seen};
 use crate::system::Manifest;
 use crate::time::Millis;
 
 use super::Turn;
-use super::decision::Row;
+use super::decision::{Decision, Noticed, Row};
 use super::derived::{outlives, precedes, revived_with};
 use super::facts::owe;
 use super::orders::{back_off, will_go};
+use super::reapply::{found_again, life_of};
 
 pub(super) fn confirmed(turn: &mut Turn<'_>, record: &Confirmed) {
     for answer in &record.answers {
@@ -48,6 +49,16 @@ fn said(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
             });
         }
         AnswerKind::Removed | AnswerKind::Changed => executed(turn, duty, answer),
+        // A correction never inserts; what is not in a cache is not wrong there.
+        AnswerKind::Absent if duty.duty == Duty::Correct => match is_derived(turn, duty) {
+            true => executed(turn, duty, answer),
+            false => {
+                turn.advance(duty.id, Event::Refuse, |d| {
+                    d.detail = Some("nothing there to correct".to_owned());
+                    d.not_after = None;
+                });
+            }
+        },
         // The second look after an attempt that might have happened: it had.
         AnswerKind::Absent if duty.uncertain => executed(turn, duty, answer),
         // Nothing there at the first look, or nothing left to change: the read-back decides.
@@ -137,6 +148,10 @@ fn executed(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
         d.unread = 0;
     });
     write_outcome(turn, duty, at.unwrap_or(now), None);
+    if matches!(duty.cause, Cause::Reapply(_)) && answer.kind == AnswerKind::Removed {
+        let (item, place) = (duty.item, duty.place.clone());
+        turn.rule(Decision::Noticed(Noticed::Resurrected { item, place }));
+    }
     if let Some(life) = deriving(turn, duty)
         && revived_with(turn, &life, &duty.place, true)
     {
@@ -148,11 +163,6 @@ fn executed(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
 fn deriving(turn: &Turn<'_>, duty: &Obligation) -> Option<Life> {
     let derives = duty.duty == Duty::Delete && !turn.state.control.derivations.is_empty();
     derives.then(|| life_of(turn, duty)).flatten()
-}
-
-fn life_of(turn: &Turn<'_>, duty: &Obligation) -> Option<Life> {
-    let lives = turn.found.lives.get(&duty.item)?;
-    lives.lives.iter().find(|l| l.item.generation == duty.generation).cloned()
 }
 
 /// The gate stopped it before its commit, or the store has a lock of its own.
@@ -185,8 +195,11 @@ fn holds_on(turn: &Turn<'_>, duty: &Obligation) -> Vec<String> {
     let Some(copy) = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at)) else {
         return Vec::new();
     };
-    let mut holds: Vec<String> =
-        duty.parts.iter().flat_map(|p| turn.state.control.holds_on(&life.item, copy, p)).collect();
+    let mut holds: Vec<String> = duty
+        .parts
+        .iter()
+        .flat_map(|p| turn.state.control.holds_against(duty.duty, &life.item, copy, p))
+        .collect();
     holds.sort();
     holds.dedup();
     holds
@@ -198,6 +211,10 @@ pub(super) fn read_back(turn: &mut Turn<'_>, record: &ReadBack) {
         match duty.cloned() {
             Some(duty) if awaits_read_back(&duty) && i64::from(duty.attempt) == i64::from(seen.attempt) => {
                 saw(turn, &duty, seen);
+            }
+            // A look at what was erased long ago.
+            Some(duty) if duty.stand.is_gone() && seen.finding == FindingKind::Found => {
+                found_again(turn, &duty);
             }
             _ => turn.ignore("a read-back nobody waits for"),
         }
@@ -239,12 +256,12 @@ fn saw(turn: &mut Turn<'_>, duty: &Obligation, seen: &Seen) {
         FindingKind::Found => {
             let was_executed = duty.stand == Stand::Executed;
             fail(turn, duty, "said to be gone, and the read-back found it", true);
-            if was_executed {
+            if let Some(parts) = parts(duty).filter(|_| was_executed) {
                 write(turn, duty, |d| What::StillThere {
                     id: d.item,
                     generation: d.generation,
                     place: d.place.clone(),
-                    parts: parts(d),
+                    parts,
                 });
             }
         }
@@ -259,18 +276,23 @@ fn saw(turn: &mut Turn<'_>, duty: &Obligation, seen: &Seen) {
     }
 }
 
+fn is_derived(turn: &Turn<'_>, duty: &Obligation) -> bool {
+    let life = life_of(turn, duty);
+    life.is_some_and(|l| {
+        l.copy_at(&duty.place).and_then(|at| l.item.copies.get(at)).is_some_and(|c| c.derived)
+    })
+}
+
 /// Absent at the first look is only *already absent* when nothing of the subject lies there under another key.
 fn unexplained(turn: &Turn<'_>, duty: &Obligation, seen: &Seen) -> Option<&'static str> {
-    if !duty.absent || duty.duty != Duty::Delete {
+    // An earlier round saw it gone.
+    if !duty.absent || duty.duty != Duty::Delete || duty.round > 0 {
         return None;
     }
-    let life = life_of(turn, duty);
-    let derived =
-        life.and_then(|l| l.copy_at(&duty.place).and_then(|at| Some(l.item.copies.get(at)?.derived)));
-    let rows = match (seen.identity_rows, derived) {
+    let rows = match (seen.identity_rows, is_derived(turn, duty)) {
         (Some(rows), _) => rows,
         // Nobody recorded that it is there: a copy that was never made is none.
-        (None, Some(true)) => return None,
+        (None, true) => return None,
         (None, _) => return Some("absent, and this collection has no identity field to read back by"),
     };
     let same = |l: &&crate::life::Life| l.item.id.subject == duty.item.subject;
@@ -296,10 +318,12 @@ fn fail(turn: &mut Turn<'_>, duty: &Obligation, why: &str, may_retry: bool) {
     });
 }
 
-fn parts(duty: &Obligation) -> Parts {
+fn parts(duty: &Obligation) -> Option<Parts> {
     match duty.duty {
-        Duty::Delete => Parts::Whole,
-        Duty::Change(action) => Parts::Some { categories: duty.parts.clone(), action },
+        Duty::Delete => Some(Parts::Whole),
+        Duty::Change(action) => Some(Parts::Some { categories: duty.parts.clone(), action }),
+        // A copy with other values is the same copy.
+        Duty::Correct => None,
     }
 }
 
@@ -307,11 +331,12 @@ fn write_outcome(turn: &mut Turn<'_>, duty: &Obligation, executed: Millis, verif
     if let Some(life) = deriving(turn, duty) {
         outlives(turn, &life, &duty.place);
     }
+    let Some(parts) = parts(duty) else { return };
     write(turn, duty, |d| What::Outcome {
         id: d.item,
         generation: d.generation,
         place: d.place.clone(),
-        parts: parts(d),
+        parts,
         executed,
         verified,
     });

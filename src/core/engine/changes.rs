@@ -6,9 +6,9 @@ use crate::obligation::{Cause, Place};
 use crate::record::{Change, ChangeKind, Changes};
 use crate::time::Millis;
 
-use super::Turn;
 use super::decision::{Decision, Noticed, Row};
 use super::facts::{above_marks, gone, owe};
+use super::{Turn, corrections, links};
 
 pub(super) fn changes(turn: &mut Turn<'_>, record: &Changes) {
     if !above_marks(turn, &record.source, record.source_generation, &record.marks) {
@@ -41,14 +41,14 @@ fn change(turn: &mut Turn<'_>, change: &Change) {
                 None => turn.ignore("gone, and never known"),
             };
         }
-        (ChangeKind::Linked, _) => return linked(turn, change, subject),
-        // Carried out by a request; told by an event it is evidence that the value changed.
-        (ChangeKind::Corrected, Some(id)) => What::Touched { id, at },
+        (ChangeKind::Linked, _) => return links::linked(turn, change, subject),
+        (ChangeKind::Corrected, Some(id)) => return corrections::told(turn, change, id),
         (ChangeKind::Touched | ChangeKind::Corrected | ChangeKind::Copied | ChangeKind::Gone, None) => {
             return turn.ignore("a change of no item");
         }
     };
     turn.write(Row::Change(ChangeRow { subject, what }));
+    links::change_for_all(turn, change, subject);
 }
 
 fn event(turn: &mut Turn<'_>, change: &Change, item: Option<ItemId>, at: Millis) -> What {
@@ -98,14 +98,5 @@ fn copied(turn: &mut Turn<'_>, change: &Change, id: ItemId) {
     }
     if ended.is_some() {
         owe(turn, id, &Cause::LateCopy);
-    }
-}
-
-fn linked(turn: &mut Turn<'_>, change: &Change, subject: SubjectKey) {
-    let also =
-        change.linked.as_deref().unwrap_or_default().chunks_exact(16).filter_map(SubjectKey::from_slice);
-    for also in also.collect::<Vec<_>>() {
-        turn.write(Row::Change(ChangeRow { subject, what: What::Linked { also } }));
-        turn.rule(Decision::Linked { subject, also });
     }
 }

@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use crate::engine::derived::Derivations;
 use crate::hold::{Hold, Scope};
+use crate::identity::SubjectKey;
+use crate::item::{Copy, Item};
+use crate::obligation::Duty;
 use crate::policy::{self, Calendar, Policy};
 use crate::record::Record;
 use crate::system::{Manifest, Mode};
@@ -29,6 +32,11 @@ pub struct Control {
     pub stopped: bool,
     /// Sweeps in the order they were ordered: id → what was asked and how it ended.
     pub sweeps: BTreeMap<String, SweepInfo>,
+    /// Identities of one person, as far as this partition knows; the control log itself knows of none.
+    pub links: BTreeMap<SubjectKey, BTreeSet<SubjectKey>>,
+    /// How many identities one person may have before somebody must look.
+    pub link_limit: Option<u32>,
+    pub reapplies: BTreeMap<String, Reapply>,
     pub clock_accepted: Option<Millis>,
     /// Entries that could not be read; they change nothing.
     pub unreadable: u64,
@@ -109,6 +117,19 @@ impl SweepInfo {
     pub fn is_waiting(&self) -> bool {
         self.closed.is_none() && self.waits.is_some()
     }
+}
+
+/// Erasures again after a restore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reapply {
+    pub id: String,
+    pub k: u64,
+    pub since: Millis,
+    /// None = every system.
+    pub system: Option<String>,
+    /// The system was restored to the state of `since`.
+    pub restored: bool,
+    pub ordered: Millis,
 }
 
 impl Control {
@@ -244,6 +265,18 @@ impl Control {
             }
             Record::SweepSwitch(r) => self.stopped = r.stopped,
             Record::ClockAccepted(r) => self.clock_accepted = Some(Millis(r.now)),
+            Record::ReapplyOrdered(r) => {
+                let reapply = Reapply {
+                    id: r.id.clone(),
+                    k,
+                    since: Millis(r.since),
+                    system: r.system.clone(),
+                    restored: r.restored,
+                    ordered: Millis(r.at),
+                };
+                self.reapplies.insert(r.id.clone(), reapply);
+            }
+            Record::LinkLimit(r) => self.link_limit = u32::try_from(r.max).ok(),
             // What an owner acknowledges is for the control plane's barrier, not for the state.
             Record::Acknowledged(_) => {}
             Record::OwnerStarted(_)
@@ -257,19 +290,25 @@ impl Control {
             | Record::ReadBack(_)
             | Record::RequestReceived(_)
             | Record::RequestMoved(_)
+            | Record::Delivered(_)
             | Record::Forwarded(_) => self.unreadable += 1,
         }
     }
 
     /// Ids of the holds in force that cover this category of this copy. Sorted.
-    pub fn holds_on(
-        &self,
-        item: &crate::item::Item,
-        copy: &crate::item::Copy,
-        category: &str,
-    ) -> Vec<String> {
+    pub fn holds_on(&self, item: &Item, copy: &Copy, category: &str) -> Vec<String> {
         let covers = |h: &&Hold| h.blocks() && h.scope.covers(item, copy, category);
         self.holds.values().filter(covers).map(|h| h.id.clone()).collect()
+    }
+
+    /// The same against one kind of work: a correction is let through where the hold allows it.
+    pub fn holds_against(&self, duty: Duty, item: &Item, copy: &Copy, category: &str) -> Vec<String> {
+        let mut holds = self.holds_on(item, copy, category);
+        if duty == Duty::Correct {
+            let allows = |id: &String| self.holds.get(id).is_some_and(|h| h.allows_correction(category));
+            holds.retain(|id| !allows(id));
+        }
+        holds
     }
 
     /// The system is to keep what a statutory minimum asks for.
@@ -281,6 +320,18 @@ impl Control {
     pub fn only_identifies(&self, system: &str, dataset: &str, category: &str) -> bool {
         let known = self.systems.get(system).and_then(|s| s.identifying.get(dataset));
         known.is_some_and(|categories| categories.contains(category))
+    }
+
+    /// Inside one of the system's windows, in the policy's zone; without windows always.
+    pub fn is_open(&self, system: &str, now: Millis) -> bool {
+        let windows = self.systems.get(system).map(|s| s.manifest.windows.as_slice()).unwrap_or_default();
+        let Some(active) = self.policy.as_ref().filter(|_| !windows.is_empty()) else { return true };
+        windows.iter().any(|window| window.is_open(active.calendar.zone(), now))
+    }
+
+    /// Fifty, unless the configuration says otherwise.
+    pub fn max_linked(&self) -> u32 {
+        self.link_limit.unwrap_or(50)
     }
 
     pub fn mode(&self, system: &str) -> Mode {

@@ -1,5 +1,7 @@
 //! What the engine decided, as values that can be printed, counted, audited and carried out.
 
+use std::collections::BTreeSet;
+
 use crate::identity::{ItemId, SubjectKey};
 use crate::life::{ChangeRow, FactRow};
 use crate::obligation::{Event, Obligation, Place};
@@ -7,7 +9,7 @@ use crate::record::Record;
 use crate::request::Request;
 use crate::time::Millis;
 
-use super::state::{Covered, Slice};
+use super::state::{Covered, Letter, Slice};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
@@ -56,6 +58,35 @@ pub enum Decision {
         subject: SubjectKey,
         also: SubjectKey,
     },
+    /// Somebody says that this identity is theirs.
+    Claimed {
+        subject: SubjectKey,
+        by: SubjectKey,
+    },
+    /// Persons who are not known to be one claim this identity, or no longer do.
+    Contested {
+        subject: SubjectKey,
+        contested: bool,
+    },
+    /// Identities in this one's set that others claim too.
+    Doubted {
+        subject: SubjectKey,
+        about: BTreeSet<SubjectKey>,
+    },
+    /// To be delivered to another member's partition.
+    PassedOn {
+        number: u64,
+        letter: Box<Letter>,
+    },
+    /// Everything passed on up to here was delivered.
+    Delivered {
+        up_to: u64,
+    },
+    /// Taken in from another partition.
+    Received {
+        from: i32,
+        number: i64,
+    },
     Noticed(Noticed),
     /// It could not happen where it stood, and changed nothing.
     Ignored {
@@ -101,6 +132,8 @@ pub enum Noticed {
     Late { item: ItemId, place: Place },
     /// An event no policy declares.
     Undeclared { event: String },
+    /// A request was not answered before its date.
+    Overdue { request: String },
     /// Its partner accepted a command and did not answer in time: it is tried again.
     PastDeadline { item: ItemId, place: Place },
 }
@@ -109,7 +142,8 @@ impl Noticed {
     /// More than news: somebody must look.
     pub fn is_alarming(&self) -> bool {
         match self {
-            Self::Resurrected { .. } | Self::Breach { .. } | Self::PastDeadline { .. } => true,
+            Self::Resurrected { .. } | Self::Breach { .. } => true,
+            Self::PastDeadline { .. } | Self::Overdue { .. } => true,
             Self::Echo { .. } | Self::Reborn { .. } | Self::Late { .. } | Self::Undeclared { .. } => false,
         }
     }
@@ -143,6 +177,9 @@ impl Decision {
             Self::Swept { sweep, slice } => {
                 leaf.text("swept/1").text(sweep).number(slice.candidates).number(slice.due).bytes(&slice.root)
             }
+            Self::Contested { subject, contested } => {
+                leaf.text("contested/1").bytes(&subject.0).number(u64::from(*contested))
+            }
             Self::Covered { hold, covered } => {
                 leaf.text("covered/1").text(hold).number(covered.items).number(covered.copies())
             }
@@ -156,6 +193,7 @@ impl Decision {
                 leaf.text("breach/1").item(*item).place(place).text(&holds.join(","))
             }
             Self::Noticed(Noticed::Late { item, place }) => leaf.text("late/1").item(*item).place(place),
+            Self::Noticed(Noticed::Overdue { request }) => leaf.text("overdue/1").text(request),
             Self::Noticed(Noticed::PastDeadline { item, place }) => {
                 leaf.text("past-deadline/1").item(*item).place(place)
             }
@@ -167,6 +205,11 @@ impl Decision {
             | Self::Wrote(_)
             | Self::Noted(_)
             | Self::Linked { .. }
+            | Self::Claimed { .. }
+            | Self::Doubted { .. }
+            | Self::PassedOn { .. }
+            | Self::Delivered { .. }
+            | Self::Received { .. }
             | Self::Ignored { .. } => return None,
         };
         Some(std::mem::take(&mut built.0))

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::item::Copy;
 use crate::life::{ChangeRow, Life, What};
-use crate::obligation::{Obligation, Place};
+use crate::obligation::{Duty, Obligation, Place};
 
 use super::Turn;
 use super::control::{Control, System};
@@ -62,6 +62,8 @@ impl Control {
     /// are made of them. Completing twice is completing once.
     pub fn complete(&self, life: &mut Life) {
         forget(life);
+        let linked = self.links.get(&life.item.id.subject);
+        life.item.linked = linked.into_iter().flatten().copied().collect();
         for copy in &mut life.item.copies {
             let mapped = self.systems.get(&copy.system).and_then(|s| s.categories.get(&copy.dataset));
             for category in mapped.into_iter().flatten() {
@@ -114,7 +116,10 @@ fn forget(life: &mut Life) {
 
 /// The duty is on a copy that goes before what it is made of, and that was not tried yet or will go again.
 pub(super) fn precedes(control: &Control, duty: &Obligation, origin: &Obligation) -> bool {
-    is_origin(control, duty, origin) && control.goes_first(&duty.place.system, &origin.place.system)
+    let corrects = duty.duty == Duty::Correct || origin.duty == Duty::Correct;
+    !corrects
+        && is_origin(control, duty, origin)
+        && control.goes_first(&duty.place.system, &origin.place.system)
 }
 
 /// What `duty` erases is made of what `origin` erases.

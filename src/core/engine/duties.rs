@@ -24,6 +24,8 @@ pub struct Wish {
     pub rule: Option<String>,
     /// When it fell due.
     pub due: Millis,
+    /// Of a correction.
+    pub values: Option<Vec<u8>>,
 }
 
 /// What keeps a wish from being ordered.
@@ -205,6 +207,7 @@ fn wish(
         stop: stop.or(observed),
         rule: over.iter().find_map(|o| o.rule.clone()),
         due: over.iter().map(|o| o.due).max().unwrap_or_default(),
+        values: None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::item::Subject;
 use crate::life::{Lives, change_subject};
+use crate::obligation::{Duty, Event};
 use crate::time::Millis;
 
 use super::decision::{Decision, Noticed, Row};
@@ -21,9 +22,18 @@ pub(super) fn evolve(state: &mut State, found: &mut Found, decision: &Decision) 
         }
         Decision::Control { k, entry } => state.control.apply(*k, entry),
         Decision::Wrote(row) => fold(found, row),
-        Decision::Opened(duty) | Decision::Noted(duty) | Decision::Moved { duty, .. } => {
-            state.duties.put((**duty).clone())
+        Decision::Opened(duty) => {
+            if duty.duty == Duty::Correct {
+                state.corrections = state.corrections.max(duty.round);
+            }
+            state.duties.put((**duty).clone());
         }
+        Decision::Moved { event, duty } => {
+            let carried = *event == Event::ReadGone || (*event == Event::Execute && duty.confirmed);
+            state.tally.corrected += u64::from(duty.duty == Duty::Correct && carried);
+            state.duties.put((**duty).clone());
+        }
+        Decision::Noted(duty) => state.duties.put((**duty).clone()),
         Decision::Requested(request) => {
             state.requests.insert(request.id.clone(), (**request).clone());
         }
@@ -34,15 +44,42 @@ pub(super) fn evolve(state: &mut State, found: &mut Found, decision: &Decision) 
             state.covered.insert(hold.clone(), covered.clone());
         }
         Decision::Linked { subject, also } => {
-            state.links.entry(*subject).or_default().insert(*also);
+            state.control.links.entry(*subject).or_default().insert(*also);
+        }
+        Decision::Claimed { subject, by } => {
+            state.claims.entry(*subject).or_default().insert(*by);
+        }
+        Decision::Contested { subject, contested } => {
+            match contested {
+                true => state.contested.insert(*subject),
+                false => state.contested.remove(subject),
+            };
+        }
+        Decision::Doubted { subject, about } => {
+            match about.is_empty() {
+                true => state.doubts.remove(subject),
+                false => state.doubts.insert(*subject, about.clone()),
+            };
+        }
+        Decision::PassedOn { number, letter } => {
+            state.passed_on = *number;
+            state.outbox.insert(*number, (**letter).clone());
+        }
+        Decision::Delivered { up_to } => state.outbox.retain(|number, _| number > up_to),
+        Decision::Received { from, number } => {
+            state.received.insert(*from, *number);
         }
         Decision::Noticed(what) => match what {
             Noticed::Echo { .. } => state.tally.echoes += 1,
-            Noticed::Resurrected { .. } => state.tally.resurrected += 1,
+            Noticed::Resurrected { place, .. } => {
+                state.tally.resurrected += 1;
+                *state.resurrected.entry(place.system.clone()).or_default() += 1;
+            }
             Noticed::Reborn { .. } => state.tally.generations += 1,
             Noticed::Breach { .. } => state.tally.breaches += 1,
             Noticed::Late { .. } => {}
             Noticed::Undeclared { .. } => state.tally.undeclared += 1,
+            Noticed::Overdue { .. } => {}
             Noticed::PastDeadline { .. } => state.tally.past_deadline += 1,
         },
         Decision::Ignored { .. } => state.tally.ignored += 1,

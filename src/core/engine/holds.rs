@@ -31,7 +31,7 @@ pub(super) fn placed(turn: &mut Turn<'_>, id: &str) {
             .filter(|d| {
                 life.copy_at(&d.place)
                     .and_then(|at| life.item.copies.get(at))
-                    .is_some_and(|c| covers(c, &d.parts))
+                    .is_some_and(|c| d.parts.iter().any(|p| hold.stops(d.duty, &life.item, c, p)))
             })
             .map(|d| (d.id, d.stand))
             .collect();

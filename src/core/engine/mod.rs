@@ -9,14 +9,17 @@
 mod answers;
 mod changes;
 pub mod control;
+mod corrections;
 mod decision;
 mod derived;
 mod duties;
 mod evolve;
 mod facts;
 mod holds;
+mod links;
 mod needs;
 mod orders;
+mod reapply;
 mod requests;
 mod state;
 mod sweeps;
@@ -31,13 +34,13 @@ pub use decision::{Decision, Effect, Noticed, Row};
 pub use duties::{Stop, Wish, judge, wishes};
 pub use needs::{Needs, needs};
 pub use orders::{MAX_TRIES, waits};
-pub use state::{Covered, Duties, Slice, State, Tally};
+pub use state::{Covered, Duties, Letter, Slice, State, Tally};
 pub use sweeps::is_new;
 
 use crate::identity::{ItemId, SubjectKey};
 use crate::item::Subject;
 use crate::life::Lives;
-use crate::obligation::{Cause, Event, Obligation, ObligationId};
+use crate::obligation::{Cause, Duty, Event, Obligation, ObligationId};
 use crate::record::Record;
 use crate::time::Millis;
 
@@ -49,7 +52,7 @@ pub struct Input {
     /// `traceparent` of its frame.
     pub trace: Option<String>,
     pub record: Record,
-    /// Of a `ControlCopy`: the entry, decoded.
+    /// Of a `ControlCopy` or a `Forwarded`: what is in it, decoded.
     pub control: Option<Record>,
 }
 
@@ -75,7 +78,7 @@ pub struct Step {
 pub fn step(state: &mut State, input: &Input, found: Found) -> Step {
     let mut found = found;
     found.lives.values_mut().flat_map(|l| &mut l.lives).for_each(|life| state.control.complete(life));
-    let mut turn = Turn { state, found, trace: input.trace.clone(), out: Step::default() };
+    let mut turn = Turn { state, found, trace: input.trace.clone(), passed_on: false, out: Step::default() };
     match &input.record {
         Record::OwnerStarted(_) => turn.rule(Decision::Began { epoch: input.offset }),
         Record::Tick(r) => ticks::tick(&mut turn, Millis(r.now)),
@@ -96,8 +99,10 @@ pub fn step(state: &mut State, input: &Input, found: Found) -> Step {
         Record::ReadBack(r) => answers::read_back(&mut turn, r),
         Record::RequestReceived(r) => requests::received(&mut turn, r),
         Record::RequestMoved(r) => requests::moved(&mut turn, r),
-        // Nothing is forwarded yet to a partition that knows what to do with it.
-        Record::Forwarded(_) => turn.ignore("forwarded"),
+        Record::Forwarded(r) => links::forwarded(&mut turn, r, input.control.as_ref()),
+        Record::Delivered(r) => {
+            turn.rule(Decision::Delivered { up_to: u64::try_from(r.up_to).unwrap_or_default() });
+        }
         Record::PolicyStored(_)
         | Record::PolicyPublished(_)
         | Record::SystemPut(_)
@@ -112,7 +117,9 @@ pub fn step(state: &mut State, input: &Input, found: Found) -> Step {
         | Record::SweepClosed(_)
         | Record::SweepSwitch(_)
         | Record::ClockAccepted(_)
-        | Record::Acknowledged(_) => turn.ignore("a control record outside the control log"),
+        | Record::Acknowledged(_)
+        | Record::LinkLimit(_)
+        | Record::ReapplyOrdered(_) => turn.ignore("a control record outside the control log"),
     }
     turn.out
 }
@@ -124,6 +131,7 @@ fn control_entry(turn: &mut Turn<'_>, entry: &Record) {
         Record::HoldPlaced(r) => holds::placed(turn, &r.id),
         Record::HoldReleased(r) => holds::released(turn, &r.id),
         Record::SweepOrdered(r) => sweeps::ordered(turn, r),
+        Record::ReapplyOrdered(r) => reapply::ordered(turn, r),
         Record::SystemMode(r) if r.mode == "enforce" => requests::enforced(turn, &r.name),
         _ => {}
     }
@@ -144,6 +152,8 @@ struct Turn<'a> {
     state: &'a mut State,
     found: Found,
     trace: Option<String>,
+    /// Another partition passed this on: nobody passes it on again.
+    passed_on: bool,
     out: Step,
 }
 
@@ -176,6 +186,11 @@ impl Turn<'_> {
         self.rule(Decision::Wrote(row));
     }
 
+    /// The other identities of the same person, as far as they are known here.
+    fn members(&self, key: SubjectKey) -> Vec<SubjectKey> {
+        self.state.control.links.get(&key).into_iter().flatten().copied().collect()
+    }
+
     fn subject(&self, key: SubjectKey) -> Subject {
         self.found.subjects.get(&key).cloned().unwrap_or_else(|| Subject::unknown(key))
     }
@@ -202,6 +217,7 @@ impl Turn<'_> {
     /// Returns the ids now wanted.
     fn settle(&mut self, life: &crate::life::Life, wishes: &[Wish], cause: &Cause) -> Vec<ObligationId> {
         let mut wanted = Vec::new();
+        corrections::yield_to(self, life, wishes);
         for wish in wishes {
             let id = wish.id(life);
             wanted.push(id);
@@ -212,7 +228,8 @@ impl Turn<'_> {
         }
         // What nobody wants any more is taken back, unless it is out or already carried out. A sweep decides as of
         // its watermark: what is wanted by now is not taken back by it.
-        let mine = self.state.duties.of_item(life.item.id).filter(|d| d.generation == life.item.generation);
+        let of_life = |d: &&Obligation| d.generation == life.item.generation && d.duty != Duty::Correct;
+        let mine = self.state.duties.of_item(life.item.id).filter(of_life);
         let mut stale: Vec<ObligationId> =
             mine.filter(|d| d.stand.after(Event::Withdraw).is_some()).map(|d| d.id).collect();
         stale.retain(|id| !wanted.contains(id));
@@ -261,6 +278,7 @@ impl Turn<'_> {
             confirmed: false,
             deadline: None,
             residue: None,
+            values: wish.values.clone(),
             opened: self.state.now,
             executed: None,
             verified: None,

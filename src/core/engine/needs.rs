@@ -8,6 +8,7 @@ use crate::obligation::ObligationId;
 use crate::record::{Change, ChangeKind, Record};
 use crate::time::Millis;
 
+use super::reapply::undone;
 use super::{Input, State};
 
 /// Values for the shell to fetch; with an item comes its subject.
@@ -42,16 +43,29 @@ pub fn needs(state: &State, input: &Input) -> Needs {
             needs.subjects.extend(known.filter(|d| d.absent).map(|d| d.item.subject));
         }
         Record::RequestReceived(r) => needs.subjects.extend(SubjectKey::from_slice(&r.subject)),
-        Record::RequestMoved(r) => needs.subjects.extend(SubjectKey::from_slice(&r.subject)),
+        Record::RequestMoved(r) => {
+            needs.subjects.extend(SubjectKey::from_slice(&r.subject));
+            needs
+                .subjects
+                .extend(state.requests.get(&r.id).into_iter().flat_map(|r| r.members.iter().copied()));
+        }
+        Record::Forwarded(_) => {
+            if let Some(record) = &input.control {
+                return needs_of(state, input, record);
+            }
+        }
         Record::ControlCopy(_) => match &input.control {
             Some(Record::SweepOrdered(r)) => needs.due = Some(Millis(r.as_of)),
-            Some(Record::HoldPlaced(r)) => needs.scope = serde_json::from_str(&r.scope).ok(),
+            Some(Record::HoldPlaced(r)) => {
+                needs.scope = serde_json::from_str(&r.scope).ok().map(|scope| with_linked(state, scope));
+            }
+            Some(Record::ReapplyOrdered(r)) => needs.items.extend(undone(state, r).map(|d| d.item)),
             Some(Record::SystemMode(_)) => {
                 needs.items.extend(state.duties.standing(crate::obligation::Stand::Observed).map(|d| d.item));
             }
             _ => {}
         },
-        Record::OwnerStarted(_) | Record::Tick(_) | Record::SourceAt(_) | Record::Forwarded(_) => {}
+        Record::OwnerStarted(_) | Record::Tick(_) | Record::SourceAt(_) | Record::Delivered(_) => {}
         Record::PolicyStored(_)
         | Record::PolicyPublished(_)
         | Record::SystemPut(_)
@@ -66,9 +80,28 @@ pub fn needs(state: &State, input: &Input) -> Needs {
         | Record::SweepClosed(_)
         | Record::SweepSwitch(_)
         | Record::ClockAccepted(_)
-        | Record::Acknowledged(_) => {}
+        | Record::Acknowledged(_)
+        | Record::LinkLimit(_)
+        | Record::ReapplyOrdered(_) => {}
     }
     needs
+}
+
+/// What was passed on needs what it would need where it came from.
+fn needs_of(state: &State, input: &Input, record: &Record) -> Needs {
+    match record {
+        Record::Forwarded(_) | Record::ControlCopy(_) => Needs::default(),
+        record => needs(state, &Input { record: record.clone(), control: None, ..input.clone() }),
+    }
+}
+
+/// A hold on a person is one on every identity of theirs.
+fn with_linked(state: &State, scope: Scope) -> Scope {
+    let linked = |key: &[u8; 16]| state.control.links.get(&SubjectKey(*key)).into_iter().flatten();
+    let more: Vec<[u8; 16]> = scope.subjects.iter().flat_map(linked).map(|SubjectKey(key)| *key).collect();
+    let mut scope = scope;
+    scope.subjects.extend(more);
+    scope
 }
 
 fn change(needs: &mut Needs, change: &Change) {
@@ -79,8 +112,11 @@ fn change(needs: &mut Needs, change: &Change) {
             needs.orphans.insert(item);
         }
         // Only what may end, breach or revive something must be seen first; the rest is written blindly.
-        (Some(subject), Some(item), ChangeKind::Gone | ChangeKind::Copied) => {
+        (Some(subject), Some(item), ChangeKind::Gone | ChangeKind::Copied | ChangeKind::Corrected) => {
             needs.items.insert(ItemId { subject, item });
+        }
+        (Some(subject), _, ChangeKind::Linked) => {
+            needs.subjects.insert(subject);
         }
         _ => {}
     }

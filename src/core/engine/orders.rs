@@ -2,16 +2,17 @@
 
 use crate::engine::duties::wishes;
 use crate::life::Life;
-use crate::obligation::{Event, Obligation, ObligationId, Stand};
+use crate::obligation::{Duty, Event, Obligation, ObligationId, Stand};
 use crate::record::{Order, Ordered};
 use crate::system::Mode;
 use crate::time::Millis;
 
-use super::Turn;
 use super::decision::Effect;
 use super::derived::{is_origin, precedes};
 use super::duties::Stop;
+use super::reapply::is_overtaken;
 use super::state::State;
+use super::{Turn, corrections};
 
 /// Attempts before a duty waits for the next sweep.
 pub const MAX_TRIES: u32 = 8;
@@ -66,6 +67,7 @@ fn may_go(turn: &mut Turn<'_>, id: ObligationId, order: &Order) -> bool {
         && duty.not_before.is_none_or(|at| at <= turn.state.now);
     let free = !control.stopped
         && control.mode(&duty.place.system) == Mode::Enforce
+        && control.is_open(&duty.place.system, turn.state.now)
         && !waits(turn.state, duty)
         && turn.state.duties.out(duty.item, &duty.place.system).is_none();
     if !(fresh && free) {
@@ -80,16 +82,10 @@ fn may_go(turn: &mut Turn<'_>, id: ObligationId, order: &Order) -> bool {
         turn.advance(id, Event::Withdraw, |d| d.detail = Some("a new life lies there".to_owned()));
         return false;
     }
-    still_owed(turn, &duty, &life)
-}
-
-/// A later life of the item lies at the same place: what is there now is not what was to go.
-fn is_overtaken(turn: &Turn<'_>, duty: &Obligation) -> bool {
-    let newest = turn.found.lives.get(&duty.item).and_then(|l| l.newest());
-    newest.is_some_and(|life| {
-        let there = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at));
-        life.item.generation > duty.generation && there.is_some_and(crate::item::Copy::is_live)
-    })
+    match duty.duty {
+        Duty::Correct => corrections::still_owed(turn, &duty, &life),
+        Duty::Delete | Duty::Change(_) => still_owed(turn, &duty, &life),
+    }
 }
 
 /// Something else about the same item goes first: what `erase_after` names, what the copy is made of, a cache.
@@ -97,7 +93,7 @@ pub fn waits(state: &State, duty: &Obligation) -> bool {
     let control = &state.control;
     let after = control.systems.get(&duty.place.system).map(|s| s.manifest.erase_after.as_slice());
     let after = after.unwrap_or_default();
-    if after.is_empty() && control.derivations.is_empty() {
+    if after.is_empty() && control.derivations.is_empty() && duty.duty != Duty::Correct {
         return false;
     }
     state.duties.of_item(duty.item).filter(|d| d.id != duty.id).any(|other| {
@@ -107,7 +103,11 @@ pub fn waits(state: &State, duty: &Obligation) -> bool {
             && will_go(other);
         // What failed or is stopped there keeps nothing else waiting.
         let cache = precedes(control, other, duty) && !other.evicted && is_on_its_way(other.stand);
-        named || origin || cache
+        let earlier = (duty.duty, other.duty) == (Duty::Correct, Duty::Correct)
+            && other.place == duty.place
+            && other.round < duty.round
+            && will_go(other);
+        named || origin || cache || earlier
     })
 }
 

@@ -10,9 +10,10 @@ use crate::record::{RequestMoved, RequestReceived};
 use crate::request::{Request, RequestAnswer, RequestKind, RequestTarget};
 use crate::time::Millis;
 
-use super::Turn;
-use super::decision::{Decision, Row};
+use super::corrections::{self, Corrected};
+use super::decision::{Decision, Noticed, Row};
 use super::duties::{judge, wishes};
+use super::{Turn, links};
 
 pub(super) fn received(turn: &mut Turn<'_>, record: &RequestReceived) {
     let (Some(subject), Some(kind)) =
@@ -20,7 +21,8 @@ pub(super) fn received(turn: &mut Turn<'_>, record: &RequestReceived) {
     else {
         return turn.ignore("a request that cannot be read");
     };
-    if turn.state.requests.contains_key(&record.id) {
+    let known = turn.state.requests.get(&record.id).cloned();
+    if known.as_ref().is_some_and(|known| known.members.contains(&subject)) {
         return turn.ignore("a request taken in before");
     }
     let request = Request {
@@ -34,6 +36,12 @@ pub(super) fn received(turn: &mut Turn<'_>, record: &RequestReceived) {
         due: Millis(record.due),
         by: record.by.clone(),
         cancelled: false,
+        overdue: false,
+        waits: None,
+        members: BTreeSet::from([subject]),
+        passed_on: turn.passed_on,
+        categories: record.categories.clone(),
+        corrections: record.corrections.clone(),
         targets: Vec::new(),
         trace: turn.trace.clone(),
         asked: record.asked.clone(),
@@ -41,14 +49,44 @@ pub(super) fn received(turn: &mut Turn<'_>, record: &RequestReceived) {
     if let Some(cell) = &record.identity {
         turn.write(Row::Identity { subject, cell: cell.clone() });
     }
-    let targets = match kind {
-        RequestKind::Erase => end_purposes(turn, &request, EndsOn::Erase),
-        RequestKind::Object => end_purposes(turn, &request, EndsOn::Object),
-        RequestKind::Withdraw => end_purposes(turn, &request, EndsOn::Withdraw),
-        // Answered by a person until their connectors' ways are built.
-        RequestKind::Correct | RequestKind::Restrict | RequestKind::Access => Vec::new(),
+    if let Some(why) = links::unclear(turn, subject).filter(|_| !turn.passed_on) {
+        let waits = Some(why.to_owned());
+        return turn.rule(Decision::Requested(Box::new(Request { waits, ..request })));
+    }
+    let targets = carried_out(turn, &request);
+    let taken_in = match known {
+        // Another identity of the same person lives here too.
+        Some(known) => {
+            let members = known.members.iter().copied().chain([subject]).collect();
+            let targets = known.targets.iter().cloned().chain(targets).collect();
+            Request { members, targets, ..known }
+        }
+        None => Request { targets, ..request.clone() },
     };
-    turn.rule(Decision::Requested(Box::new(Request { targets, ..request })));
+    turn.rule(Decision::Requested(Box::new(taken_in)));
+    links::request_for_all(turn, &request);
+}
+
+/// What the request does to the items of its identity.
+fn carried_out(turn: &mut Turn<'_>, request: &Request) -> Vec<RequestTarget> {
+    match request.kind {
+        RequestKind::Erase => end_purposes(turn, request, EndsOn::Erase),
+        RequestKind::Object => end_purposes(turn, request, EndsOn::Object),
+        RequestKind::Withdraw => end_purposes(turn, request, EndsOn::Withdraw),
+        RequestKind::Correct => corrected(turn, request),
+        // Answered by a person until their connectors' ways are built.
+        RequestKind::Restrict | RequestKind::Access => Vec::new(),
+    }
+}
+
+/// Every item of the person that holds such a category takes the new value.
+fn corrected(turn: &mut Turn<'_>, request: &Request) -> Vec<RequestTarget> {
+    let Some(values) = &request.corrections else { return Vec::new() };
+    let cause = Cause::Request(request.id.clone());
+    let mine = turn.found.lives.values().filter_map(|l| l.newest());
+    let mine: Vec<Life> = mine.filter(|l| l.item.id.subject == request.subject).cloned().collect();
+    let values = Corrected { categories: &request.categories, values };
+    mine.iter().flat_map(|life| corrections::correct(turn, life, values, &cause)).collect()
 }
 
 /// What a purpose of one item answers to this request.
@@ -221,7 +259,9 @@ pub(super) fn moved(turn: &mut Turn<'_>, record: &RequestMoved) {
     let Some(request) = turn.state.requests.get(&record.id).cloned() else {
         return turn.ignore("a request nobody knows");
     };
+    links::move_for_all(turn, record, request.subject);
     match record.verb.as_str() {
+        "decide" if request.waits.is_some() => cleared(turn, record, request),
         "cancel" => {
             for target in &request.targets {
                 if let RequestAnswer::Duty(id) = target.answer {
@@ -233,10 +273,21 @@ pub(super) fn moved(turn: &mut Turn<'_>, record: &RequestMoved) {
         "decide" => decided(turn, record, request),
         "extend" => {
             let due = record.until.map_or(request.due, Millis);
-            turn.rule(Decision::Requested(Box::new(Request { due, ..request })));
+            turn.rule(Decision::Requested(Box::new(Request { due, overdue: false, ..request })));
         }
         _ => turn.ignore("a verb this request does not know"),
     }
+}
+
+/// A person looked whose identity it is: carried out for all that are linked, or not at all.
+fn cleared(turn: &mut Turn<'_>, record: &RequestMoved, request: Request) {
+    if record.decision.as_deref() != Some("end") {
+        return turn.rule(Decision::Requested(Box::new(Request { cancelled: true, ..request })));
+    }
+    let targets = carried_out(turn, &request);
+    let request = Request { targets, waits: None, ..request };
+    turn.rule(Decision::Requested(Box::new(request.clone())));
+    links::request_for_all(turn, &request);
 }
 
 /// A person decided what the rules left open: the purposes named end, or stay.
@@ -244,8 +295,10 @@ fn decided(turn: &mut Turn<'_>, record: &RequestMoved, request: Request) {
     if record.decision.as_deref() == Some("end") {
         for purpose in &record.purposes {
             // Decided for the person, so for every item of theirs.
-            let what = What::Ended { purpose: purpose.clone(), at: turn.state.now };
-            turn.write(Row::Change(ChangeRow { subject: request.subject, what }));
+            for subject in &request.members {
+                let what = What::Ended { purpose: purpose.clone(), at: turn.state.now };
+                turn.write(Row::Change(ChangeRow { subject: *subject, what }));
+            }
         }
     }
     let cause = Cause::Request(request.id.clone());
@@ -256,7 +309,8 @@ fn decided(turn: &mut Turn<'_>, record: &RequestMoved, request: Request) {
     let mut all: Vec<RequestTarget> = request.targets.iter().filter(|t| keeps(t)).cloned().collect();
     let decided: Vec<&RequestTarget> = request.targets.iter().filter(|t| !keeps(t)).collect();
     let reason = record.reason.clone().unwrap_or_else(|| "decided".to_owned());
-    for life in lives_of(turn, request.subject) {
+    let lives: Vec<Life> = request.members.iter().flat_map(|member| lives_of(turn, *member)).collect();
+    for life in lives {
         for target in targets(turn, &life, &[], EndsOn::Object, &cause) {
             if !all.iter().any(|t| t.answer == target.answer) {
                 all.push(target);
@@ -274,13 +328,24 @@ fn decided(turn: &mut Turn<'_>, record: &RequestMoved, request: Request) {
     turn.rule(Decision::Requested(Box::new(Request { targets: all, ..request })));
 }
 
+/// A request is past its date and not answered: told once, and once more when it was extended and passed that too.
+pub(super) fn passed(turn: &mut Turn<'_>) {
+    let now = turn.state.now;
+    let late = turn.state.requests.values().filter(|r| !r.overdue && r.due <= now);
+    let late = late.filter(|r| r.state(|id| turn.state.duties.get(id)).is_open());
+    for request in late.cloned().collect::<Vec<_>>() {
+        turn.rule(Decision::Noticed(Noticed::Overdue { request: request.id.clone() }));
+        turn.rule(Decision::Requested(Box::new(Request { overdue: true, ..request })));
+    }
+}
+
 /// A system went to enforce mode: what requests wait for there is carried out; sweeps wait for the next.
 pub(super) fn enforced(turn: &mut Turn<'_>, system: &str) {
     let waiting: Vec<ObligationId> = turn
         .state
         .duties
         .standing(Stand::Observed)
-        .filter(|d| d.place.system == system && matches!(d.cause, Cause::Request(_)))
+        .filter(|d| d.place.system == system && matches!(d.cause, Cause::Request(_) | Cause::Correction))
         .map(|d| d.id)
         .collect();
     for id in waiting {

@@ -6,6 +6,7 @@ use crate::engine::control::Control;
 use crate::engine::orders::MAX_TRIES;
 use crate::identity::{ItemId, SubjectKey};
 use crate::obligation::{Cause, Obligation, ObligationId, Stand};
+use crate::record::Record;
 use crate::request::Request;
 use crate::time::Millis;
 
@@ -29,8 +30,32 @@ pub struct State {
     pub slices: BTreeMap<String, Slice>,
     /// What each hold covered here when it was applied.
     pub covered: BTreeMap<String, Covered>,
-    pub links: BTreeMap<SubjectKey, BTreeSet<SubjectKey>>,
+    /// Identity → who said that it is theirs.
+    pub claims: BTreeMap<SubjectKey, BTreeSet<SubjectKey>>,
+    /// Identities of this partition that several persons claim.
+    pub contested: BTreeSet<SubjectKey>,
+    /// Identity → those in its set that others claim too.
+    pub doubts: BTreeMap<SubjectKey, BTreeSet<SubjectKey>>,
+    /// What is to be delivered to other members' partitions, by number.
+    pub outbox: BTreeMap<u64, Letter>,
+    /// The last number given out.
+    pub passed_on: u64,
+    /// Partition → the last number that was taken in from it.
+    pub received: BTreeMap<i32, i64>,
     pub tally: Tally,
+    /// Corrections taken in here: the last one's round.
+    pub corrections: u32,
+    /// System → how often something erased was found there again.
+    pub resurrected: BTreeMap<String, u64>,
+}
+
+/// Something about one member of a linked set, for another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Letter {
+    /// Whose key seals what is sealed in it.
+    pub from: SubjectKey,
+    pub to: SubjectKey,
+    pub record: Record,
 }
 
 /// What a sweep found here.

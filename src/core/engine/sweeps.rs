@@ -6,10 +6,10 @@ use crate::obligation::{Cause, Stand};
 use crate::record::SweepOrdered;
 use crate::time::Millis;
 
-use super::Turn;
 use super::decision::Decision;
 use super::duties::{Wish, wishes};
 use super::state::{Slice, State};
+use super::{Turn, corrections};
 
 pub(super) fn ordered(turn: &mut Turn<'_>, record: &SweepOrdered) {
     let at = usize::try_from(turn.state.partition).unwrap_or_default();
@@ -40,6 +40,7 @@ pub(super) fn ordered(turn: &mut Turn<'_>, record: &SweepOrdered) {
             turn.settle(&life, &due, &cause);
         }
     }
+    corrections::retried(turn);
     slice.root = tree.root();
     turn.rule(Decision::Swept { sweep: record.id.clone(), slice });
 }

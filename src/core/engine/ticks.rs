@@ -18,6 +18,7 @@ pub(super) fn tick(turn: &mut Turn<'_>, now: Millis) {
     for id in turn.state.duties.ripe(now) {
         ripe(turn, id, now);
     }
+    super::requests::passed(turn);
 }
 
 fn ripe(turn: &mut Turn<'_>, id: ObligationId, now: Millis) {

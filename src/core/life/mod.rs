@@ -148,6 +148,7 @@ impl Lives {
             let item = Item {
                 id: row.id,
                 generation: row.generation,
+                linked: Vec::new(),
                 recorded: row.start,
                 touched: None,
                 process: row.process,

@@ -37,6 +37,8 @@ pub struct Change {
     /// Of `Linked`: 16 bytes an identity.
     #[serde(with = "serde_bytes")]
     pub linked: Option<Vec<u8>>,
+    /// Of `Corrected`: whose values are others now.
+    pub categories: Vec<String>,
     /// Of `Corrected`: the values, sealed as one cell.
     #[serde(with = "serde_bytes")]
     pub values: Option<Vec<u8>>,
@@ -93,6 +95,7 @@ impl Change {
             cause: None,
             copies: Vec::new(),
             linked: None,
+            categories: Vec::new(),
             values: None,
             origin: 0,
             event_id: None,

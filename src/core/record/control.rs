@@ -181,3 +181,25 @@ pub struct Acknowledged {
     pub in_flight: Vec<u8>,
     pub at: i64,
 }
+
+/// Erasures again after a restore: what was carried out since a time is owed once more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReapplyOrdered {
+    /// `ra_…`
+    pub id: String,
+    /// What was carried out at this time or later, milliseconds.
+    pub since: i64,
+    /// None = every system.
+    pub system: Option<String>,
+    /// The system was restored to the state of `since`: nothing of it counts as gone before it was read back again.
+    pub restored: bool,
+    pub by: Option<String>,
+    pub at: i64,
+}
+
+/// How many identities one person may have before somebody must look.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinkLimit {
+    pub max: i32,
+    pub at: i64,
+}

@@ -15,12 +15,13 @@ mod request;
 pub use answer::{Answer, AnswerKind, Confirmed, FindingKind, Order, Ordered, ReadBack, Seen};
 pub use change::{Change, ChangeKind, Changes, NamedCopy};
 pub use control::{
-    Acknowledged, ClockAccepted, HoldEffective, HoldPlaced, HoldReleased, PolicyPublished, PolicyStored,
-    SourcePut, SweepAwaiting, SweepClosed, SweepOrdered, SweepSwitch, SystemMode, SystemPut, SystemRetired,
+    Acknowledged, ClockAccepted, HoldEffective, HoldPlaced, HoldReleased, LinkLimit, PolicyPublished,
+    PolicyStored, ReapplyOrdered, SourcePut, SweepAwaiting, SweepClosed, SweepOrdered, SweepSwitch,
+    SystemMode, SystemPut, SystemRetired,
 };
 pub use facts::{Fact, Facts, Mark, Origin, Shape, ShapeCopy};
 pub use owner::{ControlCopy, OwnerStarted, SourceAt, Tick};
-pub use request::{Forwarded, RequestMoved, RequestReceived};
+pub use request::{Delivered, Forwarded, RequestMoved, RequestReceived};
 
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +86,7 @@ records! {
     30 RequestReceived,
     31 RequestMoved,
     32 Forwarded,
+    33 Delivered,
     // The control log.
     40 PolicyStored,
     41 PolicyPublished,
@@ -101,6 +103,8 @@ records! {
     52 ClockAccepted,
     53 Acknowledged,
     54 SweepAwaiting,
+    56 ReapplyOrdered,
+    57 LinkLimit,
 }
 
 /// A frame of the ledger: the records that were appended together and are applied together.

@@ -17,6 +17,8 @@ pub struct RequestReceived {
     pub received: i64,
     /// When an answer is due, milliseconds.
     pub due: i64,
+    /// Categories that take a new value.
+    pub categories: Vec<String>,
     /// Corrected values, sealed as one cell.
     #[serde(with = "serde_bytes")]
     pub corrections: Option<Vec<u8>>,
@@ -53,10 +55,17 @@ pub struct RequestMoved {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forwarded {
     pub from_partition: i32,
+    /// The sender's number for it: they rise, and what is not above the last one was taken in before.
     pub from_offset: i64,
     #[serde(with = "serde_bytes")]
     pub subject: Vec<u8>,
     pub schema: i32,
     #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
+}
+
+/// Everything that this partition passed on up to here lies in the ledgers of those it was for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delivered {
+    pub up_to: i64,
 }

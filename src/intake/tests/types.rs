@@ -5,7 +5,6 @@ use quietus_core::identity::{ItemId, SubjectKey};
 use quietus_core::record::{ChangeKind, Mark, Origin, Record};
 use quietus_core::time::Millis;
 
-use super::super::accept::CORRECTED;
 use super::*;
 use crate::ledger::codec;
 
@@ -132,9 +131,11 @@ fn corrected_values_are_sealed() {
         r#"{"item": "u-1", "subject": "email:ann@example.org", "values": {"user.name": "Anna", "user.contact": null}}"#,
     );
     assert_eq!(change.kind, ChangeKind::Corrected);
-    let values =
-        keys().open_value(&ann(), &keys().item_key("u-1"), CORRECTED, &change.values.unwrap()).unwrap();
-    assert_eq!(values.reveal(), r#"{"user.contact":null,"user.name":"Anna"}"#);
+    assert_eq!(change.categories, ["user.contact", "user.name"]);
+    let item = keys().item_key("u-1");
+    let values = keys().open_corrections(&ann(), &item, &change.values.unwrap()).unwrap();
+    assert_eq!(values["user.contact"], None);
+    assert_eq!(values["user.name"].as_ref().unwrap().reveal(), "Anna");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod item;
 mod node;
 mod output;
 mod policy;
+mod reapply;
 mod reference;
 mod report;
 mod request;
@@ -77,6 +78,8 @@ enum Verb {
     Hold(hold::Hold),
     /// Plan and run sweeps.
     Sweep(sweep::Sweep),
+    /// Erasures again after a restore.
+    Reapply(reapply::Reapply),
     /// Why something is kept, or due when.
     Explain(explain::Explain),
     /// Where items stand.
@@ -136,6 +139,7 @@ impl Verb {
             Self::Request(verb) => verb.run(out).await,
             Self::Hold(verb) => verb.run(out).await,
             Self::Sweep(verb) => verb.run(out).await,
+            Self::Reapply(verb) => verb.run(out).await,
             Self::Explain(verb) => verb.run(out).await,
             Self::Item(verb) => verb.run(out).await,
             Self::Clock(verb) => verb.run(out).await,

@@ -49,10 +49,15 @@ impl NodeArgs {
 
 /// An identity as it was given: `T:V`, `-` for stdin, `@FILE`.
 pub fn identity(given: &str) -> Result<String, Failure> {
+    secret(given, "the identity")
+}
+
+/// What may be kept out of the process list by `-` or `@FILE`.
+pub fn secret(given: &str, what: &str) -> Result<String, Failure> {
     let file = if given == "-" { Some(given) } else { given.strip_prefix('@') };
     match file {
         None => Ok(given.to_owned()),
-        Some(file) => text(files::read(Path::new(file))?, "the identity"),
+        Some(file) => text(files::read(Path::new(file))?, what),
     }
 }
 

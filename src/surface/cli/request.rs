@@ -1,8 +1,10 @@
 //! `quietus request …`: what data subjects ask for.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Subcommand};
 
-use super::node::{NodeArgs, identity};
+use super::node::{NodeArgs, identity, secret};
 use super::{Exit, Failure, Output};
 use crate::surface::client::Client;
 use crate::surface::wire::{MoveBody, RequestBody, RequestView};
@@ -19,6 +21,14 @@ pub struct Request {
 enum Verb {
     /// Have everything erased that may be.
     Erase(Asked),
+    /// Have values corrected wherever they lie.
+    Correct {
+        #[command(flatten)]
+        asked: Asked,
+        /// `CATEGORY=VALUE`; the value may be `-` or `@FILE`; without `=` the value is cleared. May be given several times.
+        #[arg(long = "set", value_name = "CATEGORY=VALUE", required = true)]
+        set: Vec<String>,
+    },
     /// Object to uses of legitimate interest.
     Object(Asked),
     /// Withdraw consent.
@@ -82,9 +92,10 @@ impl Request {
     pub async fn run(self, out: &mut Output) -> Result<Exit, Failure> {
         let client = self.node.client()?;
         let view = match self.verb {
-            Verb::Erase(asked) => ask(&client, "erase", asked).await?,
-            Verb::Object(asked) => ask(&client, "object", asked).await?,
-            Verb::Withdraw(asked) => ask(&client, "withdraw", asked).await?,
+            Verb::Erase(asked) => ask(&client, "erase", asked, BTreeMap::new()).await?,
+            Verb::Correct { asked, set } => ask(&client, "correct", asked, corrections(&set)?).await?,
+            Verb::Object(asked) => ask(&client, "object", asked, BTreeMap::new()).await?,
+            Verb::Withdraw(asked) => ask(&client, "withdraw", asked, BTreeMap::new()).await?,
             Verb::List => {
                 let all = client.requests().await?;
                 out.answer(&all, |out, all| list(out, all))?;
@@ -108,7 +119,26 @@ impl Request {
     }
 }
 
-async fn ask(client: &Client, kind: &str, asked: Asked) -> Result<RequestView, Failure> {
+fn corrections(set: &[String]) -> Result<BTreeMap<String, Option<String>>, Failure> {
+    let mut values = BTreeMap::new();
+    for one in set {
+        let (category, value) = match one.split_once('=') {
+            Some((category, value)) => (category, Some(secret(value, "the value")?)),
+            None => (one.as_str(), None),
+        };
+        if values.insert(category.to_owned(), value).is_some() {
+            return Err(Failure::usage(format!("--set {category}: given twice; set each category once")));
+        }
+    }
+    Ok(values)
+}
+
+async fn ask(
+    client: &Client,
+    kind: &str,
+    asked: Asked,
+    corrections: BTreeMap<String, Option<String>>,
+) -> Result<RequestView, Failure> {
     let mut identities: Vec<String> =
         asked.subjects.iter().map(|given| identity(given)).collect::<Result<_, _>>()?;
     let subject = if identities.len() == 1 { identities.pop() } else { None };
@@ -119,8 +149,8 @@ async fn ask(client: &Client, kind: &str, asked: Asked) -> Result<RequestView, F
         regime: asked.regime,
         grounds: asked.grounds,
         purposes: asked.purposes,
+        corrections,
         on_behalf_of: asked.on_behalf_of.as_deref().map(identity).transpose()?,
-        ..RequestBody::default()
     };
     Ok(client.receive(&body).await?)
 }

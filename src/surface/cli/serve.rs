@@ -167,6 +167,7 @@ async fn open(config: &Config, resolver: Resolver) -> Result<Arc<Node>, Failure>
     let options = NodeOptions {
         partitions: config.ledger.partitions(),
         settle_ms: config.http.settle,
+        max_linked: config.identities.max_linked,
         resolver,
         ..NodeOptions::at(dir)
     };

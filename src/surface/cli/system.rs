@@ -13,7 +13,7 @@ use super::{Exit, Failure, Output, files};
 use crate::node::check_policy;
 use crate::surface::client::Client;
 use crate::surface::documents;
-use crate::surface::wire::{CheckView, CoverageView, SystemAnswer, SystemView};
+use crate::surface::wire::{CheckView, CoverageView, RestoredBody, SystemAnswer, SystemView};
 
 #[derive(Debug, Args)]
 pub struct System {
@@ -52,6 +52,16 @@ enum Verb {
     Enforce { name: String },
     /// From now on it only counts.
     Observe { name: String },
+    /// It was restored from a backup: what was erased since is erased again, and verified before it may be opened.
+    Restored {
+        name: String,
+        /// The state it was set back to, RFC 3339.
+        #[arg(long, value_name = "TIME")]
+        as_of: String,
+        /// Return when everything was read back, at most after `--timeout`.
+        #[arg(long)]
+        wait: bool,
+    },
     /// Take it off the books; refused while something is open there.
     Retire { name: String },
 }
@@ -86,6 +96,10 @@ impl System {
             }
             Verb::Enforce { name } => changed(&client.set_mode(&name, "enforce").await?, out),
             Verb::Observe { name } => changed(&client.set_mode(&name, "observe").await?, out),
+            Verb::Restored { name, as_of, wait } => {
+                let started = client.restored(&name, &RestoredBody { as_of }).await?;
+                super::reapply::ended(&client, started, wait, self.node.patience(), out).await
+            }
             Verb::Retire { name } => {
                 client.retire_system(&name).await?;
                 let gone = serde_json::json!({"name": name, "result": "removed"});
@@ -192,6 +206,13 @@ fn show(out: &mut Output, system: &SystemView) {
         ("region", system.region.clone().unwrap_or_else(none)),
         ("connected", if system.connected { "yes" } else { "no" }.to_owned()),
         ("open", system.open.to_string()),
+        (
+            "restored",
+            system
+                .restored
+                .as_ref()
+                .map_or_else(|| "no".to_owned(), |r| format!("to {}: {}", r.since, r.state)),
+        ),
     ]);
     let datasets = system.manifest.get("datasets").and_then(|d| d.as_array()).into_iter().flatten();
     for dataset in datasets {

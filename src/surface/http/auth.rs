@@ -120,7 +120,11 @@ fn may(role: Role, method: &Method, path: &str) -> bool {
         Role::Producer => matches!(area, "events" | "sources") && method == Method::POST,
         Role::Auditor => reads,
         Role::Platform => {
-            reads || matches!(area, "events" | "sources" | "policies" | "systems" | "sweeps" | "clock")
+            reads
+                || matches!(
+                    area,
+                    "events" | "sources" | "policies" | "systems" | "sweeps" | "clock" | "reapplies"
+                )
         }
         Role::Privacy => reads || area == "requests",
         Role::Legal => reads || area == "holds",

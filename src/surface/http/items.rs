@@ -53,7 +53,7 @@ pub(super) async fn subject(
         }
     }
     view.known |= view.items + view.gone > 0;
-    view.linked = inner.state.links.get(&key).map_or(0, |l| l.len() as u64);
+    view.linked = inner.state.control.links.get(&key).map_or(0, |l| l.len() as u64);
     let mine = inner.state.requests.values().filter(|r| r.subject == key);
     view.requests = mine.map(|r| r.id.clone()).collect();
     Ok(Json(view))

@@ -13,7 +13,6 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use quietus_core::engine::{judge, wishes};
-use quietus_core::obligation::Cause;
 use quietus_core::time::Millis;
 use quietus_core::verdict::Open;
 
@@ -157,15 +156,16 @@ fn duties(page: &mut Page, node: &Node) {
     let mut stands: BTreeMap<(String, &'static str), u64> = BTreeMap::new();
     let mut back: BTreeMap<String, u64> = BTreeMap::new();
     for partition in node.partitions.iter() {
-        for duty in partition.read().state.duties.all() {
+        let inner = partition.read();
+        for (system, count) in &inner.state.resurrected {
+            *back.entry(system.clone()).or_default() += count;
+        }
+        for duty in inner.state.duties.all() {
             let state = match duty.stand {
                 quietus_core::obligation::Stand::Withdrawn => "withdrawn",
                 stand => outcome_name(stand),
             };
             *stands.entry((duty.place.system.clone(), state)).or_default() += 1;
-            if duty.cause == Cause::Resurrection {
-                *back.entry(duty.place.system.clone()).or_default() += 1;
-            }
         }
     }
     page.family("quietus_obligations", "gauge", "Duties by system and where they stand.");
@@ -230,21 +230,12 @@ fn holds(page: &mut Page, node: &Node) {
 }
 
 fn requests(page: &mut Page, node: &Node) {
-    use quietus_core::request::RequestState;
     let mut states: BTreeMap<(&'static str, String), u64> = BTreeMap::new();
     let mut next: Option<Millis> = None;
     for (request, state) in node.requests() {
         let word = serde_json::to_value(state).ok().and_then(|w| w.as_str().map(str::to_owned));
         *states.entry((request.kind.name(), word.unwrap_or_default())).or_default() += 1;
-        let open = matches!(
-            state,
-            RequestState::Received
-                | RequestState::IdentityUnverified
-                | RequestState::RequiresInput
-                | RequestState::AwaitingDecision
-                | RequestState::InProgress
-        );
-        if open {
+        if state.is_open() {
             next = Some(next.map_or(request.due, |n| n.min(request.due)));
         }
     }

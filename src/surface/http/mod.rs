@@ -22,6 +22,7 @@ mod page;
 mod partitions;
 mod policies;
 mod problem;
+mod reapplies;
 mod requests;
 mod serve;
 mod sweeps;
@@ -98,6 +99,9 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/systems/{name}/scan", post(systems::scan).get(systems::scanned))
         .route("/v1/systems/{name}/enforce", post(systems::enforce))
         .route("/v1/systems/{name}/observe", post(systems::observe))
+        .route("/v1/systems/{name}/restored", post(reapplies::restored))
+        .route("/v1/reapplies", post(reapplies::start))
+        .route("/v1/reapplies/{id}", get(reapplies::show))
         .route("/v1/requests", post(requests::receive).get(requests::list))
         .route("/v1/requests/{id}", get(requests::show))
         .route("/v1/requests/{id}/cancel", post(requests::cancel))

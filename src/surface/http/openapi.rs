@@ -7,8 +7,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::{
-    audit, clock, events, explain, health, holds, items, metrics, partitions, policies, requests, sweeps,
-    systems,
+    audit, clock, events, explain, health, holds, items, metrics, partitions, policies, reapplies, requests,
+    sweeps, systems,
 };
 
 #[derive(OpenApi)]
@@ -21,6 +21,7 @@ use super::{
         requests::receive, requests::show, requests::list, requests::cancel, requests::decide, requests::extend,
         holds::place, holds::show, holds::list, holds::release,
         sweeps::start, sweeps::show, sweeps::approve, sweeps::list, sweeps::stop, sweeps::resume,
+        reapplies::start, reapplies::show, reapplies::restored,
         items::lookup, items::show, items::subject, explain::explain, explain::item,
         partitions::list, clock::accept,
         audit::entries, audit::proof, audit::checkpoint, audit::keys, audit::state_digest, audit::verify,

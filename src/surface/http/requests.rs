@@ -4,6 +4,8 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use quietus_core::identity::SubjectKey;
+use quietus_core::policy::Taxonomy;
 use quietus_core::record::RequestMoved;
 use quietus_core::request::{Request, RequestAnswer, RequestKind, RequestState, RequestTarget};
 use quietus_core::time::Millis;
@@ -16,6 +18,7 @@ use crate::node::{Once, RequestOrder};
 use crate::partition::{Why, outcome_name};
 use crate::surface::wire::{MoveBody, Page, Problem, RequestBody, RequestTargetView, RequestView};
 
+const VALUES_MAX: usize = 64 << 10;
 const GROUNDS: [&str; 6] =
     ["no_longer_necessary", "consent_withdrawn", "objected", "unlawful", "legal_obligation", "child"];
 
@@ -36,12 +39,10 @@ pub(super) async fn receive(
 
 fn order(app: &App, body: RequestBody, caller: Caller) -> Result<RequestOrder, Refused> {
     let kind = RequestKind::parse(&body.kind).ok_or_else(|| {
-        let fix = "write one of erase, object, withdraw";
+        let fix = "write one of erase, correct, object, withdraw";
         Refused::field("unknown-type", "/type", "there is no such type of request", fix)
     })?;
-    if matches!(kind, RequestKind::Correct | RequestKind::Restrict | RequestKind::Access)
-        || !body.corrections.is_empty()
-    {
+    if matches!(kind, RequestKind::Restrict | RequestKind::Access) {
         let fix = "answer it by hand for now; look-ups say where the person's data lies";
         return Err(Refused::field(
             "unsupported-type",
@@ -50,6 +51,7 @@ fn order(app: &App, body: RequestBody, caller: Caller) -> Result<RequestOrder, R
             fix,
         ));
     }
+    corrections(app, kind, &body)?;
     if let Some(grounds) = body.grounds.as_deref().filter(|g| !GROUNDS.contains(g)) {
         let near = quietus_core::document::nearest(grounds, GROUNDS);
         let fix = near
@@ -67,41 +69,80 @@ fn order(app: &App, body: RequestBody, caller: Caller) -> Result<RequestOrder, R
         let detail = format!("the active policy has no purpose {purpose}");
         return Err(Refused::field("unknown-purpose", "/purposes", detail, "write a purpose of the policy"));
     }
-    let (text, pointer) = match (&body.subject, body.identities.as_slice()) {
-        (Some(subject), []) => (subject, "subject"),
-        (None, [one]) => (one, "identities[0]"),
-        (None, [_, _, ..]) => {
-            let fix = "make one request per identity";
-            return Err(Refused::field(
-                "several-identities",
-                "/identities",
-                "a request is about one identity",
-                fix,
-            ));
-        }
+    let (text, pointer, others) = match (&body.subject, body.identities.as_slice()) {
+        (Some(subject), []) => (subject, "subject", [].as_slice()),
+        (None, [one, others @ ..]) => (one, "identities[0]", others),
         (Some(_), [_, ..]) | (None, []) => {
             let detail = "either `subject` or `identities` says whom it is about";
             return Err(Refused::field("subject-missing", "/subject", detail, "write it as type:value"));
         }
     };
     let who = app.node.subject_of(text, pointer)?;
+    let also = others.iter().map(|text| Ok(app.node.subject_of(text, "identities")?.key));
+    let also: Vec<SubjectKey> = also.collect::<Result<_, Refused>>()?;
     let on_behalf_of = match &body.on_behalf_of {
         Some(text) => Some(app.node.subject_of(text, "on_behalf_of")?.key),
         None => None,
     };
     let sealed = app.node.keys.seal_identity(&who.key, &who.identity.kind, who.identity.value.reveal());
-    let sealed = sealed.map_err(|e| Refused::new(500, "sealing", "The node is at fault", e.to_string()))?;
+    let at_fault =
+        |e: crate::sealing::SealError| Refused::new(500, "sealing", "The node is at fault", e.to_string());
+    let sealed = sealed.map_err(at_fault)?;
+    let corrections = match body.corrections.is_empty() {
+        true => None,
+        false => {
+            let cell = app.node.keys.seal_corrections(&who.key, None, &body.corrections);
+            Some(cell.map_err(at_fault)?)
+        }
+    };
     Ok(RequestOrder {
         kind,
         subject: who.key,
         identity: Some(sealed),
+        also: also.into_iter().filter(|key| *key != who.key).collect(),
         grounds: body.grounds,
         purposes: body.purposes,
+        categories: body.corrections.into_keys().collect(),
+        corrections,
         regime: body.regime,
         on_behalf_of,
         by: caller.name,
         once: None,
     })
+}
+
+/// A correction says what takes which value, and nothing else does.
+fn corrections(app: &App, kind: RequestKind, body: &RequestBody) -> Result<(), Refused> {
+    let refused = |code, detail: String, fix: &str| Err(Refused::field(code, "/corrections", detail, fix));
+    match (kind, body.corrections.is_empty()) {
+        (RequestKind::Correct, true) => {
+            let detail = "a correction says which values are others now".to_owned();
+            return refused("corrections-missing", detail, "write {CATEGORY: VALUE}; null clears");
+        }
+        (RequestKind::Correct, false) => {}
+        (_, false) => {
+            let detail = format!("a request of type {} corrects nothing", kind.name());
+            return refused("corrections-unexpected", detail, "make a request of type correct");
+        }
+        (_, true) => {}
+    }
+    let own = |key: &str| {
+        app.node.with_control(|c| c.policy.as_ref().is_some_and(|a| a.policy.categories.contains_key(key)))
+    };
+    let unknown = |key: &&String| !Taxonomy::bundled().is_category(key) && !own(key);
+    if let Some(key) = body.corrections.keys().find(unknown) {
+        return refused(
+            "unknown-category",
+            format!("there is no category {key}"),
+            "write a Fideslang key, or one of the policy",
+        );
+    }
+    let length = |(key, value): (&String, &Option<String>)| key.len() + value.as_ref().map_or(0, String::len);
+    if body.corrections.iter().map(length).sum::<usize>() > VALUES_MAX {
+        let detail = "corrected values take at most 64 KiB".to_owned();
+        return refused("too-long", detail, "correct less at a time");
+    }
+    Ok(())
 }
 
 #[utoipa::path(get, path = "/v1/requests/{id}", tag = "requests", params(("id" = String, Path)),
@@ -171,7 +212,7 @@ pub(super) async fn decide(
     let mut open: Vec<String> = request.targets.iter().filter_map(to_decide).collect();
     open.sort();
     open.dedup();
-    if open.is_empty() {
+    if open.is_empty() && request.waits.is_none() {
         let detail = "this request waits for no decision";
         return Err(Refused::new(409, "nothing-to-decide", "Nothing to decide", detail));
     }
@@ -234,7 +275,6 @@ fn to_decide(target: &RequestTarget) -> Option<String> {
 }
 
 fn view(app: &App, request: &Request, state: RequestState) -> RequestView {
-    let inner = app.node.partition_of(request.subject).read();
     let word = serde_json::to_value(state).ok();
     RequestView {
         id: request.id.clone(),
@@ -242,11 +282,12 @@ fn view(app: &App, request: &Request, state: RequestState) -> RequestView {
         state: word.and_then(|w| w.as_str().map(str::to_owned)).unwrap_or_default(),
         received: request.received.to_string(),
         due: request.due.to_string(),
-        targets: request.targets.iter().map(|t| target_view(&inner, t)).collect(),
+        targets: request.targets.iter().map(|t| target_view(app, t)).collect(),
     }
 }
 
-fn target_view(inner: &crate::partition::Inner, target: &RequestTarget) -> RequestTargetView {
+fn target_view(app: &App, target: &RequestTarget) -> RequestTargetView {
+    let inner = app.node.partition_of(target.item.subject).read();
     let mut view = RequestTargetView {
         item: target.item.to_string(),
         system: target.place.system.clone(),

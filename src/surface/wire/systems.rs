@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Finding;
+use super::{Finding, ReapplyView};
 
 /// A system was registered, or its mode was set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -28,6 +28,9 @@ pub struct SystemView {
     pub connected: bool,
     /// Duties that are neither carried out nor withdrawn.
     pub open: u64,
+    /// The last restore that was told, and how far its erasures are verified again. Not to be opened before they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<ReapplyView>,
     /// In its canonical form; secrets are references.
     #[schema(value_type = Object)]
     pub manifest: serde_json::Value,

@@ -1,6 +1,11 @@
 //! What the http connector does, with a partner over real HTTP on this machine.
 
-#![expect(clippy::expect_used, reason = "a test stops where it cannot go on")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops where it cannot go on"
+)]
 #![expect(clippy::disallowed_methods, reason = "a test issues its own permits")]
 
 mod partner;

@@ -104,7 +104,7 @@ fn a_cache_erased_while_a_law_kept_its_origin_is_erased_again_with_it() {
     assert!(w.noticed.is_empty(), "nothing came back: {:?}", w.noticed);
 }
 
-fn hold(scope: &str) -> HoldPlaced {
+pub fn hold(scope: &str) -> HoldPlaced {
     HoldPlaced {
         id: "hd_1".into(),
         matter: "m".into(),

@@ -1,5 +1,9 @@
 //! Given a partition, when records are read, then duties stand where they should.
 
+mod corrections;
 mod derived;
+mod links;
 mod partner;
+mod reapply;
+mod time;
 mod world;

@@ -132,7 +132,7 @@ impl World {
         self.take(Record::ControlCopy(copy), Some(entry))
     }
 
-    fn take(&mut self, record: Record, control: Option<Record>) -> Step {
+    pub fn take(&mut self, record: Record, control: Option<Record>) -> Step {
         let input = Input { offset: self.offset, trace: None, record, control };
         self.offset += 1;
         let found = self.fetch(&needs(&self.state, &input));
@@ -231,6 +231,7 @@ impl World {
             regime: None,
             received: self.state.now.0,
             due: self.state.now.plus(30 * Millis::DAY).0,
+            categories: Vec::new(),
             corrections: None,
             on_behalf_of: None,
             by: None,

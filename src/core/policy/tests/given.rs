@@ -31,6 +31,7 @@ pub fn given(policy: &str, recorded: &str) -> Given {
         item: Item {
             id: ItemId { subject: key, item: ItemKey([2; 16]) },
             generation: 0,
+            linked: Vec::new(),
             recorded: (!recorded.is_empty()).then(|| day(recorded)),
             touched: None,
             process: None,

@@ -1,0 +1,252 @@
+//! Corrected values: a duty per copy that holds the category, fenced against erasure.
+//!
+//! Invariant: no correction brings back what was erased. Only a live copy is corrected, and only parts that were not
+//! changed in place; an erasure that is wanted takes the correction back; one command per item and system is out, so a
+//! late correction never follows an erasure. The values stay sealed: only the categories are seen here.
+
+use crate::engine::control::Control;
+use crate::identity::ItemId;
+use crate::item::Copy;
+use crate::life::{CopyNote, Life};
+use crate::obligation::{Block, Cause, Duty, Event, Obligation, ObligationId, Place, Stand};
+use crate::record::Change;
+use crate::request::{RequestAnswer, RequestTarget};
+use crate::system::Mode;
+use crate::verdict::Action;
+
+use super::Turn;
+use super::decision::{Decision, Noticed};
+use super::duties::{Stop, Wish, wishes};
+
+/// New values as they travel: which categories, and all of them in one sealed cell.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Corrected<'a> {
+    pub categories: &'a [String],
+    pub values: &'a [u8],
+}
+
+/// An event says that an item's values are others now: every copy of it follows.
+pub(super) fn told(turn: &mut Turn<'_>, change: &Change, id: ItemId) {
+    let Some(values) = &change.values else { return turn.ignore("a correction without values") };
+    let Some(life) = turn.found.lives.get(&id).and_then(|l| l.newest()).cloned() else {
+        return turn.ignore("corrected, and never known");
+    };
+    if life.left_at().is_some() {
+        return turn.rule(Decision::Noticed(Noticed::Echo { item: id }));
+    }
+    let corrected = Corrected { categories: &change.categories, values };
+    correct(turn, &life, corrected, &Cause::Correction);
+}
+
+/// Owes the new values to every copy that holds such a category; what stands where.
+pub(super) fn correct(
+    turn: &mut Turn<'_>,
+    life: &Life,
+    corrected: Corrected<'_>,
+    cause: &Cause,
+) -> Vec<RequestTarget> {
+    let round = turn.state.corrections + 1;
+    let places: Vec<Place> = life.item.copies.iter().map(Copy::place).collect();
+    places.iter().flat_map(|place| at(turn, life, place, corrected, round, cause)).collect()
+}
+
+/// The same at one place.
+pub(super) fn correct_at(
+    turn: &mut Turn<'_>,
+    life: &Life,
+    place: &Place,
+    corrected: Corrected<'_>,
+    cause: &Cause,
+) {
+    let round = turn.state.corrections + 1;
+    at(turn, life, place, corrected, round, cause);
+}
+
+fn at(
+    turn: &mut Turn<'_>,
+    life: &Life,
+    place: &Place,
+    corrected: Corrected<'_>,
+    round: u32,
+    cause: &Cause,
+) -> Vec<RequestTarget> {
+    let found = life.copies().find(|(copy, _)| copy.is_at(place));
+    let Some((copy, note)) = found else { return Vec::new() };
+    let mut parts: Vec<String> = corrected.categories.to_vec();
+    parts.sort();
+    parts.dedup();
+    parts.retain(|p| copy.categories.contains(p));
+    let (gone, open): (Vec<_>, Vec<_>) = parts.into_iter().partition(|p| is_gone(copy, note, p));
+    let target =
+        |categories, answer| RequestTarget { item: life.item.id, place: place.clone(), categories, answer };
+    let mut targets = Vec::new();
+    if !gone.is_empty() {
+        let reason = "erased".to_owned();
+        targets.push(target(gone, RequestAnswer::Refused { reason, rule: None, law: None, until: None }));
+    }
+    if !open.is_empty() {
+        let id = owe(turn, life, copy, open.clone(), corrected.values, round, cause);
+        targets.push(target(open, RequestAnswer::Duty(id)));
+    }
+    targets
+}
+
+/// The value is not there any more, or was replaced by us.
+fn is_gone(copy: &Copy, note: &CopyNote, part: &str) -> bool {
+    !copy.is_live() || note.changed.get(part).is_some_and(|action| *action > Action::Restrict)
+}
+
+fn owe(
+    turn: &mut Turn<'_>,
+    life: &Life,
+    copy: &Copy,
+    parts: Vec<String>,
+    values: &[u8],
+    round: u32,
+    cause: &Cause,
+) -> ObligationId {
+    let place = copy.place();
+    // What was to be set before and is set anew.
+    let older = |d: &&Obligation| d.duty == Duty::Correct && d.place == place && d.round < round;
+    let older: Vec<ObligationId> =
+        turn.state.duties.of_item(life.item.id).filter(older).map(|d| d.id).collect();
+    older.into_iter().for_each(|id| supersede(turn, id, &parts));
+    let stop = stop(&turn.state.control, life, copy, &parts);
+    let wish = Wish {
+        place,
+        parts,
+        duty: Duty::Correct,
+        round,
+        stop,
+        rule: None,
+        due: turn.state.now,
+        values: Some(values.to_vec()),
+    };
+    let id = wish.id(life);
+    if turn.state.duties.get(id).is_none() {
+        turn.open(life, &wish, id, cause);
+    }
+    id
+}
+
+fn stop(control: &Control, life: &Life, copy: &Copy, parts: &[String]) -> Option<Stop> {
+    let mut holds: Vec<String> =
+        parts.iter().flat_map(|p| control.holds_against(Duty::Correct, &life.item, copy, p)).collect();
+    holds.sort();
+    holds.dedup();
+    match (holds.is_empty(), control.mode(&copy.system)) {
+        (false, _) => Some(Stop::Blocked(Block::Hold(holds))),
+        (true, Mode::Observe) => Some(Stop::Observed),
+        (true, Mode::Enforce) => None,
+    }
+}
+
+/// These parts are set, or gone, by something newer: what is left of a correction is a duty of its own.
+fn supersede(turn: &mut Turn<'_>, id: ObligationId, parts: &[String]) {
+    let Some(duty) = turn.state.duties.get(id).cloned() else { return };
+    if !duty.parts.iter().any(|p| parts.contains(p)) {
+        return;
+    }
+    let why = "something newer sets it, or takes it away".to_owned();
+    if !turn.advance(id, Event::Withdraw, |d| {
+        d.block = None;
+        d.detail = Some(why);
+    }) {
+        return;
+    }
+    let rest: Vec<String> = duty.parts.iter().filter(|p| !parts.contains(p)).cloned().collect();
+    let life = super::reapply::life_of(turn, &duty);
+    let (Some(life), Some(values), false) = (life, &duty.values, rest.is_empty()) else { return };
+    let copy = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at)).cloned();
+    let Some(copy) = copy else { return };
+    let stop = stop(&turn.state.control, &life, &copy, &rest);
+    let wish = Wish {
+        place: duty.place.clone(),
+        parts: rest,
+        duty: Duty::Correct,
+        round: duty.round,
+        stop,
+        rule: None,
+        due: turn.state.now,
+        values: Some(values.clone()),
+    };
+    let id = wish.id(&life);
+    if turn.state.duties.get(id).is_none() {
+        turn.open(&life, &wish, id, &duty.cause);
+    }
+}
+
+/// An erasure of these parts is wanted there: it wins.
+pub(super) fn yield_to(turn: &mut Turn<'_>, life: &Life, wishes: &[Wish]) {
+    let open = |d: &&Obligation| d.duty == Duty::Correct && d.stand.after(Event::Withdraw).is_some();
+    let open: Vec<Obligation> = turn
+        .state
+        .duties
+        .of_item(life.item.id)
+        .filter(|d| d.generation == life.item.generation && d.stand != Stand::Withdrawn)
+        .filter(open)
+        .cloned()
+        .collect();
+    for duty in open {
+        if let Some(parts) = taken(wishes, &duty.place) {
+            supersede(turn, duty.id, &parts);
+        }
+    }
+}
+
+/// The parts of a copy that an erasure takes now.
+fn taken(wishes: &[Wish], place: &Place) -> Option<Vec<String>> {
+    let erases = |w: &&Wish| {
+        let restricts = w.duty == Duty::Change(Action::Restrict);
+        w.place == *place && w.stop.is_none() && w.duty != Duty::Correct && !restricts
+    };
+    let mut parts: Vec<String> = wishes.iter().filter(erases).flat_map(|w| w.parts.clone()).collect();
+    parts.sort();
+    (!parts.is_empty()).then_some(parts)
+}
+
+/// Judged once more before it goes out.
+pub(super) fn still_owed(turn: &mut Turn<'_>, duty: &Obligation, life: &Life) -> bool {
+    let at = life.copy_at(&duty.place);
+    let Some((copy, note)) = at.and_then(|at| life.item.copies.get(at).zip(life.notes.get(at))) else {
+        turn.advance(duty.id, Event::Withdraw, |_| {});
+        return false;
+    };
+    let mut over: Vec<String> = duty.parts.iter().filter(|p| is_gone(copy, note, p)).cloned().collect();
+    let newer = |d: &&Obligation| {
+        d.duty == Duty::Correct
+            && d.place == duty.place
+            && d.round > duty.round
+            && d.stand != Stand::Withdrawn
+    };
+    over.extend(turn.state.duties.of_item(duty.item).filter(newer).flat_map(|d| d.parts.clone()));
+    let subject = turn.subject(duty.item.subject);
+    let wanted = wishes(&turn.state.control, life, &subject, turn.state.now);
+    over.extend(taken(&wanted, &duty.place).unwrap_or_default());
+    if duty.parts.iter().any(|p| over.contains(p)) {
+        supersede(turn, duty.id, &over);
+        return false;
+    }
+    match stop(&turn.state.control, life, copy, &duty.parts) {
+        None => true,
+        Some(Stop::Observed) => {
+            turn.advance(duty.id, Event::Observe, |_| {});
+            false
+        }
+        Some(Stop::Blocked(block)) => {
+            turn.advance(duty.id, Event::Block, |d| d.block = Some(block));
+            false
+        }
+    }
+}
+
+/// The next sweep tries again what no retry brought about.
+pub(super) fn retried(turn: &mut Turn<'_>) {
+    let failed = turn.state.duties.standing(Stand::Failed).filter(|d| d.duty == Duty::Correct);
+    for id in failed.map(|d| d.id).collect::<Vec<_>>() {
+        turn.advance(id, Event::Release, |d| {
+            d.tries = 0;
+            d.not_before = None;
+        });
+    }
+}

@@ -1,0 +1,61 @@
+//! What time alone does: windows, dates that pass.
+
+use super::world::{SHOP, World};
+use crate::engine::Noticed;
+use crate::obligation::Stand;
+use crate::record::{Record, RequestReceived};
+use crate::time::Millis;
+
+#[test]
+fn outside_its_windows_nothing_is_sent_whoever_orders_it() {
+    let windows = "windows: [{days: [mon-fri], from: \"01:00\", to: \"05:00\"}]\n";
+    let mut w = World::new(&[format!("{SHOP}{windows}")]);
+    w.recorded(1, 40);
+    w.sweep();
+    // Monday 02:00 in Berlin, as every World begins.
+    let duty = w.duty("shop-db").unwrap().clone();
+    w.later(4 * 3_600_000);
+    w.order_one(&duty);
+    assert_eq!(w.stand("shop-db"), Some(Stand::Owed));
+    w.later(20 * 3_600_000);
+    assert_eq!(w.order(), ["shop-db"]);
+}
+
+#[test]
+fn a_request_past_its_date_is_told_once_and_again_when_an_extension_passed() {
+    let mut w = World::new(&[SHOP.to_owned()]);
+    w.recorded(1, 1);
+    let asked = w.asked("erase", 1);
+    let id = asked.id.clone();
+    w.step(Record::RequestReceived(RequestReceived { grounds: Some("unlawful".into()), ..asked }));
+    let told = |w: &World| w.noticed.iter().filter(|n| matches!(n, Noticed::Overdue { .. })).count();
+    w.later(29 * Millis::DAY);
+    assert_eq!(told(&w), 0);
+    w.later(2 * Millis::DAY);
+    w.later(Millis::DAY);
+    assert_eq!(told(&w), 1);
+    w.step(Record::RequestMoved(crate::record::RequestMoved {
+        id,
+        subject: Vec::new(),
+        verb: "extend".into(),
+        purposes: Vec::new(),
+        decision: None,
+        until: Some(w.state.now.plus(Millis::DAY).0),
+        reason: Some("complex".into()),
+        by: None,
+    }));
+    w.later(2 * Millis::DAY);
+    assert_eq!(told(&w), 2);
+}
+
+#[test]
+fn a_request_that_was_answered_is_never_late() {
+    let mut w = World::new(&[SHOP.to_owned()]);
+    w.recorded(1, 1);
+    let asked = w.asked("erase", 1);
+    w.step(Record::RequestReceived(RequestReceived { grounds: Some("unlawful".into()), ..asked }));
+    w.order();
+    w.erases("shop-db");
+    w.later(60 * Millis::DAY);
+    assert!(w.noticed.is_empty(), "{:?}", w.noticed);
+}
