@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use super::wire::{
     CheckView, CheckpointView, ClockView, CoverageView, DigestView, ExplainBody, ExplainView, HoldBody,
     HoldPlan, HoldView, ItemView, KeyView, LookupAnswer, LookupBody, MoveBody, Page, Plan, PolicyAnswer,
-    PolicyPlan, PolicyView, Problem, ProofView, ReapplyBody, ReapplyView, ReleaseBody, RequestBody, RequestView,
-    RestoredBody, ScanView, SweepBody,
+    PolicyPlan, PolicyView, Problem, ProofView, ReapplyBody, ReapplyView, ReleaseBody, RequestBody,
+    RequestView, RestoredBody, ScanView, SweepBody,
 };
 use crate::telemetry::trace;
 
