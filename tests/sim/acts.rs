@@ -390,6 +390,7 @@ impl World {
             regime: None,
             received: self.real,
             due: self.real + 30 * DAY,
+            categories: Vec::new(),
             corrections: None,
             on_behalf_of: None,
             asked: None,

@@ -202,7 +202,9 @@ impl World {
             let gone = match (&there, duty.duty) {
                 (None, _) => true,
                 (Some(_), Duty::Delete) => false,
-                (Some(parts), Duty::Change(_)) => duty.parts.iter().all(|p| !parts.contains(&Part::of(p))),
+                (Some(parts), Duty::Change(_) | Duty::Correct) => {
+                    duty.parts.iter().all(|p| !parts.contains(&Part::of(p)))
+                }
             };
             self.memory.looked(duty, gone);
             self.node.looking.insert(duty.id, None);

@@ -242,7 +242,7 @@ impl World {
         let retaining = self.retaining();
         let parts: Vec<Part> = match duty.duty {
             Duty::Delete => record.kind.parts().to_vec(),
-            Duty::Change(_) => duty.parts.iter().map(|p| Part::of(p)).collect(),
+            Duty::Change(_) | Duty::Correct => duty.parts.iter().map(|p| Part::of(p)).collect(),
         };
         for part in parts {
             let deed = || format!("{part:?} of item {item} in {} sent", system.name());
