@@ -108,11 +108,13 @@ fn copy_wishes(
     as_of: Millis,
     forced: bool,
 ) -> Vec<Wish> {
-    let over: Vec<Over<'_>> =
-        verdict.parts.iter().filter_map(|p| over(control, life, copy, p, as_of, forced)).collect();
+    let counted = verdict.parts.iter().filter(|p| !rides(control, life, copy, p)).count();
+    // A key that rides along is no part of its own, also of a record that is over anyway.
+    let parts = verdict.parts.iter().filter(|p| counted == 0 || !rides(control, life, copy, p));
+    let over: Vec<Over<'_>> = parts.filter_map(|p| over(control, life, copy, p, as_of, forced)).collect();
     let changed =
         |category: &str, action: Action| note.changed.get(category).is_some_and(|done| *done >= action);
-    let counted = verdict.parts.iter().filter(|p| !rides(control, life, copy, p)).count();
+    let counted = if counted == 0 { verdict.parts.len() } else { counted };
     let whole = over.len() == counted
         && over.iter().all(|o| o.action == Action::Erase && o.block.is_none())
         && deletes_rows(control, copy);

@@ -1,7 +1,7 @@
 //! What a restore or a copy job brings back is erased again; a new life is left alone.
 
 use super::world::{SHOP, World, copier};
-use crate::obligation::{Cause, Obligation, Stand};
+use crate::obligation::{Cause, Duty, Obligation, Stand};
 use crate::record::{AnswerKind, FindingKind, Origin, ReapplyOrdered, Record};
 use crate::time::Millis;
 
@@ -43,6 +43,7 @@ fn what_was_carried_out_since_is_owed_in_a_new_round_and_nothing_else() {
     assert_eq!(w.stand("shop-db"), Some(Stand::Verified));
     reapply(&mut w, before, Some("shop-db"));
     let duty = w.duty("shop-db").unwrap();
+    assert_eq!(duty.duty, Duty::Delete, "the key rides along");
     assert_eq!((duty.stand, duty.round, &duty.cause), (Stand::Owed, 1, &Cause::Reapply("ra_1".into())));
     assert_eq!(w.order(), ["shop-db"]);
     w.says("shop-db", AnswerKind::Removed);
