@@ -15,7 +15,8 @@ use super::wire::{
     CheckView, CheckpointView, ClockView, CoverageView, DigestView, ExplainBody, ExplainView, HoldBody,
     HoldPlan, HoldView, ItemView, KeyView, LookupAnswer, LookupBody, MoveBody, Page, Plan, PolicyAnswer,
     PolicyPlan, PolicyView, Problem, ProofView, ReapplyBody, ReapplyView, ReleaseBody, RequestBody,
-    RequestView, RestoredBody, ScanView, SweepBody,
+    RequestView, RestoredBody, ScanView, SweepBody, SweepStarted, SweepView, SwitchView, SystemAnswer,
+    SystemView, UncoveredView, VerifyView,
 };
 use crate::telemetry::trace;
 
