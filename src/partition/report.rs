@@ -138,6 +138,8 @@ fn column(duty: &Obligation) -> Option<Column> {
     }
     Some(match (duty.stand, &duty.block, duty.duty) {
         (Stand::Withdrawn, ..) => return None,
+        // It failed, and its next try may be long in coming: a system that is down is left alone for a while.
+        (Stand::Owed, ..) if duty.tries > 0 => Column::Failed,
         (Stand::Owed | Stand::Ordered | Stand::Accepted, ..) => Column::InFlight,
         (Stand::Executed | Stand::Verified, _, Duty::Delete) => Column::Erased,
         (Stand::Executed | Stand::Verified, _, Duty::Change(_) | Duty::Correct) => Column::Masked,
