@@ -74,7 +74,7 @@ async fn read(connector: &PostgresConnector, report: &mut Report) -> Result<(), 
     let mut lease = connector.read.lease().await?;
     let faulty = |e| Fault::read(&e, "check").failure;
     lease.begin_read("check").await.map_err(|f| f.failure)?;
-    server(connector, &lease, report).await.map_err(faulty)?;
+    server(connector, &mut lease, report).await.map_err(faulty)?;
     let mut tables = Vec::new();
     for dataset in &connector.manifest.datasets {
         for collection in &dataset.collections {
@@ -103,7 +103,7 @@ async fn read(connector: &PostgresConnector, report: &mut Report) -> Result<(), 
 
 async fn server(
     connector: &PostgresConnector,
-    lease: &Lease,
+    lease: &mut Lease,
     report: &mut Report,
 ) -> Result<(), tokio_postgres::Error> {
     let system = &connector.manifest.system;

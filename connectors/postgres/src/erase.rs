@@ -13,6 +13,7 @@ use quietus_core::verdict::Action;
 
 use crate::PostgresConnector;
 use crate::failure::{Concerns, Fault};
+use crate::lane::Lane;
 use crate::step::{Assignment, Step, clearing, covers};
 use crate::transaction::{Batch, Stamp};
 use crate::types::Table;
@@ -234,11 +235,11 @@ async fn run(batch: &Batch<'_>, steps: Vec<Step>, outcomes: &mut Outcomes) {
         for rank in waiting.chunk_by(|a, b| fits || a.rank == b.rank) {
             let rest = Mutex::new(rank);
             let hand = || async {
-                let mut mine = Outcomes::new();
+                let mut lane = Lane::new(batch);
                 while let Some(steps) = next(batch, &rest, pass > 0) {
-                    mine.extend(batch.carry_out(steps).await);
+                    lane.take_on(steps).await;
                 }
-                mine
+                lane.end().await
             };
             // While one batch waits for its commit, the other's statements run.
             if batch.connector.manifest.limits.concurrency > 1 {

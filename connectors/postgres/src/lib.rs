@@ -1,8 +1,8 @@
 //! The PostgreSQL connector: set-wise deletes and masks in short transactions, and an independent read-back.
 //!
 //! A call goes [`erase`] or [`correct`] → [`step`] (targets in the database's terms, by the catalogue of [`types`]) →
-//! [`pace`] (how many at once) → [`transaction`] (begin, gate, clock, commit) → [`rows`] (the statements of
-//! [`statement`], halved where one fails). [`verify`] (by key) and [`person`] (by identity) share the catalogue's reader with them and nothing else.
+//! [`pace`] (how many at once) → [`lane`] (batch after batch on one connection) → [`transaction`] (begin, gate, clock,
+//! commit) → [`rows`] (the statements of [`statement`], halved where one fails). [`verify`] (by key) and [`person`] (by identity) share the catalogue's reader with them and nothing else.
 //!
 //! Rejected: an ORM, row-by-row deletes, and cursors that hold a transaction open.
 
@@ -14,6 +14,7 @@ mod config;
 mod correct;
 mod erase;
 mod failure;
+mod lane;
 mod pace;
 mod person;
 mod pool;
@@ -59,8 +60,8 @@ impl PostgresConnector {
         let size = usize::try_from(system.limits.concurrency).unwrap_or(1);
         Ok(Self {
             manifest: system.clone(),
-            write: Pool::new(Connection::parse(url, "quietus")?, size),
-            read: Pool::new(Connection::parse(url, "quietus-verify")?, size),
+            write: Pool::new(Connection::parse(url, "quietus")?, size, true),
+            read: Pool::new(Connection::parse(url, "quietus-verify")?, size, false),
             catalogue: Catalogue::default(),
             seen: Catalogue::default(),
             pace: Pace::new(system.limits.batch),
@@ -117,7 +118,7 @@ impl Connector for PostgresConnector {
     async fn now(&self) -> Result<Option<i64>, Failure> {
         let mut last = Fault::lost("clock");
         for _ in 0..2 {
-            let lease = self.read.lease().await?;
+            let mut lease = self.read.lease().await?;
             match lease.script(&format!("SELECT {}", transaction::CLOCK)).await {
                 Ok(row) => {
                     lease.give_back();

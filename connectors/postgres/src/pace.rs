@@ -1,4 +1,5 @@
-//! How many steps go into one transaction: as many as stay under 50 ms by what each table has cost lately.
+//! How many steps go into one transaction: as many as stay under 50 ms by what each table has cost lately. And whether
+//! counting what went is worth a try there.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,16 +12,43 @@ const STATEMENTS: Duration = Duration::from_millis(35);
 /// Believed of a table never written to, so that even slow triggers do not make the first transaction long.
 const FIRST: Duration = Duration::from_millis(2);
 
+/// After a count that was too small, so many batches are not counted: where rows are missing, more are.
+const NOT_COUNTED: u32 = 16;
+
 #[derive(Debug)]
 pub(crate) struct Pace {
     pub(crate) batch_max: usize,
     /// Nanoseconds per step, by collection.
     cost: Mutex<BTreeMap<String, u64>>,
+    /// Batches that are not to be counted, by collection.
+    short: Mutex<BTreeMap<String, u32>>,
 }
 
 impl Pace {
     pub(crate) fn new(batch_max: u32) -> Self {
-        Self { batch_max: usize::try_from(batch_max).unwrap_or(usize::MAX).max(1), cost: Mutex::default() }
+        Self {
+            batch_max: usize::try_from(batch_max).unwrap_or(usize::MAX).max(1),
+            cost: Mutex::default(),
+            short: Mutex::default(),
+        }
+    }
+
+    /// Whether the next batch of a collection is counted.
+    pub(crate) fn counts(&self, collection: &str) -> bool {
+        let mut short = self.short.lock().unwrap_or_else(PoisonError::into_inner);
+        match short.get_mut(collection) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// A count was too small.
+    pub(crate) fn fell_short(&self, collection: &str) {
+        let mut short = self.short.lock().unwrap_or_else(PoisonError::into_inner);
+        short.insert(collection.to_owned(), NOT_COUNTED);
     }
 
     /// How many of the first of `steps` make the next transaction; at least one.

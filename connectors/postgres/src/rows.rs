@@ -1,9 +1,9 @@
 //! The statements of one group of like steps: all together, or halved until what fails stands alone.
 //!
-//! Invariant: a success is a row that `RETURNING` gave; where a trigger, a rule or a view might make that untrue, the
-//! rows are looked at again in the same transaction.
+//! Invariant: a success is a row that `RETURNING` gave, or one of as many as there were keys of a unique key; where a
+//! trigger, a rule or a view might make that untrue, the rows are looked at again in the same transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quietus_contract::{Failure, Outcome};
@@ -17,6 +17,45 @@ use crate::transaction::Draft;
 use crate::types::{Table, get};
 
 type Tables = BTreeMap<String, Arc<Table>>;
+
+/// What a delete that only counts came to.
+pub(crate) enum Count {
+    /// As many rows as keys.
+    All(Draft),
+    /// Some key met no row: to be rolled back, and asked for by name.
+    TooFew,
+    /// The count would prove nothing.
+    NotHere,
+}
+
+/// Deletes by a unique key and counts: a fifth cheaper than being told which rows went.
+pub(crate) async fn counted_out(lease: &mut Lease, steps: &[&Step]) -> Result<Count, Fault> {
+    let Some(first) = steps.first() else { return Ok(Count::NotHere) };
+    let table = &first.table;
+    let cascades = table.children.iter().any(|k| k.cascades);
+    let (Act::Delete, [column]) = (&first.act, table.key.as_slice()) else { return Ok(Count::NotHere) };
+    if !table.key_is_unique || table.delete_is_watched || cascades || !is_exact(table, column) {
+        return Ok(Count::NotHere);
+    }
+    let keys: Vec<&str> = steps.iter().filter_map(|s| s.key.first()).map(String::as_str).collect();
+    let count = match numbers(table, column, &keys) {
+        Some(mut numbers) => {
+            numbers.sort_unstable();
+            if numbers.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+                return Ok(Count::NotHere);
+            }
+            lease.execute(&statement::delete_by(table, column, "int8"), &[&numbers]).await
+        }
+        // Two spellings of one key make the count too small.
+        None if keys.iter().collect::<BTreeSet<_>>().len() < keys.len() => return Ok(Count::NotHere),
+        None => lease.execute(&statement::delete_by(table, column, "text"), &[&keys]).await,
+    };
+    let all = count.map_err(fault(table))? == steps.len() as u64;
+    Ok(match all {
+        true => Count::All(steps.iter().map(|s| (s.index, Outcome::Removed(1))).collect()),
+        false => Count::TooFew,
+    })
+}
 
 /// One statement for all; an error is everybody's.
 pub(crate) async fn together(lease: &mut Lease, tables: &Tables, steps: &[&Step]) -> Result<Draft, Fault> {
@@ -109,7 +148,7 @@ async fn delete(lease: &mut Lease, tables: &Tables, table: &Table, steps: &[&Ste
         return Ok(draft);
     }
     let exact = match table.key.as_slice() {
-        [column] if table.columns.get(column).is_some_and(|c| c.is_exact) => Some(column),
+        [column] if is_exact(table, column) => Some(column),
         _ => None,
     };
     let removed = match exact {
@@ -142,11 +181,7 @@ async fn exactly(
     steps: &[&Step],
 ) -> Result<BTreeMap<usize, u64>, Fault> {
     let keys: Vec<&str> = steps.iter().filter_map(|s| s.key.first()).map(String::as_str).collect();
-    let is_number = table
-        .columns
-        .get(column)
-        .is_some_and(|c| matches!(c.base.as_str(), "bigint" | "integer" | "smallint"));
-    if is_number && let Ok(numbers) = keys.iter().map(|k| k.parse::<i64>()).collect::<Result<Vec<i64>, _>>() {
+    if let Some(numbers) = numbers(table, column, &keys) {
         let sql = statement::delete_numbered(table, column);
         let rows = lease.query(&sql, &[&numbers]).await.map_err(fault(table))?;
         let went = rows.first().map_or(Ok(Vec::new()), |row| get::<Vec<i64>>(row, 0, &table.shown))?;
@@ -174,6 +209,16 @@ async fn exactly(
         }
     }
     Ok(removed)
+}
+
+fn is_exact(table: &Table, column: &str) -> bool {
+    table.columns.get(column).is_some_and(|c| c.is_exact)
+}
+
+/// The keys of a column of whole numbers.
+fn numbers(table: &Table, column: &str, keys: &[&str]) -> Option<Vec<i64>> {
+    let column = table.columns.get(column)?;
+    keys.iter().map(|key| column.whole(key)).collect()
 }
 
 /// How often each key went: more than once where it is not unique.
@@ -306,6 +351,6 @@ fn fault(table: &Table) -> impl FnOnce(tokio_postgres::Error) -> Fault + '_ {
     |e| Fault::read(&e, &table.shown)
 }
 
-async fn savepoint(lease: &Lease, sql: &str) -> Result<(), Fault> {
+async fn savepoint(lease: &mut Lease, sql: &str) -> Result<(), Fault> {
     lease.script(sql).await.map(drop).map_err(|e| Fault::read(&e, "savepoint"))
 }

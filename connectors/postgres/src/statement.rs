@@ -17,6 +17,13 @@ pub(crate) fn delete(table: &Table) -> String {
     )
 }
 
+/// The same for a key of one column, given as `sent`, with nothing to tell but how many rows went.
+pub(crate) fn delete_by(table: &Table, column: &str, sent: &str) -> String {
+    let base = table.columns.get(column).map_or(sent, |c| c.base.as_str());
+    let key = format!("{}.{}", table.alias, quote(column));
+    format!("DELETE FROM {} WHERE {key} = ANY ($1::{sent}[]::{base}[]){}", table.name, ours(table))
+}
+
 /// The same for a key of one exact column, without a join: the keys that went, as the database writes them.
 pub(crate) fn delete_exact(table: &Table, column: &str) -> String {
     let base = table.columns.get(column).map_or("text", |c| c.base.as_str());

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quietus_contract::{Failure, Gate, Outcome, Verdict};
+use tokio_postgres::Error;
 
 use crate::PostgresConnector;
 use crate::erase::{Deadline, Outcomes};
@@ -56,21 +57,18 @@ enum Attempt {
 }
 
 impl Batch<'_> {
-    /// An outcome for every step.
-    pub(crate) async fn carry_out(&self, steps: &[Step]) -> Outcomes {
+    /// An outcome for every step, in transactions of their own. `careful`: something among them is known to fail.
+    pub(crate) async fn carry_out(&self, steps: &[Step], careful: bool) -> Outcomes {
         let mut outcomes = Outcomes::new();
         let mut left: Vec<&Step> = steps.iter().collect();
-        let (mut careful, mut tries, mut stops) = (false, 0, 0);
+        let (mut careful, mut tries, mut stops) = (careful, 0, 0);
         let failure = loop {
             if left.is_empty() {
                 return outcomes;
             }
             match self.attempt(&left, careful).await {
                 Attempt::Committed(draft, stamp) => {
-                    outcomes.extend(draft.into_iter().map(|(index, outcome)| {
-                        let position = stamp.position.clone().filter(|_| is_effect(&outcome));
-                        (index, (outcome, Some(Stamp { at: stamp.at, position })))
-                    }));
+                    outcomes.extend(stamped(draft, &stamp));
                     return outcomes;
                 }
                 Attempt::Stopped(held) => {
@@ -134,7 +132,10 @@ impl Batch<'_> {
         steps: &[&Step],
         careful: bool,
     ) -> Result<(Attempt, bool), Fault> {
-        let not_after = self.begin(lease, careful).await?;
+        let begin = self.begin(lease, careful)?;
+        lease.send(begin);
+        let begun = lease.receive().await;
+        let not_after = self.not_after(begun)?;
         let mut draft = Draft::new();
         for alike in steps.chunk_by(|a, b| a.is_alike(b)) {
             let Some(first) = alike.first() else { continue };
@@ -147,40 +148,37 @@ impl Batch<'_> {
             self.connector.pace.learn(&first.table.shown, alike.len(), started.elapsed());
             draft.extend(done);
         }
-        // What changes nothing needs no leave.
-        let asked: Vec<&Step> =
-            steps.iter().filter(|s| draft.get(&s.index).is_some_and(is_effect)).copied().collect();
+        let asked = with_effect(steps, &draft);
         let held = self.ask(&asked).await?;
         if !held.is_empty() {
             return Ok((Attempt::Stopped(held), true));
         }
-        if asked.is_empty() {
-            return Ok((Attempt::Committed(draft, self.stamp(lease).await?), true));
-        }
-        match self.commit(lease, not_after).await? {
+        lease.send(seal(not_after, !asked.is_empty()));
+        match sealed(lease.receive().await)? {
             Ok(stamp) => Ok((Attempt::Committed(draft, stamp), false)),
             Err(unknown) => Ok((Attempt::Over(unknown), false)),
         }
     }
 
-    /// Opens the transaction with its limits; answers `not_after` by the database's clock, in microseconds.
-    async fn begin(&self, lease: &mut Lease, careful: bool) -> Result<i64, Fault> {
+    /// Opens the transaction with its limits, and asks for the database's clock.
+    pub(crate) fn begin(&self, lease: &mut Lease, careful: bool) -> Result<String, Fault> {
         let left = self.deadline.left().ok_or_else(Fault::expired)?;
         let (limit, wait) = (left.as_millis(), left.min(LOCK_WAIT).as_millis().max(1));
-        let sql = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; {} SET LOCAL statement_timeout = {limit}; \
-             SET LOCAL idle_in_transaction_session_timeout = {limit}; SET LOCAL lock_timeout = {wait}; SELECT {CLOCK}",
-            if careful { "SET CONSTRAINTS ALL IMMEDIATE;" } else { "" }
-        );
-        let row = lease.script(&sql).await.map_err(|e| Fault::read(&e, "begin"))?;
-        // Counted after the answer: what the way took shortens the permit, never lengthens it.
+        let at_once = if careful { " SET CONSTRAINTS ALL IMMEDIATE;" } else { "" };
+        Ok(format!("{};{at_once} EXECUTE quietus_limits ('{limit}', '{wait}')", lease.begin()))
+    }
+
+    /// `not_after` by the database's clock, in microseconds, from what `begin` was answered. Counted after the answer:
+    /// what the way took shortens the permit, never lengthens it.
+    pub(crate) fn not_after(&self, begun: Result<Vec<String>, Error>) -> Result<i64, Fault> {
+        let row = begun.map_err(|e| Fault::read(&e, "begin"))?;
         let left = self.deadline.left().ok_or_else(Fault::expired)?;
         let clock = number(row.last())?;
         Ok(clock.saturating_add(i64::try_from(left.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// Whom the gate stops. A gate that does not answer within the permit's time stops everything.
-    async fn ask(&self, steps: &[&Step]) -> Result<BTreeSet<usize>, Fault> {
+    pub(crate) async fn ask(&self, steps: &[&Step]) -> Result<BTreeSet<usize>, Fault> {
         if steps.is_empty() {
             return Ok(BTreeSet::new());
         }
@@ -192,28 +190,42 @@ impl Batch<'_> {
         let goes = |at: usize| verdicts.get(at) == Some(&Verdict::Go);
         Ok(steps.iter().enumerate().filter(|(at, _)| !goes(*at)).map(|(_, s)| s.index).collect())
     }
+}
 
-    /// Checks the database's clock and commits, in one message. The inner error: it may have happened.
-    async fn commit(&self, lease: &mut Lease, not_after: i64) -> Result<Result<Stamp, Failure>, Fault> {
-        let sql = format!(
-            "SET CONSTRAINTS ALL IMMEDIATE; \
-             SELECT pg_current_wal_lsn()::text || ' xid ' || txid_current()::text, us::text, 1 / (us < {not_after})::int \
-             FROM (SELECT {CLOCK} AS us OFFSET 0) AS clock; COMMIT"
-        );
-        match lease.script(&sql).await {
-            Ok(row) => Ok(Ok(Stamp { at: number(row.get(1))? / 1000, position: row.first().cloned() })),
-            Err(e) if session_lives(&e) => {
-                let is_late = e.as_db_error().is_some_and(|said| said.code().code() == "22012");
-                Err(if is_late { Fault::expired() } else { Fault::read(&e, "commit") })
-            }
-            Err(_) => Ok(Err(Failure::unknown("unreachable", "the connection was lost during the commit"))),
+/// Checks the database's clock and commits, in one message. What changes nothing needs no leave, and leaves nothing.
+pub(crate) fn seal(not_after: i64, commits: bool) -> String {
+    match commits {
+        true => format!("SET CONSTRAINTS ALL IMMEDIATE; EXECUTE quietus_seal ({not_after}); COMMIT"),
+        false => format!("EXECUTE quietus_seal ({}); ROLLBACK", i64::MAX),
+    }
+}
+
+/// What came of [`seal`]. The inner error: it may have happened.
+pub(crate) fn sealed(answer: Result<Vec<String>, Error>) -> Result<Result<Stamp, Failure>, Fault> {
+    match answer {
+        Ok(row) => Ok(Ok(Stamp { at: number(row.get(1))? / 1000, position: row.first().cloned() })),
+        Err(e) if session_lives(&e) => {
+            let is_late = e.as_db_error().is_some_and(|said| said.code().code() == "22012");
+            Err(if is_late { Fault::expired() } else { Fault::read(&e, "commit") })
         }
+        Err(_) => Ok(Err(Failure::unknown("unreachable", "the connection was lost during the commit"))),
     }
+}
 
-    async fn stamp(&self, lease: &mut Lease) -> Result<Stamp, Fault> {
-        let row = lease.script(&format!("SELECT {CLOCK}")).await.map_err(|e| Fault::read(&e, "clock"))?;
-        Ok(Stamp { at: number(row.first())? / 1000, position: None })
-    }
+/// The outcomes of a transaction that ended.
+pub(crate) fn stamped(
+    draft: Draft,
+    stamp: &Stamp,
+) -> impl Iterator<Item = (usize, (Outcome, Option<Stamp>))> {
+    draft.into_iter().map(|(index, outcome)| {
+        let position = stamp.position.clone().filter(|_| is_effect(&outcome));
+        (index, (outcome, Some(Stamp { at: stamp.at, position })))
+    })
+}
+
+/// Those that the gate is asked about.
+pub(crate) fn with_effect<'a>(steps: &[&'a Step], draft: &Draft) -> Vec<&'a Step> {
+    steps.iter().filter(|s| draft.get(&s.index).is_some_and(is_effect)).copied().collect()
 }
 
 /// Whether committing this changes a row.

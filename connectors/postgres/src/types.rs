@@ -32,6 +32,8 @@ pub(crate) struct Table {
     pub(crate) columns: BTreeMap<String, Column>,
     /// The manifest's key, else the primary key.
     pub(crate) key: Vec<String>,
+    /// The key is the primary key, of this table and all that it is made of.
+    pub(crate) key_is_unique: bool,
     /// Tables that this one's foreign keys point at.
     pub(crate) parents: BTreeSet<u32>,
     /// Foreign keys of other tables on this one.
@@ -73,6 +75,20 @@ pub(crate) struct ForeignKey {
     /// Deleting ours deletes the child.
     pub(crate) cascades: bool,
     pub(crate) is_indexed: bool,
+}
+
+impl Column {
+    /// The value, where this is a column of whole numbers and takes it.
+    pub(crate) fn whole(&self, text: &str) -> Option<i64> {
+        let value: i64 = text.parse().ok()?;
+        let fits = match self.base.as_str() {
+            "bigint" => true,
+            "integer" => i32::try_from(value).is_ok(),
+            "smallint" => i16::try_from(value).is_ok(),
+            _ => false,
+        };
+        fits.then_some(value)
+    }
 }
 
 /// The tables of a system, read when needed.
@@ -157,13 +173,15 @@ pub(crate) async fn read(lease: &mut Lease, manifest: &Manifest, name: &str) -> 
             is_indexed: get(&row, 6, name)?,
         });
     }
+    let key = if collection.key.is_empty() { primary.clone() } else { collection.key.clone() };
     Ok(Table {
         oid,
         name: format!("{}.{}", quote(&get::<String>(row, 1, name)?), quote(&get::<String>(row, 2, name)?)),
         alias: table,
         shown: name.to_owned(),
         columns,
-        key: if collection.key.is_empty() { primary } else { collection.key.clone() },
+        key_is_unique: !key.is_empty() && key == primary && !get::<bool>(row, 10, name)?,
+        key,
         parents: get::<Vec<u32>>(row, 8, name)?.into_iter().collect(),
         children,
         delete_is_watched: !is_plain || get(row, 5, name)?,
@@ -226,7 +244,8 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text,
                  WHERE p.conrelid = c.oid AND p.contype = 'p' AND a.attrelid = c.oid AND a.attnum = k.attnum), '{}'),
        coalesce((SELECT array_agg(f.confrelid) FROM pg_catalog.pg_constraint f
                  WHERE f.conrelid = c.oid AND f.contype = 'f'), '{}'),
-       c.relkind = 'r' AND pg_relation_size(c.oid) < 16 * 1024 * 1024
+       c.relkind = 'r' AND pg_relation_size(c.oid) < 16 * 1024 * 1024,
+       c.relkind <> 'p' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = to_regclass($1::text) AND c.relkind IN ('r', 'p', 'v', 'f')";
 

@@ -72,7 +72,7 @@ async fn group(
         match &read {
             Err(fault) if fault.concerns == Concerns::Connection => last = fault.clone(),
             _ => {
-                lease.roll_back().await;
+                lease.leave();
                 return read;
             }
         }
@@ -90,7 +90,22 @@ async fn in_transaction(
     name: &str,
     wanted: &[(usize, &Target)],
 ) -> Result<BTreeMap<usize, ReadBack>, Fault> {
-    let at = lease.begin_read(name).await?;
+    // On its way with the first query.
+    lease.send_begin_read();
+    let read = in_snapshot(connector, lease, name, wanted).await;
+    let at = lease.reading_at(name).await?;
+    let mut answers = read?;
+    let seen = |a: &&mut ReadBack| !matches!(a.finding, Finding::Unreadable(_));
+    answers.values_mut().filter(seen).for_each(|a| a.at = at);
+    Ok(answers)
+}
+
+async fn in_snapshot(
+    connector: &PostgresConnector,
+    lease: &mut Lease,
+    name: &str,
+    wanted: &[(usize, &Target)],
+) -> Result<BTreeMap<usize, ReadBack>, Fault> {
     let table = connector.seen.table(lease, &connector.manifest, name).await?;
     let mut answers = BTreeMap::new();
     let mut readable: Vec<Wanted<'_>> = Vec::new();
@@ -118,7 +133,8 @@ async fn in_transaction(
         let mut scope = vec!["primary key".to_owned()];
         scope.extend(seen.scope);
         let (command, identity_rows) = (one.target.command, seen.rows);
-        let back = ReadBack { command, finding, identity_rows, scope, not_checked: seen.not_checked, at };
+        let not_checked = seen.not_checked;
+        let back = ReadBack { command, finding, identity_rows, scope, not_checked, at: None };
         answers.insert(one.index, back);
     }
     Ok(answers)
@@ -164,6 +180,9 @@ async fn by_key(lease: &mut Lease, table: &Table, wanted: &[Wanted<'_>]) -> Resu
         alike.entry(one.held.iter().map(|(c, _)| c.as_str()).collect()).or_default().push(at);
     }
     for (columns, members) in alike {
+        if columns.is_empty() && all_gone(lease, table, wanted, &members).await? {
+            continue;
+        }
         let sql = count_by_key(table, &columns);
         let members: Vec<(usize, &Wanted<'_>)> =
             members.into_iter().filter_map(|at| Some((at, wanted.get(at)?))).collect();
@@ -184,6 +203,33 @@ async fn by_key(lease: &mut Lease, table: &Table, wanted: &[Wanted<'_>]) -> Resu
         }
     }
     Ok(counts)
+}
+
+/// Whether no row meets any of these keys, asked in one look where the key is one column. None there is the usual case.
+async fn all_gone(
+    lease: &mut Lease,
+    table: &Table,
+    wanted: &[Wanted<'_>],
+    members: &[usize],
+) -> Result<bool, Fault> {
+    let [name] = table.key.as_slice() else { return Ok(false) };
+    let Some(column) = table.columns.get(name) else { return Ok(false) };
+    let keys = members.iter().filter_map(|at| wanted.get(*at)?.key.first());
+    let keys: Vec<&str> = keys.map(String::as_str).collect();
+    let whole: Option<Vec<i64>> = keys.iter().map(|key| column.whole(key)).collect();
+    let sent = if whole.is_some() { "int8" } else { "text" };
+    let sql = format!(
+        "SELECT count(*) FROM {} AS t WHERE t.{} = ANY ($1::{sent}[]::{}[])",
+        table.name,
+        quote(name),
+        column.base
+    );
+    let rows = match &whole {
+        Some(numbers) => lease.query(&sql, &[numbers]).await,
+        None => lease.query(&sql, &[&keys]).await,
+    };
+    let rows = rows.map_err(|e| Fault::read(&e, &table.shown))?;
+    rows.first().map_or(Ok(false), |row| Ok(get::<i64>(row, 0, &table.shown)? == 0))
 }
 
 /// One count per element, in order. A row counts when it is there and not all of `columns` hold what they must.

@@ -11,6 +11,7 @@
 mod check;
 mod correct;
 mod erase;
+mod lane;
 mod loss;
 mod shop;
 mod verify;
