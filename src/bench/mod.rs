@@ -1,10 +1,15 @@
 //! `quietus bench`: speed and memory, as ratios to a peer or a limit in one run. Never a timed test.
 
+mod database;
+mod erase;
 mod http;
+mod served;
 mod usage;
+mod whole;
 
 use serde::Serialize;
 
+pub use erase::{Erased, run as erase};
 pub use http::run as http;
 
 /// One JSON object on stdout.
@@ -40,6 +45,8 @@ pub enum BenchError {
     Serve(#[from] crate::surface::http::ServeError),
     #[error("{0}")]
     Call(#[from] reqwest::Error),
+    #[error("{0}")]
+    Database(#[from] tokio_postgres::Error),
     #[error("{0}")]
     Wrong(String),
 }

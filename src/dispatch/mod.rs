@@ -16,5 +16,5 @@ mod throttle;
 pub use gate::LedgerGate;
 pub use plan::{Proposal, propose};
 pub use runner::Dispatcher;
-pub use send::permit;
+pub use send::{permit, permit_for};
 pub use targets::targets;

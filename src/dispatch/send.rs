@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quietus_contract::{Connector, Finding, Outcome, Permit, Target, TargetOutcome, Work};
 use quietus_core::engine::control::Control;
-use quietus_core::obligation::Obligation;
+use quietus_core::obligation::{Obligation, ObligationId};
 use quietus_core::record::Record;
 use quietus_core::time::Millis;
 use tracing::Instrument;
@@ -172,11 +172,20 @@ async fn answer(node: &Node, duties: &[Obligation], record: Record) {
 }
 
 /// The permit of one batch: it lives for what is left of its commands' lease.
-#[expect(clippy::disallowed_methods, reason = "dispatch is where permits come from")]
 pub fn permit(control: &Control, system: &str, duties: &[Obligation], now: Millis, longest: i64) -> Permit {
+    permit_for(control, system, duties.iter().map(|d| (d.id, d.attempt)), lease(duties, now, longest))
+}
+
+/// The permit of these commands, for so long.
+#[expect(clippy::disallowed_methods, reason = "dispatch is where permits come from")]
+pub fn permit_for(
+    control: &Control,
+    system: &str,
+    commands: impl Iterator<Item = (ObligationId, u32)>,
+    lease: Duration,
+) -> Permit {
     let version = control.policy.as_ref().map_or(0, |p| p.version);
-    let hash = plan_hash(system, control.k, duties.iter().map(|d| (d.id, d.attempt)));
-    Permit::issue(version, control.k, hash, lease(duties, now, longest))
+    Permit::issue(version, control.k, plan_hash(system, control.k, commands), lease)
 }
 
 /// From now to the commands' `not_after`; a clock that was set back makes it no longer than the longest.

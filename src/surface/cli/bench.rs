@@ -1,6 +1,7 @@
 //! `quietus bench …`: one JSON object on stdout, exit 1 on a miss.
 
 use clap::Subcommand;
+use serde::Serialize;
 
 use super::output::say;
 use super::{Exit, Failure, Output};
@@ -14,15 +15,32 @@ pub enum Bench {
         #[arg(long, default_value_t = 200_000)]
         items: u64,
     },
+    /// Rows erased in PostgreSQL, beside a hand-written batched DELETE, and through a node.
+    Erase {
+        /// How many rows, by each.
+        #[arg(long, default_value_t = 50_000)]
+        items: u64,
+    },
 }
 
 impl Bench {
     pub async fn run(self, out: &mut Output) -> Result<Exit, Failure> {
-        let Self::Http { items } = self;
-        let figure = bench::http(items, &mut |line| say(line)).await;
-        let figure = figure.map_err(|e| Failure::unknown(e.to_string()))?;
-        let json = serde_json::to_string(&figure).map_err(|e| Failure::unknown(e.to_string()))?;
-        out.line(&json);
-        Ok(if figure.ok { Exit::Done } else { Exit::No })
+        let unknown = |e: bench::BenchError| Failure::unknown(e.to_string());
+        match self {
+            Self::Http { items } => {
+                let figure = bench::http(items, &mut |line| say(line)).await.map_err(unknown)?;
+                print(out, &figure, figure.ok)
+            }
+            Self::Erase { items } => {
+                let figure = bench::erase(items, &mut |line| say(line)).await.map_err(unknown)?;
+                print(out, &figure, figure.ok)
+            }
+        }
     }
+}
+
+fn print(out: &mut Output, figure: &impl Serialize, ok: bool) -> Result<Exit, Failure> {
+    let json = serde_json::to_string(figure).map_err(|e| Failure::unknown(e.to_string()))?;
+    out.line(&json);
+    Ok(if ok { Exit::Done } else { Exit::No })
 }

@@ -1,47 +1,18 @@
-//! One PostgreSQL server of a test's own.
+//! The PostgreSQL server of a test: installed when it is not here.
 //!
 //! `QUIETUS_TEST_POSTGRES` names a server to use instead: then every [`Postgres`] is a new database in it, which
 //! stays there afterwards, and what stops or kills the server is an error.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
+use quietus_servers::Options;
 
-use crate::account::{hand_over, ordinary, run};
-use crate::{Result, free_port, packages};
-
-const READY_WITHIN: Duration = Duration::from_secs(60);
-const USER: &str = "lab";
-
-/// How the server is started.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Off makes tests faster, and their figures worthless.
-    pub fsync: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { fsync: true }
-    }
-}
+use crate::{Result, packages};
 
 /// A running server; dropping it stops it and removes its folder.
 #[derive(Debug)]
-pub struct Postgres {
-    place: Place,
-}
-
-#[derive(Debug)]
-enum Place {
-    Own { bin: PathBuf, folder: TempDir, port: u16, options: Options, child: Option<Child> },
-    Given { url: String },
-}
+pub struct Postgres(quietus_servers::Postgres);
 
 impl Postgres {
     /// A fresh server with one database `lab`, with fsync on.
@@ -51,27 +22,16 @@ impl Postgres {
 
     pub fn start_with(options: Options) -> Result<Self> {
         if let Ok(url) = std::env::var("QUIETUS_TEST_POSTGRES") {
-            return Self::given(&url);
+            return quietus_servers::Postgres::given(&url).map(Self);
         }
-        let bin = programs()?;
-        let folder =
-            TempDir::with_prefix("quietus-postgres-").map_err(|e| format!("no temporary folder: {e}"))?;
-        hand_over(folder.path())?;
-        let data = folder.path().join("data");
-        run(ordinary(&bin.join("initdb"))
-            .arg("-D")
-            .arg(&data)
-            .args(["-U", USER, "-A", "trust", "-E", "UTF8", "--locale", "C", "--no-sync"])
-            .current_dir(folder.path()))?;
-        let place = Place::Own { bin, folder, port: free_port()?, options, child: None };
-        let mut server = Self { place };
-        server.start_again()?;
-        server.psql("postgres", &format!("CREATE DATABASE {USER}"))?;
-        Ok(server)
+        if !quietus_servers::Postgres::is_installed() {
+            packages::install("postgresql")?;
+        }
+        quietus_servers::Postgres::start(options).map(Self)
     }
 
     /// The server that the tests of this process share, fsync off: it stops when the last of them is over. What is
-    /// changed in it must be in a [`Postgres::database`] of the test's own.
+    /// changed in it must be in a [`quietus_servers::Postgres::database`] of the test's own.
     pub fn shared() -> Result<Arc<Self>> {
         static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,172 +42,18 @@ impl Postgres {
         *shared = Arc::downgrade(&server);
         Ok(server)
     }
+}
 
-    /// A new, empty database; answers its URL.
-    pub fn database(&self) -> Result<String> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("quietus_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let url = self.url();
-        let psql = programs()?.join("psql");
-        run(Command::new(psql).args([&url, "-X", "-q", "-c", &format!("CREATE DATABASE {name}")]))?;
-        other_database(&url, &name)
-    }
+impl Deref for Postgres {
+    type Target = quietus_servers::Postgres;
 
-    /// Where clients connect.
-    pub fn url(&self) -> String {
-        match &self.place {
-            Place::Own { port, .. } => format!("postgres://{USER}@127.0.0.1:{port}/{USER}"),
-            Place::Given { url } => url.clone(),
-        }
-    }
-
-    /// Fast shutdown: open transactions are rolled back, connections closed.
-    pub fn stop(&mut self) -> Result<()> {
-        self.end("-INT")
-    }
-
-    /// As a power cut takes it: nothing is written any more. The postmaster's children end by themselves.
-    pub fn kill9(&mut self) -> Result<()> {
-        self.end("-KILL")
-    }
-
-    /// Starts it on the same data and the same port.
-    pub fn start_again(&mut self) -> Result<()> {
-        let Place::Own { bin, folder, port, options, child } = &mut self.place else {
-            return Err("a server given by QUIETUS_TEST_POSTGRES cannot be started by a test".to_owned());
-        };
-        if child.is_some() {
-            return Ok(());
-        }
-        let log_path = folder.path().join("log");
-        let log = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log_path)
-            .map_err(|e| format!("{}: {e}", log_path.display()))?;
-        let data = folder.path().join("data");
-        let started = Instant::now();
-        loop {
-            let mut running = ordinary(&bin.join("postgres"))
-                .arg("-D")
-                .arg(&data)
-                .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
-                .args(["-c", &format!("port={port}"), "-c", "wal_level=logical", "-c", "max_connections=50"])
-                // So that a test can say when something was committed, not only when it was done.
-                .args(["-c", "track_commit_timestamp=on"])
-                .args(["-c", if options.fsync { "fsync=on" } else { "fsync=off" }])
-                .current_dir(folder.path())
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(log.try_clone().map_err(|e| format!("{}: {e}", log_path.display()))?)
-                .spawn()
-                .map_err(|e| format!("{}: {e}", bin.join("postgres").display()))?;
-            while started.elapsed() < READY_WITHIN {
-                if is_ready(bin, *port) {
-                    *child = Some(running);
-                    return Ok(());
-                }
-                // After a kill the shared memory of the old server may live for a moment: it ends at once, and is
-                // tried again.
-                if running.try_wait().map_err(|e| e.to_string())?.is_some() {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            if started.elapsed() >= READY_WITHIN {
-                let _ = running.kill();
-                let _ = running.wait();
-                let said = fs::read_to_string(&log_path).unwrap_or_default();
-                return Err(format!("PostgreSQL was not ready within {READY_WITHIN:?}; it said:\n{said}"));
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    fn end(&mut self, signal: &str) -> Result<()> {
-        let Place::Own { child, .. } = &mut self.place else {
-            return Err("a server given by QUIETUS_TEST_POSTGRES cannot be stopped by a test".to_owned());
-        };
-        let Some(mut running) = child.take() else { return Ok(()) };
-        run(Command::new("kill").arg(signal).arg(running.id().to_string()))?;
-        running.wait().map(|_| ()).map_err(|e| format!("waiting for the server's end: {e}"))
-    }
-
-    fn psql(&self, database: &str, statement: &str) -> Result<()> {
-        let Place::Own { bin, port, .. } = &self.place else { return Ok(()) };
-        run(Command::new(bin.join("psql"))
-            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", USER, "-d", database, "-X", "-q"])
-            .args(["-c", statement]))
-    }
-
-    fn given(url: &str) -> Result<Self> {
-        let given = Self { place: Place::Given { url: url.to_owned() } };
-        Ok(Self { place: Place::Given { url: given.database()? } })
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }
 
-/// The same server and login, another database.
-fn other_database(url: &str, name: &str) -> Result<String> {
-    let (server, options) = url.split_once('?').map_or((url, String::new()), |(s, o)| (s, format!("?{o}")));
-    let (server, _) =
-        server.rsplit_once('/').ok_or("QUIETUS_TEST_POSTGRES must name a database: postgres://HOST/DB")?;
-    Ok(format!("{server}/{name}{options}"))
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        if let Place::Own { child: Some(_), .. } = &self.place
-            && let Err(e) = self.end("-QUIT")
-        {
-            eprintln!("{e}");
-        }
+impl DerefMut for Postgres {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
     }
-}
-
-/// The newest folder with `initdb` and `postgres`.
-fn programs() -> Result<PathBuf> {
-    if let Some(found) = find() {
-        return Ok(found);
-    }
-    packages::install("postgresql")?;
-    find().ok_or_else(|| {
-        "PostgreSQL was installed, but initdb is neither in /usr/lib/postgresql nor in PATH".to_owned()
-    })
-}
-
-fn find() -> Option<PathBuf> {
-    let complete = |folder: &PathBuf| ["initdb", "postgres", "psql"].iter().all(|p| folder.join(p).is_file());
-    let debian = fs::read_dir("/usr/lib/postgresql").ok().and_then(|versions| {
-        versions
-            .filter_map(|v| Some(v.ok()?.path().join("bin")))
-            .filter(complete)
-            .max_by_key(|folder| version(folder))
-    });
-    debian.or_else(|| std::env::split_paths(&std::env::var_os("PATH")?).find(complete))
-}
-
-fn version(bin: &Path) -> u32 {
-    bin.parent().and_then(|p| p.file_name()?.to_str()?.parse().ok()).unwrap_or(0)
-}
-
-fn is_ready(bin: &Path, port: u16) -> bool {
-    Command::new(bin.join("psql"))
-        .args([
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &port.to_string(),
-            "-U",
-            USER,
-            "-d",
-            "postgres",
-            "-X",
-            "-q",
-            "-c",
-            "SELECT 1",
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|s| s.success())
 }

@@ -8,13 +8,13 @@ use crate::Result;
 const ACCOUNT: &str = "nobody";
 
 /// Whether this process is root.
-pub(crate) fn is_root() -> bool {
+pub fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.trim_ascii() == b"0")
 }
 
 /// A command for `program` under an ordinary account: this one, or `nobody` when this one is root. `setpriv`
 /// replaces itself by the program, so that the child's process id is the server's.
-pub(crate) fn ordinary(program: &Path) -> Command {
+pub fn ordinary(program: &Path) -> Command {
     if !is_root() {
         return Command::new(program);
     }
@@ -25,7 +25,7 @@ pub(crate) fn ordinary(program: &Path) -> Command {
 }
 
 /// Gives a folder to the account that [`ordinary`] uses.
-pub(crate) fn hand_over(folder: &Path) -> Result<()> {
+pub fn hand_over(folder: &Path) -> Result<()> {
     if !is_root() {
         return Ok(());
     }
@@ -33,7 +33,7 @@ pub(crate) fn hand_over(folder: &Path) -> Result<()> {
 }
 
 /// Runs to the end; an error carries what the program said.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
+pub fn run(command: &mut Command) -> Result<()> {
     let shown = format!("{command:?}");
     let output = command.output().map_err(|e| format!("{shown}: {e}"))?;
     if output.status.success() {

@@ -1,0 +1,229 @@
+//! `quietus bench erase`: rows erased in PostgreSQL, beside a hand-written batched `DELETE` in the same run.
+//!
+//! The peer deletes 500 rows by primary key a transaction, as fast as it can. It and the connector take turns, a few
+//! thousand rows each, so that what else goes on on the machine meets all alike; a ratio is the median of the turns'.
+//! Then the whole way, through a node: ledger, dispatch, connector, confirmation, read-back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use quietus_contract::{
+    CommandId, Connector, Finding, Gate, Identity, Outcome, Scalar, Secret, Target, Verdict, Work,
+};
+use quietus_core::engine::control::Control;
+use quietus_core::obligation::ObligationId;
+use quietus_core::system::{Collection, Dataset, Limits, Manifest, SubjectColumn};
+use serde::Serialize;
+use tokio_postgres::{Client, NoTls, Statement};
+
+use super::database::Database;
+use super::usage::peak_rss_mib;
+use super::{BenchError, Disk, whole};
+use crate::dispatch::permit_for;
+use crate::node::{Resolver, connect};
+
+/// Rows a transaction.
+const BATCH: usize = 500;
+/// Rows a turn, in one call.
+const TURN: usize = 5_000;
+const PROMISED: f64 = 0.8;
+const LEASE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// One JSON object on stdout.
+#[derive(Clone, Debug, Serialize)]
+pub struct Erased {
+    pub bench: &'static str,
+    /// Rows by each contestant.
+    pub items: u64,
+    /// By the connector, without verify, over one connection.
+    pub seconds: f64,
+    pub per_second: f64,
+    pub peak_rss_mib: f64,
+    /// Of the node that was gone through.
+    pub disk_bytes_per_item: Disk,
+    pub batch: usize,
+    pub one_connection: Contest,
+    pub two_connections: Contest,
+    pub node: whole::Whole,
+    /// Of the rows by hand, over one connection, without verify.
+    pub limit_ratio: f64,
+    pub ok: bool,
+}
+
+/// Rows a second, and the ratios to the rows by hand.
+#[derive(Clone, Debug, Serialize)]
+pub struct Contest {
+    pub by_hand_per_second: f64,
+    pub erase_per_second: f64,
+    pub erase_and_verify_per_second: f64,
+    pub ratio: f64,
+    pub ratio_with_verify: f64,
+}
+
+/// `items` rows by each contestant, rounded up to whole turns.
+pub async fn run(items: u64, tell: &mut dyn FnMut(&str)) -> Result<Erased, BenchError> {
+    let database = Database::start(tell)?;
+    let turns = usize::try_from(items).unwrap_or(usize::MAX).div_ceil(TURN).max(1);
+    let one = contest(&database, turns, 1, tell).await?;
+    let two = contest(&database, turns, 2, tell).await?;
+    let rows = (turns * TURN) as u64;
+    let (node, bytes) = whole::run(&database, rows, two.by_hand_per_second, tell).await?;
+    let seconds = rows as f64 / one.erase_per_second;
+    Ok(Erased {
+        bench: "erase",
+        items: rows,
+        seconds,
+        per_second: one.erase_per_second,
+        peak_rss_mib: peak_rss_mib(),
+        disk_bytes_per_item: Disk { live: None, directory: bytes as f64 / rows as f64 },
+        batch: BATCH,
+        ok: one.ratio >= PROMISED,
+        one_connection: one,
+        two_connections: two,
+        node,
+        limit_ratio: PROMISED,
+    })
+}
+
+/// Seconds of one turn of each contestant: by hand, erased, erased and verified.
+type Turn = [f64; 3];
+
+async fn contest(
+    database: &Database,
+    turns: usize,
+    connections: usize,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Contest, BenchError> {
+    tell(&format!("filling a table of {} rows", turns * TURN * 3));
+    database.fill((turns * TURN * 3) as u64).await?;
+    let mut hands = Vec::new();
+    for _ in 0..connections {
+        let (client, driver) = tokio_postgres::connect(&database.url, NoTls).await?;
+        tokio::spawn(driver);
+        let sql = format!("DELETE FROM {} WHERE id = ANY($1)", database.table);
+        let delete = client.prepare(&sql).await?;
+        hands.push((Arc::new(client), delete));
+    }
+    let connector = connect(&manifest(database, connections), &Resolver::default()).map_err(wrong)?;
+    tell(&format!("erasing over {connections} connection(s)"));
+    let mut times: Vec<Turn> = Vec::new();
+    for turn in 0..turns {
+        let mut took: Turn = [0.0; 3];
+        for step in 0..3 {
+            // Who goes first changes.
+            let who = (step + turn) % 3;
+            let first = (turn * 3 + step) * TURN;
+            let ids: Vec<i64> = (first..first + TURN).filter_map(|id| i64::try_from(id).ok()).collect();
+            let targets: Vec<Target> = ids.iter().map(|id| target(database, *id)).collect();
+            let begun = Instant::now();
+            match who {
+                0 => by_hand(&hands, &ids).await?,
+                1 => erase(&*connector, &targets).await?,
+                _ => {
+                    erase(&*connector, &targets).await?;
+                    verify(&*connector, &targets).await?;
+                }
+            }
+            if let Some(place) = took.get_mut(who) {
+                *place = begun.elapsed().as_secs_f64();
+            }
+        }
+        times.push(took);
+    }
+    let sum = |of: fn(&Turn) -> f64| times.iter().map(of).sum::<f64>();
+    let rate = |seconds: f64| (turns * TURN) as f64 / seconds;
+    Ok(Contest {
+        by_hand_per_second: rate(sum(|[hand, _, _]| *hand)),
+        erase_per_second: rate(sum(|[_, erase, _]| *erase)),
+        erase_and_verify_per_second: rate(sum(|[_, _, both]| *both)),
+        ratio: median(times.iter().map(|[hand, erase, _]| hand / erase).collect()),
+        ratio_with_verify: median(times.iter().map(|[hand, _, both]| hand / both).collect()),
+    })
+}
+
+/// Each connection takes its share, batch after batch.
+async fn by_hand(hands: &[(Arc<Client>, Statement)], ids: &[i64]) -> Result<(), BenchError> {
+    let share = ids.len().div_ceil(hands.len());
+    let lanes = hands.iter().zip(ids.chunks(share)).map(|((client, delete), ids)| async move {
+        let mut deleted = 0;
+        for batch in ids.chunks(BATCH) {
+            deleted += client.execute(delete, &[&batch]).await?;
+        }
+        Ok::<u64, tokio_postgres::Error>(deleted)
+    });
+    let deleted: u64 = futures_util::future::try_join_all(lanes).await?.iter().sum();
+    if deleted != ids.len() as u64 {
+        return Err(BenchError::Wrong(format!("{deleted} rows deleted by hand, not {}", ids.len())));
+    }
+    Ok(())
+}
+
+async fn erase(connector: &dyn Connector, targets: &[Target]) -> Result<(), BenchError> {
+    let commands = targets.iter().map(|t| (ObligationId(t.command.0), t.attempt));
+    let permit = permit_for(&Control::default(), "shop-db", commands, LEASE);
+    let answers = connector.erase(targets, &permit, Arc::new(Open)).await;
+    match answers.iter().find(|a| a.outcome != Outcome::Removed(1)) {
+        Some(other) => Err(BenchError::Wrong(format!("{:?}", other.outcome))),
+        None => Ok(()),
+    }
+}
+
+async fn verify(connector: &dyn Connector, targets: &[Target]) -> Result<(), BenchError> {
+    for targets in targets.chunks(BATCH) {
+        let seen = connector.verify(targets).await;
+        if let Some(other) = seen.iter().find(|s| s.finding != Finding::Gone) {
+            return Err(BenchError::Wrong(format!("{:?}", other.finding)));
+        }
+    }
+    Ok(())
+}
+
+/// Nothing is held here.
+#[derive(Debug)]
+struct Open;
+
+#[async_trait]
+impl Gate for Open {
+    async fn may_commit(&self, commands: &[CommandId]) -> Vec<Verdict> {
+        vec![Verdict::Go; commands.len()]
+    }
+}
+
+fn manifest(database: &Database, connections: usize) -> Manifest {
+    let subject = Some(SubjectColumn { column: "customer".into(), kind: "customer_id".into() });
+    let rows =
+        Collection { name: database.table.clone(), key: vec!["id".into()], subject, ..Collection::default() };
+    let dataset = Dataset { fides_key: "shop".into(), collections: vec![rows], ..Dataset::default() };
+    Manifest {
+        system: "shop-db".into(),
+        kind: "postgres".into(),
+        connection: [("url".to_owned(), database.url.clone())].into(),
+        limits: Limits { concurrency: u32::try_from(connections).unwrap_or(1), ..Limits::default() },
+        datasets: vec![dataset],
+        ..Manifest::default()
+    }
+}
+
+fn target(database: &Database, id: i64) -> Target {
+    let mut command = [0; 16];
+    command.iter_mut().zip(id.to_be_bytes()).for_each(|(to, from)| *to = from);
+    Target {
+        command: CommandId(command),
+        attempt: 1,
+        dataset: format!("shop.{}", database.table),
+        locator: [("id".to_owned(), Scalar::Integer(id))].into(),
+        identities: vec![Identity { kind: "customer_id".into(), value: Secret::new((id / 4).to_string()) }],
+        answered_at: None,
+        work: Work::Delete,
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+fn wrong(failure: quietus_contract::Failure) -> BenchError {
+    BenchError::Wrong(failure.to_string())
+}
