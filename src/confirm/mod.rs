@@ -2,15 +2,19 @@
 //!
 //! Nothing is concluded here: what an answer means is decided by the engine when it is read.
 
+use std::collections::BTreeMap;
+
 use quietus_contract::{Failure, Finding, Outcome, ReadBack, TargetOutcome};
 use quietus_core::obligation::Obligation;
 use quietus_core::record::{self, Answer, AnswerKind, FindingKind, Seen};
 
 /// What a connector said about these duties, one answer each: a target it left out is one nobody knows about.
 pub fn confirmed(system: &str, duties: &[Obligation], outcomes: &[TargetOutcome]) -> record::Confirmed {
+    // Of two answers the first counts.
+    let told: BTreeMap<[u8; 16], &TargetOutcome> = outcomes.iter().rev().map(|o| (o.command.0, o)).collect();
     let answers = duties
         .iter()
-        .map(|duty| match outcomes.iter().find(|o| o.command.0 == duty.id.0) {
+        .map(|duty| match told.get(&duty.id.0) {
             Some(outcome) => answer(duty, outcome),
             None => failed(duty, &Failure::unknown("no_answer", "the connector left this target out")),
         })
@@ -78,9 +82,10 @@ fn answer(duty: &Obligation, told: &TargetOutcome) -> Answer {
 
 /// What the read-back saw of these duties.
 pub fn read_back(system: &str, duties: &[Obligation], seen: &[ReadBack]) -> record::ReadBack {
+    let seen: BTreeMap<[u8; 16], &ReadBack> = seen.iter().rev().map(|s| (s.command.0, s)).collect();
     let seen = duties
         .iter()
-        .map(|duty| match seen.iter().find(|s| s.command.0 == duty.id.0) {
+        .map(|duty| match seen.get(&duty.id.0) {
             Some(back) => look(duty, back),
             None => unread(duty, "the read-back left this target out"),
         })

@@ -1,10 +1,11 @@
 //! The last word before a connector's commit: asks the partitions as they stand at that moment.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 
 use async_trait::async_trait;
 use quietus_contract::{CommandId, Gate, Verdict};
+use quietus_core::hold::Hold;
 use quietus_core::identity::ItemId;
 use quietus_core::obligation::{Obligation, ObligationId, Stand};
 
@@ -24,14 +25,18 @@ impl LedgerGate {
         Self { partitions, commands }
     }
 
-    fn judge(&self, command: &CommandId) -> Option<Verdict> {
-        let (item, attempt) = self.commands.get(command)?;
+    /// Where the command's duty lives.
+    fn home(&self, command: &CommandId) -> Option<usize> {
+        let (item, _) = self.commands.get(command)?;
         let of = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
-        let at = usize::try_from(item.subject.partition(of)).ok()?;
-        let inner = self.partitions.get(at)?.read();
+        usize::try_from(item.subject.partition(of)).ok()
+    }
+
+    fn judge(&self, inner: &Inner, command: &CommandId) -> Option<Verdict> {
+        let (_, attempt) = self.commands.get(command)?;
         let duty = inner.state.duties.get(ObligationId(command.0))?;
         let out = duty.stand == Stand::Ordered && duty.attempt == *attempt;
-        Some(if out && !inner.state.control.stopped && !held(&inner, duty) {
+        Some(if out && !inner.state.control.stopped && !held(inner, duty) {
             Verdict::Go
         } else {
             Verdict::Stop
@@ -40,6 +45,10 @@ impl LedgerGate {
 }
 
 fn held(inner: &Inner, duty: &Obligation) -> bool {
+    // Most of the time no hold stands, and a transaction waits for this answer.
+    if !inner.state.control.holds.values().any(Hold::blocks) {
+        return false;
+    }
     let Some(lives) = inner.store.lives(duty.item) else { return true };
     let life = lives.lives.into_iter().find(|l| l.item.generation == duty.generation);
     let Some(mut life) = life else { return true };
@@ -55,6 +64,17 @@ fn held(inner: &Inner, duty: &Obligation) -> bool {
 #[async_trait]
 impl Gate for LedgerGate {
     async fn may_commit(&self, commands: &[CommandId]) -> Vec<Verdict> {
-        commands.iter().map(|c| self.judge(c).unwrap_or(Verdict::Stop)).collect()
+        // All of a partition's commands are judged by one look at it.
+        let mut looks: BTreeMap<usize, RwLockReadGuard<'_, Inner>> = BTreeMap::new();
+        let mut judged = Vec::with_capacity(commands.len());
+        for command in commands {
+            let home = self.home(command).and_then(|at| Some((at, self.partitions.get(at)?)));
+            let verdict = home.and_then(|(at, partition)| {
+                let inner = looks.entry(at).or_insert_with(|| partition.read());
+                self.judge(inner, command)
+            });
+            judged.push(verdict.unwrap_or(Verdict::Stop));
+        }
+        judged
     }
 }

@@ -14,6 +14,8 @@ const KEPT: i64 = 2_000;
 const STOPS: usize = 3;
 /// Between two stops; three of them lie within half a minute.
 const APART: Duration = Duration::from_secs(5);
+/// Erasures a second while the server is up, under the development profile.
+const PACE: f64 = 500.0;
 
 async fn connect(url: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
@@ -64,9 +66,12 @@ async fn postgres_outage() {
     assert_eq!(status, 202, "{started}");
     let path = format!("/v1/sweeps/{}", started["id"].as_str().unwrap());
     let begun = Instant::now();
+    let (mut up_since, mut up, mut erased) = (begun, Duration::ZERO, 0);
     for stop in 0..STOPS {
         tokio::time::sleep(APART).await;
         let left = count(&url, &format!("id <= {DUE}")).await;
+        up += up_since.elapsed();
+        erased = DUE - left;
         assert!(left > 0, "the load was over before stop {stop}");
         eprintln!("stop {stop}: {left} of {DUE} left after {:.1} s", begun.elapsed().as_secs_f64());
         server = tokio::task::spawn_blocking(move || {
@@ -77,8 +82,12 @@ async fn postgres_outage() {
         })
         .await
         .unwrap();
+        up_since = Instant::now();
     }
     assert!(begun.elapsed() < Duration::from_secs(30), "the stops took {:?}", begun.elapsed());
+    let pace = erased as f64 / up.as_secs_f64();
+    eprintln!("{erased} erased in {:.1} s of the server being up: {pace:.0}/s", up.as_secs_f64());
+    assert!(pace >= PACE, "{pace:.0} erasures a second");
 
     // What waits for longer than a sweep cares is owed again by the next one.
     let mut sweep = Value::Null;
