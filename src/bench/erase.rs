@@ -20,6 +20,7 @@ use tokio_postgres::{Client, NoTls, Statement};
 use super::database::Database;
 use super::usage::peak_rss_mib;
 use super::{BenchError, Disk, whole};
+use crate::clock::{Clock, SystemClock};
 use crate::dispatch::permit_for;
 use crate::node::{Resolver, connect};
 
@@ -105,7 +106,8 @@ async fn contest(
         let delete = client.prepare(&sql).await?;
         hands.push((Arc::new(client), delete));
     }
-    let connector = connect(&manifest(database, connections), &Resolver::default()).map_err(wrong)?;
+    let clock = Arc::new(SystemClock::new()) as Arc<dyn Clock>;
+    let connector = connect(&manifest(database, connections), &Resolver::default(), &clock).map_err(wrong)?;
     tell(&format!("erasing over {connections} connection(s)"));
     let mut times: Vec<Turn> = Vec::new();
     for turn in 0..turns {
