@@ -303,6 +303,10 @@ pub enum Block {
     Lock {
         until: Option<Millis>,
     },
+    /// Its system knows the person and not the record, and something else of theirs is still to be kept there.
+    Others {
+        until: Option<Millis>,
+    },
 }
 
 /// What ends by itself later: a backup's rotation, a cache's expiry.

@@ -172,7 +172,9 @@ impl Request {
                         Stand::Executed | Stand::Owed | Stand::Ordered | Stand::Accepted => open += 1,
                         Stand::Failed | Stand::Observed => open += 1,
                         Stand::Blocked => match &duty.block {
-                            Some(Block::Minimum { .. } | Block::Lock { .. }) => kept += 1,
+                            Some(Block::Minimum { .. } | Block::Lock { .. } | Block::Others { .. }) => {
+                                kept += 1
+                            }
                             Some(Block::Hold(_)) | None => open += 1,
                         },
                         Stand::Residual | Stand::Refused | Stand::OutOfReach => kept += 1,

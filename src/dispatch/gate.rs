@@ -59,6 +59,23 @@ fn held(inner: &Inner, duty: &Obligation) -> bool {
     }
     let control = &inner.state.control;
     duty.parts.iter().any(|part| !control.holds_against(duty.duty, &life.item, copy, part).is_empty())
+        || holds_the_person(inner, duty)
+}
+
+/// Where a system knows the person only, a hold on anything else of theirs there stops it too.
+fn holds_the_person(inner: &Inner, duty: &Obligation) -> bool {
+    let (control, system) = (&inner.state.control, &duty.place.system);
+    if !control.knows_people_only(system) {
+        return false;
+    }
+    let lives = inner.store.items_of(duty.item.subject).into_iter().filter_map(|id| inner.store.lives(id));
+    lives.filter_map(|lives| lives.newest().cloned()).any(|mut life| {
+        control.complete(&mut life);
+        let there = life.item.copies.iter().filter(|copy| copy.is_live() && copy.system == *system);
+        there
+            .into_iter()
+            .any(|copy| copy.categories.iter().any(|c| !control.holds_on(&life.item, copy, c).is_empty()))
+    })
 }
 
 #[async_trait]

@@ -145,7 +145,9 @@ fn column(duty: &Obligation) -> Option<Column> {
         (Stand::Executed | Stand::Verified, _, Duty::Change(_) | Duty::Correct) => Column::Masked,
         // A released hold that cools down is still a hold to whoever counts.
         (Stand::Blocked, Some(Block::Hold(_)) | None, _) => Column::Held,
-        (Stand::Blocked, Some(Block::Minimum { .. } | Block::Lock { .. }), _) => Column::Deferred,
+        (Stand::Blocked, Some(Block::Minimum { .. } | Block::Lock { .. } | Block::Others { .. }), _) => {
+            Column::Deferred
+        }
         (Stand::Residual, ..) => Column::Residual,
         (Stand::Refused, ..) => Column::Refused,
         (Stand::OutOfReach, ..) => Column::OutOfReach,

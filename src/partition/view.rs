@@ -126,7 +126,9 @@ impl Why {
             (_, _, Some(Block::Minimum { until, rule, law })) => {
                 Self { until: Some(until.to_string()), rule: Some(rule.clone()), law: law.clone(), detail }
             }
-            (_, _, Some(Block::Lock { until })) => Self { until: shown(until), detail, ..Self::default() },
+            (_, _, Some(Block::Lock { until } | Block::Others { until })) => {
+                Self { until: shown(until), detail, ..Self::default() }
+            }
             (_, _, Some(Block::Hold(_)) | None) => {
                 Self { rule: duty.rule.clone(), detail, ..Self::default() }
             }

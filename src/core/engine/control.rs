@@ -311,6 +311,10 @@ impl Control {
         holds
     }
 
+    pub fn knows_people_only(&self, system: &str) -> bool {
+        self.systems.get(system).is_some_and(|s| s.manifest.knows_people_only())
+    }
+
     /// The system is to keep what a statutory minimum asks for.
     pub fn retains(&self, system: &str) -> bool {
         self.systems.get(system).is_some_and(|s| s.manifest.retains)

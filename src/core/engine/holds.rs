@@ -49,7 +49,7 @@ fn block(turn: &mut Turn<'_>, duty: ObligationId, hold: &str) {
     turn.advance(duty, Event::Block, |d| {
         let mut ids = match d.block.take() {
             Some(Block::Hold(ids)) => ids,
-            Some(Block::Minimum { .. } | Block::Lock { .. }) | None => Vec::new(),
+            Some(Block::Minimum { .. } | Block::Lock { .. } | Block::Others { .. }) | None => Vec::new(),
         };
         ids.push(hold.to_owned());
         ids.sort();

@@ -19,6 +19,7 @@ mod holds;
 mod links;
 mod needs;
 mod orders;
+mod people;
 mod reapply;
 mod requests;
 mod state;

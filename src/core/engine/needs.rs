@@ -33,7 +33,12 @@ pub fn needs(state: &State, input: &Input) -> Needs {
             needs.items.extend(rows.iter().map(|f| ItemId { subject: f.subject, item: f.item }));
         }
         Record::Changes(r) => r.rows.iter().for_each(|c| change(&mut needs, c)),
-        Record::Ordered(r) => duties(state, &mut needs, r.orders.iter().map(|o| o.obligation.as_slice())),
+        Record::Ordered(r) => {
+            duties(state, &mut needs, r.orders.iter().map(|o| o.obligation.as_slice()));
+            if state.control.knows_people_only(&r.system) {
+                needs.subjects = needs.items.iter().map(|id| id.subject).collect();
+            }
+        }
         Record::Confirmed(r) => duties(state, &mut needs, r.answers.iter().map(|a| a.obligation.as_slice())),
         Record::ReadBack(r) => {
             duties(state, &mut needs, r.seen.iter().map(|s| s.obligation.as_slice()));

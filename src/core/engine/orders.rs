@@ -10,6 +10,7 @@ use crate::time::Millis;
 use super::decision::Effect;
 use super::derived::{is_origin, precedes};
 use super::duties::Stop;
+use super::people;
 use super::reapply::is_overtaken;
 use super::state::State;
 use super::{Turn, corrections};
@@ -84,7 +85,9 @@ fn may_go(turn: &mut Turn<'_>, id: ObligationId, order: &Order) -> bool {
     }
     match duty.duty {
         Duty::Correct => corrections::still_owed(turn, &duty, &life),
-        Duty::Delete | Duty::Change(_) => still_owed(turn, &duty, &life),
+        Duty::Delete | Duty::Change(_) => {
+            still_owed(turn, &duty, &life) && !people::kept_for_others(turn, &duty)
+        }
     }
 }
 

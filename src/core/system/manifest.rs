@@ -223,6 +223,11 @@ impl Manifest {
         self.places.at.contains_key("mode")
     }
 
+    /// Whether it knows people and not records, so that what is erased there takes everything of theirs along.
+    pub fn knows_people_only(&self) -> bool {
+        matches!(self.kind.as_str(), "files" | "http")
+    }
+
     /// The collection that `dataset.collection` names.
     pub fn collection(&self, name: &str) -> Option<(&Dataset, &super::dataset::Collection)> {
         self.datasets.iter().find_map(|d| {

@@ -4,6 +4,7 @@ mod corrections;
 mod derived;
 mod links;
 mod partner;
+mod people;
 mod reapply;
 mod time;
 mod world;

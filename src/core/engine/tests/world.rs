@@ -179,7 +179,11 @@ impl World {
     }
 
     pub fn told(&mut self, n: u8, origin: Origin, start: Option<Millis>, source_time: Millis) -> Step {
-        let id = item(n);
+        self.put(item(n), origin, start, source_time)
+    }
+
+    pub fn put(&mut self, id: ItemId, origin: Origin, start: Option<Millis>, source_time: Millis) -> Step {
+        let n = id.item.0[0];
         let copy = ShapeCopy { system: "shop-db".into(), dataset: "shop.users".into(), ..Default::default() };
         let mut facts = Facts {
             source: "http".into(),
