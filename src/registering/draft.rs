@@ -7,6 +7,7 @@ use quietus_contract::catalogue::{Column, ColumnKind, ForeignKey, PassedOver, Ta
 
 use super::guess::{self, About};
 use super::people::{People, Subject};
+use super::rows;
 use super::{Address, Guess, times};
 
 #[derive(Debug)]
@@ -111,7 +112,7 @@ impl Drafted {
             Some((subject, about)) => (Some(subject), about),
             None => (None, About::Nobody),
         };
-        let named = (about == About::Person).then(|| guess::table(table)).flatten();
+        let named = (about == About::Person).then(|| rows::table(table)).flatten();
         let mut drafted = Self {
             fields: table.columns.iter().map(|c| Field::new(table, c, about, named.as_ref())).collect(),
             subject,

@@ -10,7 +10,9 @@ pub mod address;
 pub mod draft;
 pub mod files;
 pub mod guess;
+mod lexicon;
 pub mod people;
+pub mod rows;
 pub mod times;
 
 pub use address::Address;
