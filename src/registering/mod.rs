@@ -38,10 +38,9 @@ pub fn words(name: &str) -> String {
     let mut before = '_';
     for c in name.chars() {
         let begins = c.is_uppercase() && (before.is_lowercase() || before.is_numeric());
-        if !c.is_alphanumeric() || begins || (c.is_numeric() != before.is_numeric() && before != '_') {
-            if !out.ends_with('_') {
-                out.push('_');
-            }
+        let ends = !c.is_alphanumeric() || begins || (c.is_numeric() != before.is_numeric() && before != '_');
+        if ends && !out.ends_with('_') {
+            out.push('_');
         }
         if c.is_alphanumeric() {
             out.extend(c.to_lowercase());

@@ -123,7 +123,7 @@ fn find(table: &Table, fits: impl Fn(&str) -> bool) -> Option<Guess<String>> {
 /// Times are kept as numbers and texts too.
 fn may_hold_a_time(column: &Column) -> bool {
     matches!(column.kind, ColumnKind::Time | ColumnKind::Integer | ColumnKind::Text | ColumnKind::Number)
-        && !column.length.is_some_and(|length| length < 8)
+        && column.length.is_none_or(|length| length >= 8)
 }
 
 fn is_beginning(column: &Column) -> bool {
