@@ -83,6 +83,7 @@ fn manifest(database: &Database) -> Value {
             "quietus": {"key": ["id"], "subject": {"column": "customer", "type": "customer_id"}},
             "fields": [
                 {"name": "id", "fides_meta": {"primary_key": true}},
+                {"name": "customer"},
                 {"name": "email", "data_categories": ["user.contact.email"]},
             ],
         }]}],

@@ -21,6 +21,8 @@ struct Heard {
     failed: u32,
     /// Open until then, by the monotonic clock.
     until: Option<Duration>,
+    /// A probe is out. What else fails while it is open was sent before, and says nothing new.
+    probing: bool,
 }
 
 /// How much may be sent.
@@ -41,8 +43,17 @@ impl Breaker {
             Some(until) if until > now => Room::Nothing,
             Some(_) => {
                 heard.until = Some(now + PROBE);
+                heard.probing = true;
                 Room::Probe
             }
+        }
+    }
+
+    /// There was nothing to probe with: the next who has something gets it.
+    pub fn put_back(&self, now: Duration) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.probing {
+            (heard.until, heard.probing) = (Some(now), false);
         }
     }
 
@@ -58,6 +69,10 @@ impl Breaker {
             *heard = Heard::default();
             return was_open;
         }
+        if was_open && !heard.probing {
+            return false;
+        }
+        heard.probing = false;
         heard.failed = heard.failed.saturating_add(1);
         let beyond = heard.failed.checked_sub(OPENS_AFTER);
         heard.until = beyond.map(|n| now + Duration::from_secs(1 << n.min(6)).min(LONGEST));
@@ -92,9 +107,18 @@ mod tests {
     #[test]
     fn it_never_waits_longer_than_a_minute() {
         let breaker = Breaker::default();
-        for _ in 0..100 {
-            breaker.heard(false, at(0));
+        for n in 0..100 {
+            breaker.heard(false, at(n * 100));
+            breaker.room(at(n * 100 + 60));
         }
-        assert_eq!(breaker.room(at(60)), Room::Probe);
+        breaker.heard(false, at(10_000));
+        assert_eq!((breaker.room(at(10_059)), breaker.room(at(10_060))), (Room::Nothing, Room::Probe));
+    }
+
+    #[test]
+    fn calls_that_were_under_way_when_it_opened_do_not_lengthen_the_wait() {
+        let breaker = Breaker::default();
+        (0..20).for_each(|_| drop(breaker.heard(false, at(0))));
+        assert_eq!(breaker.room(at(1)), Room::Probe);
     }
 }

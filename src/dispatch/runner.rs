@@ -76,10 +76,15 @@ impl Dispatcher {
     pub async fn run(self: Arc<Self>) {
         loop {
             let _ = tokio::time::timeout(PERIOD, self.nudge.notified()).await;
-            self.look_back();
             self.ask_again();
             self.reaudit();
-            self.propose().await;
+            let room = self.breaker.room(self.node.clock.monotonic());
+            // What is read back in vain costs tries too; one record asks for both.
+            let asks = self.look_back(room) > 0 && room == Room::Probe;
+            let asks = asks || self.propose(room).await > 0;
+            if room == Room::Probe && !asks {
+                self.breaker.put_back(self.node.clock.monotonic());
+            }
         }
     }
 
@@ -117,23 +122,21 @@ impl Dispatcher {
         self.breaker.is_open()
     }
 
-    /// Proposes what is owed, as much as the workers can soon take.
-    async fn propose(&self) {
+    /// Proposes what is owed, as much as the workers can soon take; how many records it was.
+    async fn propose(&self, room: Room) -> usize {
         let (batch, concurrency) = self.limits();
         // Twice what can run at once keeps the workers busy while the ledger syncs; more would only age in line.
-        let room = (batch * concurrency * 2).saturating_sub(self.out());
+        let free = (batch * concurrency * 2).saturating_sub(self.out());
         // Whole batches, one partition after the other: a little from everywhere would make small transactions of
         // all that follows. What is less than a batch waits until room is there for one.
         let partitions = self.node.partitions.len().max(1);
         let first = self.turn.fetch_add(1, Ordering::Relaxed) % partitions;
-        let mut left = match room / batch * batch {
-            0 => 0,
-            whole => match self.breaker.room(self.node.clock.monotonic()) {
-                Room::All => whole,
-                Room::Probe => 1,
-                Room::Nothing => 0,
-            },
+        let whole = match room {
+            Room::All => free / batch * batch,
+            Room::Probe => 1,
+            Room::Nothing => 0,
         };
+        let mut left = whole;
         let order = self.node.partitions.iter().cycle().skip(first).take(partitions);
         let proposals = order.filter_map(|partition| {
             let inner = partition.read();
@@ -150,6 +153,7 @@ impl Dispatcher {
             }
         });
         join_all(appended).await;
+        whole - left
     }
 
     pub(super) fn node(&self) -> &Node {
@@ -192,14 +196,21 @@ impl Dispatcher {
             .sum()
     }
 
-    /// Starts reading back what awaits it.
-    fn look_back(self: &Arc<Self>) {
+    /// Starts reading back what awaits it; how many records it is.
+    fn look_back(self: &Arc<Self>, room: Room) -> usize {
         if !self.connector.describe().verify {
-            return;
+            return 0;
         }
         let (batch, _) = self.limits();
+        let mut looks = 0;
         for partition in self.node.partitions.iter() {
-            let mut waiting = self.waiting(partition, batch * 8);
+            let at_most = match room {
+                Room::All => batch * 8,
+                Room::Probe => 1_usize.saturating_sub(looks),
+                Room::Nothing => 0,
+            };
+            let mut waiting = self.waiting(partition, at_most);
+            looks += waiting.len();
             while !waiting.is_empty() {
                 let rest = waiting.split_off(waiting.len().min(batch));
                 let one = std::mem::replace(&mut waiting, rest);
@@ -207,6 +218,7 @@ impl Dispatcher {
                 tokio::spawn(async move { this.look(one).await });
             }
         }
+        looks
     }
 
     /// What awaits its read-back and is not being looked at; from now on it is.
@@ -243,7 +255,9 @@ impl Dispatcher {
     async fn look(self: Arc<Self>, duties: Vec<Obligation>) {
         let ids: Vec<ObligationId> = duties.iter().map(|d| d.id).collect();
         if let Ok(_worker) = self.workers.acquire().await {
-            send::read_back(&self.node, Arc::clone(&self.connector), &self.manifest.system, duties).await;
+            let connector = Arc::clone(&self.connector);
+            let reached = send::read_back(&self.node, connector, &self.manifest.system, duties).await;
+            self.heard(reached);
         }
         let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         ids.iter().for_each(|id| {

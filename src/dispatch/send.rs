@@ -65,6 +65,10 @@ fn is_unreached(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Failed(failure) if matches!(failure.code, "unreachable" | "timeout"))
 }
 
+fn is_unread(finding: &Finding) -> bool {
+    matches!(finding, Finding::Unreadable(failure) if matches!(failure.code, "unreachable" | "timeout"))
+}
+
 /// What cannot set a value says so before it is asked.
 async fn correct(
     connector: &dyn Connector,
@@ -85,13 +89,13 @@ async fn correct(
     targets.iter().map(refused).collect()
 }
 
-/// Reads back duties that were executed, or that found nothing at the first look.
+/// Reads back duties that were executed, or that found nothing at the first look. True unless nobody was there.
 pub(super) async fn read_back(
     node: &Node,
     connector: Arc<dyn Connector>,
     system: &str,
     duties: Vec<Obligation>,
-) {
+) -> bool {
     let span = trace::child("confirm", duties.iter().find_map(|d| d.trace.as_deref()));
     tracing::Span::record(&span, "system", system);
     async {
@@ -104,9 +108,10 @@ pub(super) async fn read_back(
         }
         let record = confirm::read_back(system, &duties, &seen);
         answer(node, &duties, Record::ReadBack(record)).await;
+        seen.is_empty() || !seen.iter().all(|s| is_unread(&s.finding))
     }
     .instrument(span)
-    .await;
+    .await
 }
 
 /// Looks at what was verified long ago; only what is there again goes into the ledger.
