@@ -20,10 +20,10 @@ const FLOW: &[(&str, &[&str])] = &[
     ("intake", &["ledger", "sealing"]),
     ("registering", &[]),
     ("audit", &[]),
-    ("partition", &["audit", "store"]),
+    ("partition", &["audit", "sabotage", "store"]),
     ("confirm", &[]),
     // Loops and proposals of a running node: they read its partitions and append through it, never past it.
-    ("schedule", &["clock", "node", "partition", "sabotage", "store"]),
+    ("schedule", &["clock", "node", "partition", "store"]),
     ("dispatch", &["confirm", "faults", "node", "partition", "sabotage", "sealing", "store", "telemetry"]),
     (
         "node",

@@ -3,6 +3,7 @@
 mod database;
 mod erase;
 mod http;
+mod kafka;
 mod served;
 mod usage;
 mod whole;
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 pub use erase::{Erased, run as erase};
 pub use http::run as http;
+pub use kafka::run as kafka;
 
 /// One JSON object on stdout.
 #[derive(Clone, Debug, Serialize)]

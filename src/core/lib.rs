@@ -6,8 +6,8 @@
 //! byte, on every machine.
 //!
 //! Read it in this order: who and what ([`identity`], [`item`]), when ([`time`]), under which rules
-//! ([`policy`], [`system`]), with which verdict ([`verdict`]), and what happens then ([`record`], [`hold`],
-//! [`request`], [`obligation`], [`engine`]).
+//! ([`policy`], [`system`], [`source`]), with which verdict ([`verdict`]), and what happens then ([`record`],
+//! [`hold`], [`request`], [`obligation`], [`engine`]).
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ pub mod obligation;
 pub mod policy;
 pub mod record;
 pub mod request;
+pub mod source;
 pub mod system;
 pub mod time;
 pub mod verdict;

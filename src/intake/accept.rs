@@ -174,7 +174,11 @@ impl Intake {
         self.memory().sent.contains(subject)
     }
 
+    /// 0 = it has no id of its own.
     pub(super) fn event_id(&self, raw: &RawEvent<'_>) -> u64 {
+        if raw.id.is_empty() {
+            return 0;
+        }
         let mut hash = blake3::Hasher::new_keyed(&self.event_key);
         hash.update(&(raw.source.len() as u64).to_le_bytes());
         hash.update(raw.source.as_bytes());

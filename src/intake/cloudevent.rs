@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use quietus_core::record::Origin;
 use quietus_core::time::Millis;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -20,6 +21,7 @@ pub const BATCH_EVENTS_MAX: usize = 10_000;
 
 /// One event, its attributes checked, its data not yet.
 pub struct RawEvent<'a> {
+    /// Empty = told apart by where it was read alone.
     pub id: Cow<'a, str>,
     pub source: Cow<'a, str>,
     /// The CloudEvents type, `quietus.item.recorded.v1`.
@@ -27,7 +29,35 @@ pub struct RawEvent<'a> {
     pub time: Option<Millis>,
     /// The event's own `traceparent`.
     pub trace: Option<Cow<'a, str>>,
+    /// What kind of news it is.
+    pub origin: Origin,
+    /// Where its source has it.
+    pub position: Option<Position>,
     pub payload: Payload<'a>,
+}
+
+/// An offset in the range of one of the feed's marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Index into the feed's marks.
+    pub mark: usize,
+    pub offset: i64,
+}
+
+impl<'a> RawEvent<'a> {
+    /// An event of this type with nothing else said.
+    pub fn of(kind: Cow<'a, str>) -> Self {
+        Self {
+            id: Cow::Borrowed(""),
+            source: Cow::Borrowed(""),
+            kind,
+            time: None,
+            trace: None,
+            origin: Origin::Event,
+            position: None,
+            payload: Payload::None,
+        }
+    }
 }
 
 pub enum Payload<'a> {
@@ -84,7 +114,36 @@ pub fn read<'a>(
     Ok(Batch { events, trace })
 }
 
+/// One structured event alone.
+pub(super) fn single(body: &[u8]) -> Result<RawEvent<'_>, Refused> {
+    let code = |unreadable: &Unreadable| match unreadable {
+        Unreadable::EventTooLarge | Unreadable::BatchTooLarge => "too-large",
+        Unreadable::MediaType | Unreadable::Json { .. } | Unreadable::NoBatch => "malformed",
+    };
+    structured(one(body).map_err(|e| Refused::new(code(&e), e.to_string()))?)
+}
+
+/// One event whose attributes are headers: `text` looks them up by their name in Kafka.
+pub(super) fn attributed<'a>(
+    text: impl Fn(&str) -> Text<'a>,
+    payload: Payload<'a>,
+) -> Result<RawEvent<'a>, Refused> {
+    let id = required(text("ce_id"), "ce_id")?;
+    let [version, source, kind, time, trace] =
+        ["ce_specversion", "ce_source", "ce_type", "ce_time", "ce_traceparent"].map(text);
+    event_of(id.clone(), version, source, kind, time, trace, || Ok(payload)).map_err(|r| r.of(&id))
+}
+
 fn batch(body: &[u8]) -> Result<Vec<Result<RawEvent<'_>, Refused>>, Unreadable> {
+    let bounded = |event| match <[u8]>::len(event) {
+        0..=EVENT_MAX => structured(event),
+        _ => Err(Refused::new("too-large", Unreadable::EventTooLarge.to_string())),
+    };
+    Ok(elements(body)?.into_iter().map(bounded).collect())
+}
+
+/// The objects of a JSON array, each as it stands.
+pub(super) fn elements(body: &[u8]) -> Result<Vec<&[u8]>, Unreadable> {
     if body.len() > BATCH_BYTES_MAX {
         return Err(Unreadable::BatchTooLarge);
     }
@@ -98,11 +157,7 @@ fn batch(body: &[u8]) -> Result<Vec<Result<RawEvent<'_>, Refused>>, Unreadable> 
         if events.len() == BATCH_EVENTS_MAX {
             return Err(Unreadable::BatchTooLarge);
         }
-        events.push(if event.len() > EVENT_MAX {
-            Err(Refused::new("too-large", Unreadable::EventTooLarge.to_string()))
-        } else {
-            structured(event)
-        });
+        events.push(event);
         let tail = tail.trim_ascii_start();
         match tail.split_first() {
             Some((b',', tail)) => rest = tail.trim_ascii_start(),
@@ -270,6 +325,8 @@ fn event_of<'a>(
             _ => None,
         },
         payload: payload()?,
+        origin: Origin::Event,
+        position: None,
     })
 }
 
@@ -285,13 +342,13 @@ fn required<'a>(text: Text<'a>, name: &str) -> Result<Cow<'a, str>, Refused> {
     }
 }
 
-fn is_json(media: &str) -> bool {
+pub(super) fn is_json(media: &str) -> bool {
     let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     media == "application/json" || media == "text/json" || media.ends_with("+json")
 }
 
 /// `00-<32 hex>-<16 hex>-<2 hex>`; anything else is dropped, as the W3C says.
-fn is_traceparent(text: &str) -> bool {
+pub(super) fn is_traceparent(text: &str) -> bool {
     let hex = |s: &str, n: usize| s.len() == n && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let mut parts = text.split('-');
     match [parts.next(), parts.next(), parts.next(), parts.next(), parts.next()] {

@@ -30,19 +30,19 @@ pub enum Event<'a> {
         at: Millis,
     },
     Touched {
-        item: &'a str,
+        item: Which<'a>,
         subject: &'a str,
         at: Millis,
     },
     Gone {
-        item: &'a str,
+        item: Which<'a>,
         subject: Option<&'a str>,
         system: Option<&'a str>,
         dataset: Option<&'a str>,
         at: Millis,
     },
     Corrected {
-        item: &'a str,
+        item: Which<'a>,
         subject: &'a str,
         values: &'a [(String, Option<String>)],
         at: Millis,
@@ -61,6 +61,14 @@ pub enum Event<'a> {
         also: Vec<&'a str>,
         at: Millis,
     },
+}
+
+/// An item that was recorded before.
+pub enum Which<'a> {
+    /// By the company's id, or by `it_…`.
+    Named(&'a str),
+    /// By where its first copy lies.
+    At(CopyAt<'a>),
 }
 
 pub struct Recorded<'a> {
@@ -99,6 +107,7 @@ pub struct Consent<'a> {
 
 opaque! {
     "Event" Event<'_>,
+    "Which" Which<'_>,
     "Recorded" Recorded<'_>,
     "CopyAt" CopyAt<'_>,
     "Consent" Consent<'_>,
@@ -121,7 +130,7 @@ pub fn event<'a>(kind: &str, time: Option<Millis>, data: &'a Data<'a>) -> Result
             disclosure: disclosure(data)?,
             at: at()?,
         },
-        "quietus.item.touched.v1" => Event::Touched { item: item()?, subject: subject()?, at: at()? },
+        "quietus.item.touched.v1" => Event::Touched { item: which(data)?, subject: subject()?, at: at()? },
         "quietus.item.gone.v1" => {
             let system = name(&data.system, "data.system")?;
             let dataset = name(&data.dataset, "data.dataset")?;
@@ -132,10 +141,16 @@ pub fn event<'a>(kind: &str, time: Option<Millis>, data: &'a Data<'a>) -> Result
                 ));
             }
             let subject = optional(&data.subject, "data.subject", ID_MAX + 65)?;
-            Event::Gone { item: item()?, subject, system, dataset, at: at()? }
+            let item = which(data)?;
+            // Who names the place that it is gone from means that place.
+            let (system, dataset) = match &item {
+                Which::At(copy) if system.is_none() => (Some(copy.system), Some(copy.dataset)),
+                Which::At(_) | Which::Named(_) => (system, dataset),
+            };
+            Event::Gone { item, subject, system, dataset, at: at()? }
         }
         "quietus.item.corrected.v1" => {
-            Event::Corrected { item: item()?, subject: subject()?, values: values(data)?, at: at()? }
+            Event::Corrected { item: which(data)?, subject: subject()?, values: values(data)?, at: at()? }
         }
         "quietus.purpose.granted.v1" => Event::Granted(consent(data, subject()?, at()?)?),
         "quietus.purpose.withdrawn.v1" => Event::Withdrawn(consent(data, subject()?, at()?)?),
@@ -155,6 +170,17 @@ pub fn event<'a>(kind: &str, time: Option<Millis>, data: &'a Data<'a>) -> Result
         }
         _ => return Err(Refused::new("unknown-type", "type is none of the lifecycle events quietus.….v1")),
     })
+}
+
+/// By its id; else by the place of its first copy.
+fn which<'a>(data: &'a Data<'a>) -> Result<Which<'a>, Refused> {
+    if let Some(item) = optional(&data.item, "data.item", ID_MAX)? {
+        return Ok(Which::Named(item));
+    }
+    if matches!(data.copies, Given::Absent) {
+        return Err(Refused::missing("data.item"));
+    }
+    copies(data)?.into_iter().next().map(Which::At).ok_or_else(|| Refused::missing("data.item"))
 }
 
 fn recorded<'a>(data: &'a Data<'a>, time: Option<Millis>) -> Result<Recorded<'a>, Refused> {

@@ -5,20 +5,28 @@
 //! [`accept`] is the way through all of them. What intake knows of policy and systems is a [`Context`].
 
 pub mod accept;
+pub mod arrived;
 pub mod cloudevent;
 pub mod context;
 pub mod data;
 pub mod dedupe;
+pub mod feeding;
 pub mod identify;
+pub mod kafka;
 pub mod lifecycle;
+pub mod mapping;
+pub mod parcel;
 pub mod refuse;
+pub mod registry;
 pub mod route;
+pub mod sample;
 pub mod scanned;
 #[cfg(test)]
 mod tests;
 mod turn;
 
 pub use accept::{Accepted, Intake, Options, Receipt};
+pub use arrived::Arrived;
 pub use cloudevent::{Batch, RawEvent, Unreadable, read};
 pub use context::Context;
 pub use refuse::{Refused, Rejected};

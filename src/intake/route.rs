@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use quietus_core::record::{Change, Changes, Fact, Facts, Frame, Mark, Record, Shape, ShapeCopy};
 
+use super::cloudevent::Position;
 use super::lifecycle::Recorded;
 
 /// A frame is closed beyond this; one event adds at most its own size to it.
@@ -17,20 +18,25 @@ const FRAME_BYTES: usize = 1 << 20;
 pub struct Feed {
     pub source: String,
     pub generation: i32,
-    /// Empty where the source has no positions.
+    /// The ranges that were read; empty where the source has no positions.
     pub marks: Vec<Mark>,
+    /// Per partition of the ledger, per mark: the highest offset that it has taken in already.
+    pub taken: Vec<Vec<i64>>,
 }
 
 impl Default for Feed {
     fn default() -> Self {
-        Self { source: "http".into(), generation: 0, marks: Vec::new() }
+        Self { source: "http".into(), generation: 0, marks: Vec::new(), taken: Vec::new() }
     }
 }
 
 #[derive(Debug)]
 pub struct Router<'a> {
     feed: &'a Feed,
+    partitions: u32,
     lanes: BTreeMap<u32, Lane>,
+    /// Per mark: the highest offset whose rows are all laid out.
+    whole: Vec<i64>,
     /// Made anew for each fact; kept for its memory.
     shape: Vec<u8>,
 }
@@ -43,6 +49,8 @@ struct Lane {
     open: Open,
     rows: usize,
     bytes: usize,
+    /// Per mark: the highest offset that a record of this lane says.
+    said: Vec<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -60,18 +68,33 @@ struct OpenFacts {
 }
 
 impl<'a> Router<'a> {
-    pub fn new(feed: &'a Feed) -> Self {
-        Self { feed, lanes: BTreeMap::new(), shape: Vec::new() }
+    pub fn new(feed: &'a Feed, partitions: u32) -> Self {
+        let whole = feed.marks.iter().map(|m| m.from.saturating_sub(1)).collect();
+        Self { feed, partitions, lanes: BTreeMap::new(), whole, shape: Vec::new() }
+    }
+
+    /// The rows that follow are of this position: those before it are all laid out.
+    pub fn begin(&mut self, position: Option<Position>) {
+        if let Some((whole, at)) = position.and_then(|p| Some((self.whole.get_mut(p.mark)?, p.offset))) {
+            *whole = (*whole).max(at.saturating_sub(1));
+        }
+    }
+
+    /// The partition has what was read there.
+    pub fn has(&self, partition: u32, position: Option<Position>) -> bool {
+        let taken = self.feed.taken.get(partition as usize);
+        position.is_some_and(|p| taken.and_then(|t| t.get(p.mark)).is_some_and(|taken| p.offset <= *taken))
     }
 
     /// `fact` with the shape of `recorded`, whose position in the batch is filled in here.
     pub fn fact(&mut self, partition: u32, trace: Option<&str>, recorded: &Recorded<'_>, mut fact: Fact) {
         spell(recorded, &mut self.shape);
         let size = 160 + fact.cells.iter().map(Vec::len).sum::<usize>();
+        let marks = Marks::new(self.feed, &self.whole, partition);
         let lane = self.lanes.entry(partition).or_default();
-        lane.make_room(trace);
+        lane.make_room(trace, &marks);
         if !matches!(lane.open, Open::Facts(_)) {
-            lane.close_record();
+            lane.close_record(&marks);
             let (source, source_generation) = (self.feed.source.clone(), self.feed.generation);
             let facts = Facts { source, source_generation, ..Facts::default() };
             lane.open = Open::Facts(Box::new(OpenFacts { facts, shapes: HashMap::new() }));
@@ -96,10 +119,11 @@ impl<'a> Router<'a> {
 
     pub fn change(&mut self, partition: u32, trace: Option<&str>, change: Change) {
         let size = size_of(&change);
+        let marks = Marks::new(self.feed, &self.whole, partition);
         let lane = self.lanes.entry(partition).or_default();
-        lane.make_room(trace);
+        lane.make_room(trace, &marks);
         if !matches!(lane.open, Open::Changes(_)) {
-            lane.close_record();
+            lane.close_record(&marks);
             let (source, source_generation) = (self.feed.source.clone(), self.feed.generation);
             lane.open = Open::Changes(Changes { source, source_generation, ..Changes::default() });
         }
@@ -109,41 +133,80 @@ impl<'a> Router<'a> {
         lane.bytes += size;
     }
 
-    /// The frames, those of a partition in their order. The last record of each partition carries the marks: a
-    /// partition that saw only some of a batch takes all of it again, which changes nothing.
-    pub fn finish(self) -> Vec<(u32, Frame)> {
+    /// The frames, those of a partition in their order. Every record says how far it goes, so that a partition that
+    /// kept only the first of them takes the rest, and nothing twice; one without rows says that it has seen the batch.
+    pub fn finish(mut self) -> Vec<(u32, Frame)> {
+        self.whole = self.feed.marks.iter().map(|m| m.to).collect();
+        let every = if self.feed.taken.is_empty() { 0 } else { self.partitions };
+        for partition in 0..every {
+            let marks = Marks::new(self.feed, &self.whole, partition);
+            let lane = self.lanes.entry(partition).or_default();
+            if matches!(lane.open, Open::Nothing) && !marks.beyond(&lane.said).is_empty() {
+                let (source, source_generation) = (self.feed.source.clone(), self.feed.generation);
+                lane.open = Open::Changes(Changes { source, source_generation, ..Changes::default() });
+            }
+        }
         let mut frames = Vec::new();
         for (partition, mut lane) in self.lanes {
-            match &mut lane.open {
-                Open::Facts(open) => open.facts.marks.clone_from(&self.feed.marks),
-                Open::Changes(changes) => changes.marks.clone_from(&self.feed.marks),
-                Open::Nothing => {}
-            }
-            lane.close_frame();
+            lane.close_frame(&Marks::new(self.feed, &self.whole, partition));
             frames.extend(lane.closed.into_iter().map(|frame| (partition, frame)));
         }
         frames
     }
 }
 
+/// How far a partition's records go, when they are closed now.
+struct Marks<'m> {
+    marks: &'m [Mark],
+    whole: &'m [i64],
+    taken: &'m [i64],
+}
+
+impl<'m> Marks<'m> {
+    fn new(feed: &'m Feed, whole: &'m [i64], partition: u32) -> Self {
+        let taken = feed.taken.get(partition as usize).map(Vec::as_slice).unwrap_or_default();
+        Self { marks: &feed.marks, whole, taken }
+    }
+
+    /// A mark that says nothing new would make the engine drop its record.
+    fn beyond(&self, said: &[i64]) -> Vec<Mark> {
+        let whole = self.marks.iter().zip(self.whole).enumerate();
+        whole
+            .filter(|(n, (mark, to))| {
+                let known = [said.get(*n), self.taken.get(*n)].into_iter().flatten().max();
+                let known = known.copied().unwrap_or(i64::MIN);
+                **to >= mark.from && **to > known
+            })
+            .map(|(_, (mark, to))| Mark { to: *to, ..mark.clone() })
+            .collect()
+    }
+}
+
 impl Lane {
-    fn make_room(&mut self, trace: Option<&str>) {
+    fn make_room(&mut self, trace: Option<&str>, marks: &Marks<'_>) {
         if self.rows >= Facts::MAX || self.bytes >= FRAME_BYTES || self.trace.as_deref() != trace {
-            self.close_frame();
+            self.close_frame(marks);
             self.trace = trace.map(str::to_owned);
         }
     }
 
-    fn close_record(&mut self) {
+    fn close_record(&mut self, marks: &Marks<'_>) {
+        let beyond = match self.open {
+            Open::Nothing => return,
+            Open::Facts(_) | Open::Changes(_) => marks.beyond(&self.said),
+        };
+        if !beyond.is_empty() {
+            self.said = marks.whole.to_vec();
+        }
         match std::mem::take(&mut self.open) {
-            Open::Facts(open) => self.records.push(open.facts.into()),
-            Open::Changes(changes) => self.records.push(changes.into()),
+            Open::Facts(open) => self.records.push(Facts { marks: beyond, ..open.facts }.into()),
+            Open::Changes(changes) => self.records.push(Changes { marks: beyond, ..changes }.into()),
             Open::Nothing => {}
         }
     }
 
-    fn close_frame(&mut self) {
-        self.close_record();
+    fn close_frame(&mut self, marks: &Marks<'_>) {
+        self.close_record(marks);
         if !self.records.is_empty() {
             let records = std::mem::take(&mut self.records);
             self.closed.push(Frame::of(records).traced(self.trace.clone()));

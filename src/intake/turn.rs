@@ -8,11 +8,11 @@ use quietus_core::record::{Change, ChangeKind, Fact, NamedCopy, Origin};
 use quietus_core::time::Millis;
 
 use super::accept::{Accepted, Intake, Receipt, short};
-use super::cloudevent::{Payload, RawEvent};
+use super::cloudevent::{Payload, Position, RawEvent};
 use super::context::Context;
 use super::data::{Data, Given};
 use super::identify::{self, Who};
-use super::lifecycle::{self, Consent, CopyAt, Event, Recorded};
+use super::lifecycle::{self, Consent, CopyAt, Event, Recorded, Which};
 use super::refuse::Refused;
 use super::route::{Feed, Router};
 use crate::sealing::SealError;
@@ -25,6 +25,7 @@ pub(super) struct Turn<'a> {
     /// Of the event being taken.
     pub trace: Option<&'a str>,
     pub(super) origin: Origin,
+    position: Option<Position>,
     events: HashSet<(u32, u64)>,
     subjects: HashSet<u64>,
     pub told: Accepted,
@@ -35,9 +36,10 @@ impl<'a> Turn<'a> {
         Self {
             intake,
             context,
-            router: Router::new(feed),
+            router: Router::new(feed, intake.partitions),
             trace: None,
             origin: Origin::Event,
+            position: None,
             events: HashSet::new(),
             subjects: HashSet::new(),
             told: Accepted::default(),
@@ -63,6 +65,8 @@ impl<'a> Turn<'a> {
             }
         };
         let id = self.intake.event_id(raw);
+        (self.origin, self.position) = (raw.origin, raw.position);
+        self.router.begin(raw.position);
         match lifecycle::event(&raw.kind, raw.time, data)? {
             Event::Recorded(recorded) => self.recorded(recorded, id),
             Event::Copied { item, subject, copies, disclosure, at } => {
@@ -70,7 +74,7 @@ impl<'a> Turn<'a> {
             }
             Event::Touched { item, subject, at } => {
                 let who = self.who(subject)?;
-                let item = identify::item(&self.intake.keys, item, Some(&who.key))?;
+                let item = self.which(&item, Some(&who.key))?;
                 self.change(
                     &who,
                     Change { item: Some(item.0.into()), ..Change::new(ChangeKind::Touched, at.0) },
@@ -83,9 +87,9 @@ impl<'a> Turn<'a> {
                     dataset: dataset.map(str::to_owned),
                     ..Change::new(ChangeKind::Gone, at.0)
                 };
-                self.gone(item, subject, change, id)
+                self.gone(&item, subject, change, id)
             }
-            Event::Corrected { item, subject, values, at } => self.corrected(item, subject, values, at, id),
+            Event::Corrected { item, subject, values, at } => self.corrected(&item, subject, values, at, id),
             Event::Granted(consent) => self.consent(ChangeKind::Granted, &consent, id),
             Event::Withdrawn(consent) => self.consent(ChangeKind::Withdrawn, &consent, id),
             Event::Happened { subject, event, at, process, item } => {
@@ -123,7 +127,9 @@ impl<'a> Turn<'a> {
             identity: self.identity(&who)?,
         };
         self.know(partition, id);
-        self.router.fact(partition, self.trace, &recorded, fact);
+        if !self.router.has(partition, self.position) {
+            self.router.fact(partition, self.trace, &recorded, fact);
+        }
         Ok(())
     }
 
@@ -154,17 +160,28 @@ impl<'a> Turn<'a> {
         Ok(())
     }
 
-    fn gone(&mut self, item: &str, subject: Option<&str>, change: Change, id: u64) -> Result<(), Refused> {
+    fn gone(
+        &mut self,
+        which: &Which<'_>,
+        subject: Option<&str>,
+        change: Change,
+        id: u64,
+    ) -> Result<(), Refused> {
         if let Some(subject) = subject {
             let who = self.who(subject)?;
-            let item = identify::item(&self.intake.keys, item, Some(&who.key))?;
+            let item = self.which(which, Some(&who.key))?;
             return self.change(&who, Change { item: Some(item.0.into()), ..change }, id);
         }
         self.in_time(Millis(change.at), "data.at, or time,")?;
-        let key = identify::item(&self.intake.keys, item, None)?;
-        let change = Change { item: Some(key.0.into()), event_id: Some(id.to_le_bytes().into()), ..change };
+        let key = self.which(which, None)?;
+        let (event_id, origin) = (known_by(id), self.origin as i32);
+        let change = Change { item: Some(key.0.into()), event_id, origin, ..change };
         // An `it_…` carries what the partition is computed from; any other id may be anybody's.
-        let partitions = match ShownItem::parse(item) {
+        let shown = match which {
+            Which::Named(item) => ShownItem::parse(item),
+            Which::At(_) => None,
+        };
+        let partitions = match shown {
             Some(shown) => {
                 let mut key = SubjectKey::default();
                 key.0.iter_mut().zip(shown.subject_prefix).for_each(|(byte, known)| *byte = known);
@@ -178,21 +195,23 @@ impl<'a> Turn<'a> {
         }
         self.know(partitions.start, id);
         for partition in partitions {
-            self.router.change(partition, self.trace, change.clone());
+            if !self.router.has(partition, self.position) {
+                self.router.change(partition, self.trace, change.clone());
+            }
         }
         Ok(())
     }
 
     fn corrected(
         &mut self,
-        item: &str,
+        which: &Which<'_>,
         subject: &str,
         values: &[(String, Option<String>)],
         at: Millis,
         id: u64,
     ) -> Result<(), Refused> {
         let who = self.who(subject)?;
-        let item = identify::item(&self.intake.keys, item, Some(&who.key))?;
+        let item = self.which(which, Some(&who.key))?;
         let values: BTreeMap<_, _> = values.iter().cloned().collect();
         let sealed = self.intake.keys.seal_corrections(&who.key, Some(&item), &values).map_err(unsealed)?;
         let change = Change {
@@ -285,17 +304,27 @@ impl<'a> Turn<'a> {
     pub(super) fn change(&mut self, who: &Who, change: Change, id: u64) -> Result<(), Refused> {
         self.in_time(Millis(change.at), "data.at, or time,")?;
         let partition = who.key.partition(self.intake.partitions);
-        if !self.is_known(partition, id) {
-            self.know(partition, id);
-            let event_id = (id != 0).then(|| id.to_le_bytes().into());
-            let origin = self.origin as i32;
-            self.router.change(
-                partition,
-                self.trace,
-                Change { subject: Some(who.key.0.into()), event_id, origin, ..change },
-            );
+        if self.is_known(partition, id) {
+            return Ok(());
+        }
+        self.know(partition, id);
+        if !self.router.has(partition, self.position) {
+            let (event_id, origin) = (known_by(id), self.origin as i32);
+            let change = Change { subject: Some(who.key.0.into()), event_id, origin, ..change };
+            self.router.change(partition, self.trace, change);
         }
         Ok(())
+    }
+
+    fn which(&self, which: &Which<'_>, subject: Option<&SubjectKey>) -> Result<ItemKey, Refused> {
+        match which {
+            Which::Named(item) => identify::item(&self.intake.keys, item, subject),
+            Which::At(copy) => {
+                let naming = self.context.naming(copy.system, copy.dataset);
+                identify::check_locator(copy.locator, naming, 0)?;
+                identify::recorded(&self.intake.keys, None, copy, naming)
+            }
+        }
     }
 
     fn who(&self, subject: &str) -> Result<Who, Refused> {
@@ -386,4 +415,8 @@ fn parse(bytes: &[u8]) -> Result<Data<'_>, Refused> {
 
 fn unsealed(error: SealError) -> Refused {
     Refused::new("not-sealed", error.to_string())
+}
+
+fn known_by(id: u64) -> Option<Vec<u8>> {
+    (id != 0).then(|| id.to_le_bytes().into())
 }

@@ -156,6 +156,21 @@ pub fn all() -> Vec<Record> {
             rows: kinds.map(|kind| Change { kind, ..change() }).to_vec(),
         }
         .into(),
+        DeadLettered {
+            id: "dl_1".into(),
+            source: "orders".into(),
+            source_generation: 3,
+            topic: text("orders.v2"),
+            partition: Some(2),
+            offset: Some(521),
+            reason: "no-rule".into(),
+            detail: "no rule matches".into(),
+            payload: Some(vec![6; 40]),
+            at: AT,
+            expires: AT + 1,
+        }
+        .into(),
+        DeadLetterClosed { id: "dl_1".into(), by: by(), at: AT }.into(),
         Ordered {
             system: "shop-db".into(),
             control_k: 12,

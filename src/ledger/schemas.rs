@@ -38,6 +38,8 @@ texts! {
     4 ControlCopy,
     10 Facts,
     11 Changes,
+    12 DeadLettered,
+    13 DeadLetterClosed,
     20 Ordered,
     21 Confirmed,
     22 ReadBack,

@@ -23,6 +23,9 @@ pub enum NodeError {
     /// The input is wrong; `fix` says how to mend it.
     #[error("{what}; {fix}")]
     Refused { code: &'static str, what: String, fix: String },
+    /// Something outside does not answer; nothing was changed.
+    #[error("{what}; {fix}")]
+    Elsewhere { code: &'static str, what: String, fix: String },
     /// It collides with what stands.
     #[error("{what}; {fix}")]
     Conflict { code: &'static str, what: String, fix: String },
@@ -38,6 +41,7 @@ impl NodeError {
             Self::NotFound { .. } => 404,
             Self::Refused { .. } => 422,
             Self::Conflict { .. } => 409,
+            Self::Elsewhere { .. } => 503,
         }
     }
 
@@ -52,7 +56,7 @@ impl NodeError {
             Self::Rewritten { .. } => "ledger-rewritten",
             Self::ClockWaits { .. } => "clock-waits",
             Self::NotFound { .. } => "not-found",
-            Self::Refused { code, .. } | Self::Conflict { code, .. } => code,
+            Self::Refused { code, .. } | Self::Conflict { code, .. } | Self::Elsewhere { code, .. } => code,
         }
     }
 
@@ -60,7 +64,7 @@ impl NodeError {
     pub fn may_retry(&self) -> bool {
         match self {
             Self::Ledger(e) => e.may_retry(),
-            Self::ClockWaits { .. } => true,
+            Self::ClockWaits { .. } | Self::Elsewhere { .. } => true,
             Self::Codec(_) | Self::Keys(_) | Self::Unreadable { .. } | Self::Rewritten { .. } => false,
             Self::NotFound { .. } | Self::Refused { .. } | Self::Conflict { .. } => false,
         }
@@ -72,6 +76,7 @@ impl NodeError {
             Self::Codec(_) | Self::Keys(_) | Self::Unreadable { .. } | Self::Rewritten { .. } => false,
             Self::ClockWaits { .. } => false,
             Self::NotFound { .. } | Self::Refused { .. } | Self::Conflict { .. } => false,
+            Self::Elsewhere { .. } => false,
         }
     }
 }

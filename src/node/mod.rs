@@ -5,9 +5,12 @@
 
 mod audit;
 mod coverage;
+mod dead_letters;
 mod error;
 mod explain;
+mod feed;
 mod holds;
+mod import;
 mod intake;
 mod letters;
 mod lookup;
@@ -20,9 +23,11 @@ mod registry;
 mod requests;
 mod run;
 mod scans;
+mod sources;
 mod systems;
 #[cfg(test)]
 mod tests;
+mod topics;
 mod unusable;
 
 use std::sync::{Arc, Mutex, RwLock};
@@ -46,7 +51,9 @@ pub use audit::Audited;
 pub use coverage::{CoverageView, Uncovered};
 pub use error::NodeError;
 pub use explain::{Difference, Explained, Moved, RuleDifference, Unsettled, rule_change};
+pub use feed::{FedRecords, LETTERS_MAX};
 pub use holds::HoldOrder;
+pub use import::Imported;
 pub use intake::{Desk, Prepared, Taken, Unprepared};
 pub use lookup::Wanted;
 pub use offline::{Evidence, Replayed, Signed, replay_dir};
@@ -58,6 +65,7 @@ pub use registry::{Registry, Resolver, connect};
 pub use requests::RequestOrder;
 pub use run::Running;
 pub use scans::{CollectionScanned, ScanView};
+pub use sources::{KafkaOptions, Ready, SourceState, Sources};
 pub use systems::Put;
 
 /// One node. Everything in it is shared; nothing in it is a second source of truth.
@@ -70,6 +78,7 @@ pub struct Node {
     desk: Desk,
     /// Signs the audit's checkpoints.
     audit_key: crate::sealing::Secret,
+    sources: Sources,
     ledger: Ledger,
     /// The control log, folded up to its durable end.
     control: RwLock<Control>,

@@ -35,6 +35,8 @@ pub struct NodeOptions {
     pub max_linked: u32,
     /// How many of a million verified erasures are looked at again each day.
     pub reaudit_per_million: u32,
+    /// None = no topic can be a source.
+    pub kafka: Option<super::KafkaOptions>,
     pub resolver: Resolver,
 }
 
@@ -50,6 +52,7 @@ impl NodeOptions {
             default_identity: "customer_id".to_owned(),
             max_linked: 50,
             reaudit_per_million: 10_000,
+            kafka: None,
             resolver: Resolver::default(),
         }
     }
@@ -77,9 +80,16 @@ impl Node {
         let partitions: Vec<Arc<Partition>> =
             (0..options.partitions).map(|p| Arc::new(Partition::new(p, options.partitions, &salt))).collect();
         let desk = super::Desk::new(keys.clone(), options.partitions, &options.default_identity);
+        let sources = super::Sources::new(options.kafka.as_ref(), &options.resolver);
+        let sources = sources.map_err(|what| NodeError::Refused {
+            code: "kafka-registry",
+            what,
+            fix: "mend `kafka: {registry: URL}`".to_owned(),
+        })?;
         let node = Arc::new(Self {
             partitions: Arc::new(partitions),
             desk,
+            sources,
             keys,
             audit_key,
             steady: Mutex::new(crate::schedule::clock::Steady::new(&*clock)),

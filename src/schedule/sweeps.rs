@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quietus_core::engine::control::{Control, Source, SweepInfo};
+use quietus_core::engine::control::SweepInfo;
 use quietus_core::engine::{MAX_TRIES, awaits_read_back, waits};
 use quietus_core::obligation::{Cause, Obligation, Stand};
 use quietus_core::policy::{Brake, Cron};
@@ -157,25 +157,10 @@ async fn order(node: &Node, order: Ordered) -> Result<String, NodeError> {
     Ok(order.id)
 }
 
-/// A sweep never outruns intake: the time up to which every source has been read.
+/// A sweep never outruns intake: how far HTTP counts as read, which keeps no position. How far each source has been
+/// read, and which shapes wait for it, every partition knows by itself.
 pub fn watermark(node: &Node) -> Millis {
-    let settled = node.now().plus(-node.options().settle_ms);
-    node.with_control(|control| read_up_to(control, &node.partitions, settled))
-}
-
-/// The same of these partitions. `settled` is how far HTTP and files, which keep no position, count as read.
-pub fn read_up_to(control: &Control, partitions: &[Arc<Partition>], settled: Millis) -> Millis {
-    if crate::sabotage::removes("watermark") {
-        return settled;
-    }
-    let registered = control.sources.iter().filter(|(_, s)| s.document.is_some());
-    let of = |(name, source): (&String, &Source)| {
-        let key = (name.clone(), source.generation);
-        let read = |p: &Arc<Partition>| p.read().state.watermarks.get(&key).copied();
-        // A source that has not been read at all holds everything back.
-        partitions.iter().map(|p| read(p).unwrap_or_default()).min().unwrap_or_default()
-    };
-    registered.map(of).min().map_or(settled, |slowest| slowest.min(settled))
+    node.now().plus(-node.options().settle_ms)
 }
 
 /// The limit, shared among the partitions in the order of their rows.

@@ -12,11 +12,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::wire::{
-    CheckView, CheckpointView, ClockView, CoverageView, DigestView, ExplainBody, ExplainView, HoldBody,
-    HoldPlan, HoldView, ItemView, KeyView, LookupAnswer, LookupBody, MoveBody, Page, Plan, PolicyAnswer,
-    PolicyPlan, PolicyView, Problem, ProofView, ReapplyBody, ReapplyView, ReleaseBody, RequestBody,
-    RequestView, RestoredBody, ScanView, SweepBody, SweepStarted, SweepView, SwitchView, SystemAnswer,
-    SystemView, UncoveredView, VerifyView,
+    CheckView, CheckpointView, ClockView, CoverageView, DeadLetterView, DigestView, ExplainBody, ExplainView,
+    HoldBody, HoldPlan, HoldView, ImportAnswer, ItemView, KeyView, LookupAnswer, LookupBody, MoveBody, Page,
+    Plan, PolicyAnswer, PolicyPlan, PolicyView, Problem, ProofView, ReapplyBody, ReapplyView, ReleaseBody,
+    RequestBody, RequestView, RestoredBody, ScanView, SourceAnswer, SourceView, SweepBody, SweepStarted,
+    SweepView, SwitchView, SystemAnswer, SystemView, UncoveredView, VerifyView,
 };
 use crate::telemetry::trace;
 
@@ -147,6 +147,46 @@ impl Client {
     pub async fn retire_system(&self, name: &str) -> Answer<()> {
         let path = format!("/v1/systems/{}", segment(name));
         self.done(self.request(Method::DELETE, &path)).await.map(drop)
+    }
+
+    // Sources and dead letters.
+
+    pub async fn put_source(&self, name: &str, source: Vec<u8>) -> Answer<SourceAnswer> {
+        self.put(&format!("/v1/sources/{}", segment(name)), source).await
+    }
+
+    pub async fn sources(&self) -> Answer<Vec<SourceView>> {
+        self.all("/v1/sources").await
+    }
+
+    pub async fn source(&self, name: &str) -> Answer<SourceView> {
+        self.get(&format!("/v1/sources/{}", segment(name))).await
+    }
+
+    pub async fn retire_source(&self, name: &str) -> Answer<()> {
+        let path = format!("/v1/sources/{}", segment(name));
+        self.done(self.request(Method::DELETE, &path)).await.map(drop)
+    }
+
+    /// Records of a file, one a line; the first is number `from`.
+    pub async fn import(&self, name: &str, file: &str, from: u64, lines: Vec<u8>) -> Answer<ImportAnswer> {
+        let path = format!("/v1/sources/{}/import?file={}&from={from}", segment(name), segment(file));
+        let request = self.request(Method::POST, &path).header("Idempotency-Key", key()?);
+        self.read(request.header(CONTENT_TYPE, "application/x-ndjson").body(lines)).await
+    }
+
+    pub async fn dead_letters(&self) -> Answer<Vec<DeadLetterView>> {
+        self.all("/v1/dead-letters").await
+    }
+
+    pub async fn dead_letter(&self, id: &str) -> Answer<DeadLetterView> {
+        self.get(&format!("/v1/dead-letters/{}", segment(id))).await
+    }
+
+    pub async fn retry_dead_letter(&self, id: &str) -> Answer<()> {
+        let path = format!("/v1/dead-letters/{}/retry", segment(id));
+        let request = self.request(Method::POST, &path).header("Idempotency-Key", key()?);
+        self.done(request).await.map(drop)
     }
 
     // Requests.

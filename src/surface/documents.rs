@@ -1,4 +1,4 @@
-//! Policies and systems from files and folders, in the order in which they can be applied.
+//! Policies, systems and sources from files and folders, in the order in which they can be applied.
 //!
 //! What kind of file it is, its first keys say. Datasets are read with the systems that name them. Everything is
 //! read before anything is applied: one broken file applies nothing.
@@ -17,6 +17,7 @@ const MAX: u64 = (16 << 20) + 1;
 pub enum Kind {
     Policy,
     System,
+    Source,
 }
 
 #[derive(Clone, Debug)]
@@ -47,14 +48,14 @@ impl Document {
     }
 }
 
-/// Policies first, then systems, each after those it names.
+/// Policies first, then systems, each after those it names, then sources.
 pub fn gather(paths: &[PathBuf]) -> Result<Vec<Document>, Unreadable> {
     let (mut documents, mut wrong) = (Vec::new(), Vec::new());
     for path in paths {
         for path in below(path)? {
             let bytes = read(&path).map_err(|cause| Unreadable::Io { path: path.clone(), cause })?;
             match one(&path, bytes) {
-                Ok(document) => documents.extend(document),
+                Ok(read) => documents.extend(read),
                 Err(found) => wrong.extend(found),
             }
         }
@@ -112,14 +113,25 @@ pub fn below(path: &Path) -> Result<Vec<PathBuf>, Unreadable> {
     Ok(out)
 }
 
-/// None for a dataset: its system brings it.
-fn one(path: &Path, bytes: Vec<u8>) -> Result<Option<Document>, Vec<Diagnostic>> {
+/// None for a dataset: its system brings it. A file of sources holds as many as it has documents.
+fn one(path: &Path, bytes: Vec<u8>) -> Result<Vec<Document>, Vec<Diagnostic>> {
     let file = path.display().to_string();
     let nodes = document::read(&file, &bytes)?;
     let mut found = Diagnostics::new(&file);
-    let Some(node) = nodes.first() else { return Ok(None) };
+    let Some(node) = nodes.first() else { return Ok(Vec::new()) };
     let name = |key: &str| node.get(key).and_then(Node::text).unwrap_or_default().to_owned();
-    let document = |kind, name, after| Ok(Some(Document { kind, name, path: path.to_owned(), bytes, after }));
+    if nodes.iter().all(|n| n.get("source").is_some()) {
+        let named = nodes.iter().filter_map(|n| n.get("source")?.text());
+        let source = |name: &str| Document {
+            kind: Kind::Source,
+            name: name.to_owned(),
+            path: path.to_owned(),
+            bytes: bytes.clone(),
+            after: BTreeSet::new(),
+        };
+        return Ok(named.map(source).collect());
+    }
+    let document = |kind, name, after| Ok(vec![Document { kind, name, path: path.to_owned(), bytes, after }]);
     if node.get("policy").is_some() {
         return document(Kind::Policy, name("policy"), BTreeSet::new());
     }
@@ -127,13 +139,10 @@ fn one(path: &Path, bytes: Vec<u8>) -> Result<Option<Document>, Vec<Diagnostic>>
         return document(Kind::System, name("system"), needs(node));
     }
     if node.get("dataset").is_some() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let (detail, fix) = match node.get("source") {
-        Some(_) => ("source files are not read by this build", "leave it out"),
-        None => ("nothing says what kind of file this is", "begin with `policy:`, `system:` or `dataset:`"),
-    };
-    found.error(node, detail, fix);
+    let fix = "begin with `policy:`, `system:`, `dataset:` or `source:`";
+    found.error(node, "nothing says what kind of file this is", fix);
     Err(found.into_vec())
 }
 
@@ -161,12 +170,14 @@ fn twice(documents: &[Document]) -> Vec<Diagnostic> {
 
 /// Systems that wait for each other keep the order of their files; the check of the manifests names the circle.
 fn in_order(documents: Vec<Document>) -> Vec<Document> {
-    let (mut out, mut left): (Vec<_>, Vec<_>) = documents.into_iter().partition(|d| d.kind == Kind::Policy);
+    let (sources, rest): (Vec<_>, Vec<_>) = documents.into_iter().partition(|d| d.kind == Kind::Source);
+    let (mut out, mut left): (Vec<_>, Vec<_>) = rest.into_iter().partition(|d| d.kind == Kind::Policy);
     while !left.is_empty() {
         let names: BTreeSet<String> = left.iter().map(|d| d.name.clone()).collect();
         let ready = left.iter().position(|d| d.after.is_disjoint(&names));
         out.push(left.remove(ready.unwrap_or(0)));
     }
+    out.extend(sources);
     out
 }
 
@@ -186,6 +197,7 @@ mod tests {
     #[test]
     fn policies_come_first_and_systems_after_those_they_name() {
         let dir = folder(&[
+            ("0.yaml", "source: one\n---\nsource: two"),
             ("a-cache.yaml", "{system: cache, kind: redis, copies_of: [{system: shop}]}"),
             ("b-shop.yaml", "{system: shop, kind: sqlite, erase_after: [search]}"),
             ("c/search.yml", "{system: search, kind: search}"),
@@ -195,7 +207,7 @@ mod tests {
             ("readme.md", "{{{"),
         ]);
         let names: Vec<_> = gather(&[dir.path().to_owned()]).unwrap().into_iter().map(|d| d.name).collect();
-        assert_eq!(names, ["p", "search", "shop", "cache"]);
+        assert_eq!(names, ["p", "search", "shop", "cache", "one", "two"]);
     }
 
     #[test]

@@ -16,10 +16,13 @@ mod files_and_backup;
 mod full_disk;
 #[cfg(test)]
 mod http;
+#[cfg(test)]
+mod kafka;
 mod no_plaintext;
 mod one_trace;
 mod postgres_outage;
 mod registering;
 mod serve;
+mod sources;
 mod unfit_systems;
 mod world;

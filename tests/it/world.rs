@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use quietus::clock::SystemClock;
-use quietus::node::{Node, NodeOptions, Running};
+use quietus::node::{KafkaOptions, Node, NodeOptions, Running};
 use quietus::sealing::Keys;
 use quietus::surface::http::{HttpConfig, bind, serve_on};
 use serde_json::{Value, json};
@@ -48,8 +48,14 @@ pub struct World {
 impl World {
     /// Opens the node in `dir` and serves it on a free port of loopback.
     pub async fn start(dir: &Path) -> Self {
+        Self::reading(dir, None).await
+    }
+
+    /// As [`World::start`], with brokers that topics can be read from.
+    pub async fn reading(dir: &Path, brokers: Option<String>) -> Self {
         let (keys, _) = Keys::load_or_create(&dir.join("tenant.key")).unwrap();
-        let options = NodeOptions { settle_ms: 0, ..NodeOptions::at(dir.join("data")) };
+        let kafka = brokers.map(|b| KafkaOptions { brokers: vec![b], ..KafkaOptions::default() });
+        let options = NodeOptions { settle_ms: 0, kafka, ..NodeOptions::at(dir.join("data")) };
         let node = Node::open(options, keys, Arc::new(SystemClock::new())).await.unwrap();
         let running = node.start().await.unwrap();
         let config = HttpConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), tokens: Vec::new() };

@@ -13,6 +13,7 @@ use crate::item::{Copy, Item};
 use crate::obligation::Duty;
 use crate::policy::{self, Calendar, Policy};
 use crate::record::Record;
+use crate::source;
 use crate::system::{Manifest, Mode};
 use crate::time::Millis;
 
@@ -82,10 +83,12 @@ impl System {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Source {
+    /// None = retired.
     pub document: Option<String>,
     pub generation: i32,
+    pub parsed: Option<Arc<source::Source>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,7 +182,13 @@ impl Control {
                 self.derivations = Derivations::of(&self.systems);
             }
             Record::SourcePut(r) => {
-                let source = Source { document: r.document.clone(), generation: r.generation };
+                let parsed = r.document.as_deref().map(source::Source::from_canonical);
+                self.unreadable += u64::from(parsed == Some(None));
+                let source = Source {
+                    document: r.document.clone(),
+                    generation: r.generation,
+                    parsed: parsed.flatten().map(Arc::new),
+                };
                 self.sources.insert(r.name.clone(), source);
             }
             Record::HoldPlaced(r) => match serde_json::from_str::<Scope>(&r.scope) {
@@ -285,6 +294,8 @@ impl Control {
             | Record::ControlCopy(_)
             | Record::Facts(_)
             | Record::Changes(_)
+            | Record::DeadLettered(_)
+            | Record::DeadLetterClosed(_)
             | Record::Ordered(_)
             | Record::Confirmed(_)
             | Record::ReadBack(_)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::identity::{ItemId, SubjectKey};
 use crate::life::{ChangeRow, FactRow};
 use crate::obligation::{Event, Obligation, Place};
-use crate::record::Record;
+use crate::record::{DeadLettered, Record};
 use crate::request::Request;
 use crate::time::Millis;
 
@@ -21,6 +21,7 @@ pub enum Decision {
     Watermark {
         source: String,
         generation: i32,
+        position: String,
         time: Millis,
     },
     Mark {
@@ -29,6 +30,12 @@ pub enum Decision {
         topic: String,
         partition: i32,
         to: i64,
+    },
+    /// A record that could not be read waits for a person.
+    DeadLettered(Box<DeadLettered>),
+    /// It was taken in after all, or its time is over.
+    DeadLetterClosed {
+        id: String,
     },
     /// Entry `k` of the control log is in force here.
     Control {
@@ -202,6 +209,8 @@ impl Decision {
             | Self::Now(_)
             | Self::Watermark { .. }
             | Self::Mark { .. }
+            | Self::DeadLettered(_)
+            | Self::DeadLetterClosed { .. }
             | Self::Wrote(_)
             | Self::Noted(_)
             | Self::Linked { .. }

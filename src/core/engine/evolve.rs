@@ -14,9 +14,12 @@ pub(super) fn evolve(state: &mut State, found: &mut Found, decision: &Decision) 
     match decision {
         Decision::Began { epoch } => state.epoch = i64::try_from(*epoch).ok(),
         Decision::Now(now) => state.now = state.now.max(*now),
-        Decision::Watermark { source, generation, time } => {
+        Decision::Watermark { source, generation, position, time } => {
             raise(&mut state.watermarks, (source.clone(), *generation), *time);
+            state.positions.insert((source.clone(), *generation), position.clone());
         }
+        Decision::DeadLettered(letter) => state.dead_letters.put((**letter).clone()),
+        Decision::DeadLetterClosed { id } => state.dead_letters.take(id),
         Decision::Mark { source, generation, topic, partition, to } => {
             raise(&mut state.marks, (source.clone(), *generation, topic.clone(), *partition), *to);
         }

@@ -10,6 +10,7 @@ mod answers;
 mod changes;
 pub mod control;
 mod corrections;
+mod dead_letters;
 mod decision;
 mod derived;
 mod duties;
@@ -20,6 +21,7 @@ mod links;
 mod needs;
 mod orders;
 mod people;
+mod reach;
 mod reapply;
 mod requests;
 mod state;
@@ -31,10 +33,12 @@ mod ticks;
 use std::collections::BTreeMap;
 
 pub use answers::awaits_read_back;
+pub use dead_letters::DeadLetters;
 pub use decision::{Decision, Effect, Noticed, Row};
 pub use duties::{Stop, Wish, judge, wishes};
 pub use needs::{Needs, needs};
 pub use orders::{MAX_TRIES, waits};
+pub use reach::{Reach, Read, read_of};
 pub use state::{Covered, Duties, Letter, Slice, State, Tally};
 pub use sweeps::is_new;
 
@@ -85,7 +89,8 @@ pub fn step(state: &mut State, input: &Input, found: Found) -> Step {
         Record::Tick(r) => ticks::tick(&mut turn, Millis(r.now)),
         Record::SourceAt(r) => {
             let (source, generation) = (r.source.clone(), r.source_generation);
-            turn.rule(Decision::Watermark { source, generation, time: Millis(r.time) });
+            let position = r.position.clone();
+            turn.rule(Decision::Watermark { source, generation, position, time: Millis(r.time) });
         }
         Record::ControlCopy(r) => match &input.control {
             Some(entry) if u64::try_from(r.k).ok() == Some(turn.state.control.k + 1) => {
@@ -95,6 +100,8 @@ pub fn step(state: &mut State, input: &Input, found: Found) -> Step {
         },
         Record::Facts(r) => facts::facts(&mut turn, r),
         Record::Changes(r) => changes::changes(&mut turn, r),
+        Record::DeadLettered(r) => dead_letters::lettered(&mut turn, r),
+        Record::DeadLetterClosed(r) => dead_letters::closed(&mut turn, r),
         Record::Ordered(r) => orders::ordered(&mut turn, r),
         Record::Confirmed(r) => answers::confirmed(&mut turn, r),
         Record::ReadBack(r) => answers::read_back(&mut turn, r),

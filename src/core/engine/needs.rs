@@ -71,6 +71,7 @@ pub fn needs(state: &State, input: &Input) -> Needs {
             _ => {}
         },
         Record::OwnerStarted(_) | Record::Tick(_) | Record::SourceAt(_) | Record::Delivered(_) => {}
+        Record::DeadLettered(_) | Record::DeadLetterClosed(_) => {}
         Record::PolicyStored(_)
         | Record::PolicyPublished(_)
         | Record::SystemPut(_)

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::control::Control;
+use crate::engine::dead_letters::DeadLetters;
 use crate::engine::orders::MAX_TRIES;
 use crate::identity::{ItemId, SubjectKey};
 use crate::obligation::{Cause, Obligation, ObligationId, Stand};
@@ -22,8 +23,13 @@ pub struct State {
     pub control: Control,
     /// (source, generation) → watermark.
     pub watermarks: BTreeMap<(String, i32), Millis>,
+    /// (source, generation) → where it stood, in its own terms.
+    pub positions: BTreeMap<(String, i32), String>,
     /// (source, generation, topic, partition) → highest offset taken in.
     pub marks: BTreeMap<(String, i32, String, i32), i64>,
+    pub dead_letters: DeadLetters,
+    /// The simulation took the check of watermarks out, to show that it would be missed.
+    pub heedless: bool,
     pub duties: Duties,
     pub requests: BTreeMap<String, Request>,
     /// Sweeps this partition has applied: id → its slice.

@@ -8,6 +8,7 @@ use crate::time::Millis;
 
 use super::decision::Decision;
 use super::duties::{Wish, wishes};
+use super::reach::Reach;
 use super::state::{Slice, State};
 use super::{Turn, corrections};
 
@@ -17,11 +18,13 @@ pub(super) fn ordered(turn: &mut Turn<'_>, record: &SweepOrdered) {
     let cause = Cause::Sweep(record.id.clone());
     let mut slice = Slice::default();
     let mut tree = Tree::default();
+    let reach = Reach::of(turn.state);
     let lives: Vec<Life> = turn.found.lives.values().filter_map(|l| l.newest().cloned()).collect();
     for life in lives {
         slice.candidates += 1;
+        let Some(as_of) = reach.limit(&life, Millis(record.as_of)) else { continue };
         let subject = turn.subject(life.item.id.subject);
-        let mut due = wishes(&turn.state.control, &life, &subject, Millis(record.as_of));
+        let mut due = wishes(&turn.state.control, &life, &subject, as_of);
         if let Some(left) = &mut quota {
             due.retain(|wish| {
                 if !is_new(turn.state, &life, wish) {

@@ -15,6 +15,7 @@ pub(super) fn tick(turn: &mut Turn<'_>, now: Millis) {
         return;
     }
     turn.rule(Decision::Now(now));
+    super::dead_letters::expire(turn, now);
     for id in turn.state.duties.ripe(now) {
         ripe(turn, id, now);
     }

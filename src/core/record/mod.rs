@@ -8,6 +8,7 @@
 mod answer;
 mod change;
 mod control;
+mod dead_letter;
 mod facts;
 mod owner;
 mod request;
@@ -19,6 +20,7 @@ pub use control::{
     PolicyStored, ReapplyOrdered, SourcePut, SweepAwaiting, SweepClosed, SweepOrdered, SweepSwitch,
     SystemMode, SystemPut, SystemRetired,
 };
+pub use dead_letter::{DeadLetterClosed, DeadLettered};
 pub use facts::{Fact, Facts, Mark, Origin, Shape, ShapeCopy};
 pub use owner::{ControlCopy, OwnerStarted, SourceAt, Tick};
 pub use request::{Delivered, Forwarded, RequestMoved, RequestReceived};
@@ -78,6 +80,9 @@ records! {
     // Facts and what happens to them.
     10 Facts,
     11 Changes,
+    // What could not be read.
+    12 DeadLettered,
+    13 DeadLetterClosed,
     // Duties.
     20 Ordered,
     21 Confirmed,

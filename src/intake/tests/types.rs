@@ -337,7 +337,7 @@ fn marks_stand_on_the_last_record_of_a_partition() {
     let body = batch(&(0..600).map(|n| recorded(&n.to_string(), "7", n)).collect::<Vec<_>>());
     let batch = read("application/cloudevents-batch+json", |_| None, body.as_bytes()).unwrap();
     let mark = Mark { topic: "t".into(), partition: 0, from: 1, to: 600 };
-    let feed = Feed { source: "orders".into(), generation: 2, marks: vec![mark.clone()] };
+    let feed = Feed { source: "orders".into(), generation: 2, marks: vec![mark.clone()], taken: Vec::new() };
     let accepted = intake().accept(&batch, &feed, &context());
     let marks: Vec<Vec<Mark>> = facts(&accepted.frames).iter().map(|(f, _)| f.marks.clone()).collect();
     assert_eq!((marks[0].len(), marks[599].as_slice()), (0, [mark].as_slice()));

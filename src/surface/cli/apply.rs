@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use quietus_core::policy::Policy;
+use quietus_core::source::{Source, parse_sources};
 use serde::Serialize;
 
 use super::findings::{checked, warn};
@@ -17,17 +18,17 @@ use super::{Exit, Failure, Output, files};
 use crate::node::check_policy;
 use crate::surface::client::Client;
 use crate::surface::documents::{self, Document, Kind, Unreadable};
-use crate::surface::wire::{PolicyView, SystemView};
+use crate::surface::wire::{PolicyView, SourceView, SystemView};
 
 #[derive(Debug, Args)]
 pub struct Apply {
-    /// Files and folders with policies, systems and their datasets.
+    /// Files and folders with policies, systems and their datasets, sources.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Only say what would change; exit 1 if something would.
     #[arg(long)]
     dry_run: bool,
-    /// Retire systems that no file names.
+    /// Retire systems and sources that no file names.
     #[arg(long)]
     prune: bool,
     #[command(flatten)]
@@ -104,6 +105,7 @@ async fn plan(
 ) -> Result<Option<Vec<Step>>, Failure> {
     let policies: BTreeMap<String, PolicyView> = by_name(client.policies().await?, |p| p.name.clone());
     let systems: BTreeMap<String, SystemView> = by_name(client.systems().await?, |s| s.name.clone());
+    let sources: BTreeMap<String, SourceView> = by_name(client.sources().await?, |s| s.name.clone());
     let (mut steps, mut wrong) = (Vec::new(), Vec::new());
     let mut declared = active_policy(client).await?;
     for document in documents {
@@ -113,6 +115,7 @@ async fn plan(
                 step
             }),
             Kind::System => system(document, declared.as_ref(), &systems),
+            Kind::Source => source(document, &sources),
         };
         match step {
             Ok(step) => steps.push(step),
@@ -169,11 +172,36 @@ fn system(
     Ok(Step { line, body })
 }
 
+fn source(document: &Document, known: &BTreeMap<String, SourceView>) -> Result<Step, Found> {
+    let (sources, found) = parse_sources(&document.file(), &document.bytes);
+    let wrong = found.iter().any(|d| d.severity == quietus_core::document::Severity::Error);
+    let Some(source) = sources.into_iter().find(|s| s.source == document.name).filter(|_| !wrong) else {
+        return Err(found);
+    };
+    let result = match known.get(&source.source) {
+        None => Change::Created,
+        Some(known) if serde_json::from_value(known.source.clone()).is_ok_and(|s: Source| s == source) => {
+            Change::Unchanged
+        }
+        Some(_) => Change::Changed,
+    };
+    let nodes = quietus_core::document::read(&document.file(), &document.bytes)?;
+    let named =
+        |n: &&quietus_core::document::Node| n.get("source").and_then(|s| s.text()) == Some(&document.name);
+    let body = nodes.iter().find(named).map(quietus_core::document::to_json).unwrap_or_default();
+    let line = Line { kind: "source", name: source.source, result };
+    Ok(Step { line, body: body.to_string().into_bytes() })
+}
+
 async fn prune(client: &Client, documents: &[Document]) -> Result<Vec<Step>, Failure> {
-    let named = |name: &str| documents.iter().any(|d| d.kind == Kind::System && d.name == name);
-    let gone = client.systems().await?.into_iter().filter(|s| !named(&s.name));
-    let line = |name| Line { kind: "system", name, result: Change::Removed };
-    Ok(gone.map(|s| Step { line: line(s.name), body: Vec::new() }).collect())
+    let named = |kind, name: &str| documents.iter().any(|d| d.kind == kind && d.name == name);
+    let step = |kind, name| Step { line: Line { kind, name, result: Change::Removed }, body: Vec::new() };
+    let sources = client.sources().await?.into_iter().filter(|s| !named(Kind::Source, &s.name));
+    // Sources first: one whose system is gone cannot be read.
+    let mut gone: Vec<Step> = sources.map(|s| step("source", s.name)).collect();
+    let systems = client.systems().await?.into_iter().filter(|s| !named(Kind::System, &s.name));
+    gone.extend(systems.map(|s| step("system", s.name)));
+    Ok(gone)
 }
 
 async fn carry_out(client: &Client, step: &mut Step) -> Result<(), Failure> {
@@ -181,10 +209,14 @@ async fn carry_out(client: &Client, step: &mut Step) -> Result<(), Failure> {
     let body = std::mem::take(&mut step.body);
     match (*result, *kind) {
         (Change::Unchanged, _) => {}
+        (Change::Removed, "source") => client.retire_source(name).await?,
         (Change::Removed, _) => client.retire_system(name).await?,
         (_, "policy") => {
             client.store_policy(name, body).await?;
             client.publish_policy(name).await?;
+        }
+        (_, "source") => {
+            client.put_source(name, body).await?;
         }
         (_, _) => {
             client.put_system(name, body).await?;

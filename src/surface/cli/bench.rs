@@ -21,6 +21,15 @@ pub enum Bench {
         #[arg(long, default_value_t = 50_000)]
         items: u64,
     },
+    /// Topics into a durable ledger, beside a plain consumer that produces the same bytes again.
+    Kafka {
+        /// Brokers: HOST:PORT, more with commas between.
+        #[arg(long, value_name = "LIST", env = "QUIETUS_TEST_KAFKA")]
+        brokers: String,
+        /// How many records, of each format and number of partitions.
+        #[arg(long, default_value_t = 200_000)]
+        items: u64,
+    },
 }
 
 impl Bench {
@@ -33,6 +42,10 @@ impl Bench {
             }
             Self::Erase { items } => {
                 let figure = bench::erase(items, &mut |line| say(line)).await.map_err(unknown)?;
+                print(out, &figure, figure.ok)
+            }
+            Self::Kafka { brokers, items } => {
+                let figure = bench::kafka(&brokers, items, &mut |line| say(line)).await.map_err(unknown)?;
                 print(out, &figure, figure.ok)
             }
         }

@@ -12,11 +12,13 @@ mod clock;
 mod completions;
 mod config;
 mod dataset;
+mod dead_letter;
 mod demo;
 mod explain;
 mod files;
 mod findings;
 mod hold;
+mod import;
 mod init;
 mod item;
 mod node;
@@ -30,6 +32,7 @@ mod scan;
 mod schema;
 mod serve;
 mod settings;
+mod source;
 mod sweep;
 mod system;
 
@@ -62,7 +65,7 @@ enum Verb {
     Serve(serve::Serve),
     /// Read a database's catalogue and write its system, dataset and a policy to begin with.
     Init(init::Init),
-    /// Bring policies and systems to what files and folders say.
+    /// Bring policies, systems and sources to what files and folders say.
     Apply(apply::Apply),
     /// Check, plan, publish and show retention policies.
     #[command(subcommand)]
@@ -72,6 +75,10 @@ enum Verb {
     /// Check dataset files.
     #[command(subcommand)]
     Dataset(dataset::Dataset),
+    /// Check, import and look at sources.
+    Source(source::Source),
+    /// Records that could not be read.
+    DeadLetter(dead_letter::DeadLetter),
     /// What data subjects ask for.
     Request(request::Request),
     /// Legal holds.
@@ -136,6 +143,8 @@ impl Verb {
             Self::Init(verb) => verb.run(out).await,
             Self::Apply(verb) => verb.run(out).await,
             Self::System(verb) => verb.run(out).await,
+            Self::Source(verb) => verb.run(out).await,
+            Self::DeadLetter(verb) => verb.run(out).await,
             Self::Request(verb) => verb.run(out).await,
             Self::Hold(verb) => verb.run(out).await,
             Self::Sweep(verb) => verb.run(out).await,

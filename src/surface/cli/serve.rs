@@ -16,7 +16,7 @@ use super::settings::Settings;
 use super::{Exit, Failure, files, findings};
 use crate::clock::SystemClock;
 use crate::ledger::LedgerError;
-use crate::node::{Node, NodeError, NodeOptions, Refusal, Resolver, Running};
+use crate::node::{KafkaOptions, Node, NodeError, NodeOptions, Refusal, Resolver, Running};
 use crate::sealing::Keys;
 use crate::surface::documents::{self, Document, Kind};
 use crate::surface::http::{self, HttpConfig, Role, Token};
@@ -168,11 +168,29 @@ async fn open(config: &Config, resolver: Resolver) -> Result<Arc<Node>, Failure>
         partitions: config.ledger.partitions(),
         settle_ms: config.http.settle,
         max_linked: config.identities.max_linked,
+        kafka: kafka(config, &resolver)?,
         resolver,
         ..NodeOptions::at(dir)
     };
     let clock = Arc::new(SystemClock::new());
     Node::open(options, keys, clock).await.map_err(|error| start_failure(config, error))
+}
+
+/// Where topics are read from: `kafka:`, or the brokers that the ledger itself has.
+fn kafka(config: &Config, resolver: &Resolver) -> Result<Option<KafkaOptions>, Failure> {
+    let (section, brokers, security) = match config.kafka.brokers.is_empty() {
+        false => ("kafka", &config.kafka.brokers, &config.kafka.security),
+        true => ("ledger", &config.ledger.brokers, &config.ledger.security),
+    };
+    if brokers.is_empty() {
+        return Ok(None);
+    }
+    for (name, value) in security {
+        let key = format!("{section}.security.{name}");
+        resolver.resolve(value).map_err(|why| at(config, &key, &why))?;
+    }
+    let (brokers, security) = (brokers.clone(), security.clone());
+    Ok(Some(KafkaOptions { brokers, security, registry: config.kafka.registry.clone() }))
 }
 
 /// The key that the configuration refers to; a node on loopback makes the file where there is none.
@@ -215,6 +233,7 @@ async fn apply(node: &Node, documents: &[Document]) -> Result<(), Failure> {
                 Ok((policy, _)) => node.publish_policy(&policy.name, None).await.map(drop),
                 Err(refusal) => Err(refusal),
             },
+            Kind::Source => node.put_source(&file, bytes, Some(&document.name), None).await.map(drop),
             Kind::System => {
                 let load = documents::beside(&document.path);
                 node.put_system(&file, bytes, &load, None).await.map(drop)

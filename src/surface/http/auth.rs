@@ -123,7 +123,14 @@ fn may(role: Role, method: &Method, path: &str) -> bool {
             reads
                 || matches!(
                     area,
-                    "events" | "sources" | "policies" | "systems" | "sweeps" | "clock" | "reapplies"
+                    "events"
+                        | "sources"
+                        | "dead-letters"
+                        | "policies"
+                        | "systems"
+                        | "sweeps"
+                        | "clock"
+                        | "reapplies"
                 )
         }
         Role::Privacy => reads || area == "requests",

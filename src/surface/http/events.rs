@@ -46,7 +46,7 @@ pub(super) async fn take(State(app): State<Shared>, request: Request) -> Result<
 }
 
 /// Room for the body in memory; a body of unknown length counts as the largest.
-fn room(app: &App, headers: &HeaderMap) -> Result<OwnedSemaphorePermit, Refused> {
+pub(super) fn room(app: &App, headers: &HeaderMap) -> Result<OwnedSemaphorePermit, Refused> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     let length = length.unwrap_or(BATCH_BYTES_MAX);
     if length > BATCH_BYTES_MAX {
@@ -57,7 +57,7 @@ fn room(app: &App, headers: &HeaderMap) -> Result<OwnedSemaphorePermit, Refused>
 }
 
 /// Owners that lag behind are not buried further.
-fn keeps_up(app: &App) -> Result<(), Refused> {
+pub(super) fn keeps_up(app: &App) -> Result<(), Refused> {
     if app.node.lags().into_iter().any(|lag| lag > LAG_MAX) { Err(overload()) } else { Ok(()) }
 }
 

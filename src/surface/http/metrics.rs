@@ -102,6 +102,15 @@ fn intake(page: &mut Page, node: &Node) {
         page.sample("quietus_events_total", &[("source", source), ("outcome", outcome)], *count as f64);
     }
     page.family("quietus_dead_letters", "gauge", "Records that could not be read and wait for a person.");
+    let mut letters: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for partition in node.partitions.iter() {
+        for letter in partition.read().state.dead_letters.all() {
+            *letters.entry((letter.source.clone(), letter.reason.clone())).or_default() += 1;
+        }
+    }
+    for ((source, reason), count) in &letters {
+        page.sample("quietus_dead_letters", &[("source", source), ("reason", reason)], *count as f64);
+    }
     page.family(
         "quietus_ledger_lag_records",
         "gauge",
@@ -117,15 +126,33 @@ fn intake(page: &mut Page, node: &Node) {
     );
     let http = node.clock.now().plus(-node.options().settle_ms);
     page.sample("quietus_source_watermark_seconds", &[("source", "http")], http.0 as f64 / 1000.0);
-    let mut marks: BTreeMap<String, Millis> = BTreeMap::new();
-    for partition in node.partitions.iter() {
-        for ((source, _), at) in &partition.read().state.watermarks {
-            let known = marks.entry(source.clone()).or_insert(*at);
-            *known = (*known).min(*at);
+    let names: Vec<String> = node.with_control(|c| {
+        c.sources.iter().filter(|(_, s)| s.document.is_some()).map(|(name, _)| name.clone()).collect()
+    });
+    let states: Vec<_> =
+        names.iter().filter_map(|name| Some((name, node.source_state(name).ok()?))).collect();
+    for (source, state) in &states {
+        if let Some(at) = state.watermark {
+            page.sample("quietus_source_watermark_seconds", &[("source", source)], at.0 as f64 / 1000.0);
         }
     }
-    for (source, at) in marks.iter().filter(|(source, _)| *source != "http") {
-        page.sample("quietus_source_watermark_seconds", &[("source", source)], at.0 as f64 / 1000.0);
+    page.family("quietus_source_lag_records", "gauge", "Records of the source that wait to be read.");
+    for (source, state) in &states {
+        if let Some(lag) = state.lag {
+            page.sample("quietus_source_lag_records", &[("source", source)], lag as f64);
+        }
+    }
+    page.family(
+        "quietus_source_up",
+        "gauge",
+        "1 = running; a source that is not holds back the sweep of what it feeds.",
+    );
+    for (source, state) in &states {
+        page.sample(
+            "quietus_source_up",
+            &[("source", source)],
+            f64::from(u8::from(state.state == "running")),
+        );
     }
 }
 

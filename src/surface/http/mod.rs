@@ -7,6 +7,7 @@
 mod audit;
 mod auth;
 mod clock;
+mod dead_letters;
 mod etag;
 mod events;
 mod explain;
@@ -25,6 +26,7 @@ mod problem;
 mod reapplies;
 mod requests;
 mod serve;
+mod sources;
 mod sweeps;
 mod systems;
 
@@ -102,6 +104,15 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/systems/{name}/restored", post(reapplies::restored))
         .route("/v1/reapplies", post(reapplies::start))
         .route("/v1/reapplies/{id}", get(reapplies::show))
+        .route("/v1/sources", get(sources::list))
+        .route(
+            "/v1/sources/{name}",
+            put(sources::put).get(sources::show).delete(sources::retire).post(sources::take),
+        )
+        .route("/v1/sources/{name}/import", post(sources::import))
+        .route("/v1/dead-letters", get(dead_letters::list))
+        .route("/v1/dead-letters/{id}", get(dead_letters::show))
+        .route("/v1/dead-letters/{id}/retry", post(dead_letters::retry))
         .route("/v1/requests", post(requests::receive).get(requests::list))
         .route("/v1/requests/{id}", get(requests::show))
         .route("/v1/requests/{id}/cancel", post(requests::cancel))

@@ -7,8 +7,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::{
-    audit, clock, events, explain, health, holds, items, metrics, partitions, policies, reapplies, requests,
-    sweeps, systems,
+    audit, clock, dead_letters, events, explain, health, holds, items, metrics, partitions, policies,
+    reapplies, requests, sources, sweeps, systems,
 };
 
 #[derive(OpenApi)]
@@ -18,6 +18,8 @@ use super::{
         events::take,
         policies::store, policies::publish, policies::plan, policies::show, policies::list, policies::uncovered,
         systems::put, systems::show, systems::list, systems::retire, systems::check, systems::coverage, systems::scan, systems::scanned, systems::enforce, systems::observe,
+        sources::put, sources::show, sources::list, sources::retire, sources::take, sources::import,
+        dead_letters::list, dead_letters::show, dead_letters::retry,
         requests::receive, requests::show, requests::list, requests::cancel, requests::decide, requests::extend,
         holds::place, holds::show, holds::list, holds::release,
         sweeps::start, sweeps::show, sweeps::approve, sweeps::list, sweeps::stop, sweeps::resume,

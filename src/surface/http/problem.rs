@@ -69,10 +69,13 @@ impl From<NodeError> for Refused {
             NodeError::NotFound { .. } => "Not found",
             NodeError::Refused { .. } => "It cannot be used",
             NodeError::Conflict { .. } => "It collides with what stands",
+            NodeError::Elsewhere { .. } => "Something outside does not answer",
         };
         let refused = Self::new(error.status(), error.code(), title, error.to_string());
         let refused = match &error {
-            NodeError::Refused { what, fix, .. } | NodeError::Conflict { what, fix, .. } => {
+            NodeError::Refused { what, fix, .. }
+            | NodeError::Conflict { what, fix, .. }
+            | NodeError::Elsewhere { what, fix, .. } => {
                 let (detail, fix) = (what.clone(), Some(fix.clone()));
                 refused.errors(vec![Finding { detail, fix, ..Finding::default() }])
             }

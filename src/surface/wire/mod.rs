@@ -13,6 +13,7 @@ mod policies;
 mod problem;
 mod reapplies;
 mod requests;
+mod sources;
 mod sweeps;
 mod systems;
 
@@ -33,6 +34,7 @@ pub use policies::{PolicyAnswer, PolicyPlan, PolicyView, RuleDiff, UncoveredView
 pub use problem::{Finding, Problem, Retry};
 pub use reapplies::{ReapplyBody, ReapplyView, RestoredBody};
 pub use requests::{MoveBody, RequestBody, RequestTargetView, RequestView};
+pub use sources::{DeadLetterView, ImportAnswer, RecordView, SourceAnswer, SourceView};
 pub use sweeps::{SweepBody, SweepStarted, SwitchView};
 pub use systems::{CheckView, ProblemView, SystemAnswer, SystemView};
 

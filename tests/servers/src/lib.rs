@@ -5,10 +5,15 @@
 
 #![forbid(unsafe_code)]
 
+mod connect;
+mod kafka;
+mod maven;
 mod packages;
 mod postgres;
 mod redis;
 
+pub use connect::Connect;
+pub use kafka::Kafka;
 pub use postgres::Postgres;
 pub use quietus_servers::{Options, Result, free_port};
 pub use redis::Redis;

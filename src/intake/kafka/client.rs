@@ -1,0 +1,92 @@
+//! Kafka clients as this node makes them.
+
+use std::collections::BTreeMap;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+
+use super::feed::Trouble;
+
+/// Brokers and how to be let in; values are resolved.
+#[derive(Clone, Default)]
+pub struct Settings {
+    pub brokers: Vec<String>,
+    /// `protocol`, `mechanism`, `username`, `password`, `ca`, `cert`, `key`.
+    pub security: BTreeMap<String, String>,
+}
+
+/// Passwords and keys.
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let keys: Vec<&String> = self.security.keys().collect();
+        f.debug_struct("Settings").field("brokers", &self.brokers).field("security", &keys).finish()
+    }
+}
+
+impl Settings {
+    fn client(&self, id: &str) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", self.brokers.join(","))
+            .set("client.id", id)
+            .set("topic.metadata.refresh.interval.ms", "10000")
+            .set("reconnect.backoff.max.ms", "2000");
+        for (name, value) in &self.security {
+            let pem = value.contains("-----BEGIN");
+            let key = match name.as_str() {
+                "protocol" => "security.protocol",
+                "mechanism" => "sasl.mechanism",
+                "username" => "sasl.username",
+                "password" => "sasl.password",
+                "ca" if pem => "ssl.ca.pem",
+                "ca" => "ssl.ca.location",
+                "cert" if pem => "ssl.certificate.pem",
+                "cert" => "ssl.certificate.location",
+                "key" if pem => "ssl.key.pem",
+                "key" => "ssl.key.location",
+                _ => continue,
+            };
+            config.set(key, value);
+        }
+        config
+    }
+
+    /// One of a group; where it starts, the assignment says.
+    pub(super) fn member<C: ConsumerContext>(
+        &self,
+        id: &str,
+        group: &str,
+        context: C,
+    ) -> Result<BaseConsumer<C>, Trouble> {
+        let mut config = self.client(id);
+        config
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "earliest")
+            .set("isolation.level", "read_committed")
+            .set("session.timeout.ms", "10000")
+            .set("heartbeat.interval.ms", "1000")
+            .set("statistics.interval.ms", "500")
+            .set("fetch.wait.max.ms", "100")
+            .set("queued.max.messages.kbytes", "16384");
+        config.create_with_context(context).map_err(|error| Trouble::of(&error))
+    }
+
+    /// Looks at topics without belonging to any group.
+    pub(super) fn probe(&self, id: &str) -> Result<BaseConsumer, Trouble> {
+        let mut config = self.client(id);
+        config
+            // Never joined: the library wants one for assigning by hand.
+            .set("group.id", format!("{id}.probe"))
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "true")
+            .set("fetch.wait.max.ms", "50")
+            .set("queued.max.messages.kbytes", "256")
+            .set("fetch.message.max.bytes", "65536");
+        config.create().map_err(|error| Trouble::of(&error))
+    }
+}
