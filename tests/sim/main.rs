@@ -20,6 +20,7 @@ mod invariants;
 mod late_news;
 mod ledger;
 mod model;
+mod news;
 mod plain;
 mod rules;
 mod world;
