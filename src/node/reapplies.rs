@@ -71,6 +71,21 @@ impl Node {
         Some((last, far))
     }
 
+    /// As [`Node::restored`], while its erasures are not verified again: until then it is not to be opened.
+    pub fn closed(&self, system: &str) -> Option<(Reapply, Reapplied)> {
+        self.restored(system).filter(|(_, far)| !far.is_verified())
+    }
+
+    /// Refuses what would leave a restored system unverified, or take what it brought back for records.
+    pub(super) fn may_be_used(&self, system: &str) -> Result<(), NodeError> {
+        let Some((reapply, far)) = self.closed(system) else { return Ok(()) };
+        Err(NodeError::Conflict {
+            code: "restored-unverified",
+            what: still_closed(system, &reapply, &far),
+            fix: format!("wait until `quietus system restored {system}` answers 0"),
+        })
+    }
+
     fn how_far(&self, id: &str) -> Reapplied {
         let mut far = Reapplied::default();
         for partition in self.partitions.iter() {
@@ -91,4 +106,11 @@ impl Node {
         }
         far
     }
+}
+
+/// Why it is not to be opened.
+pub(super) fn still_closed(system: &str, reapply: &Reapply, far: &Reapplied) -> String {
+    let Reapply { since, .. } = reapply;
+    let Reapplied { owed, verified, .. } = far;
+    format!("{system} was restored to {since}, and {verified} of {owed} erasures are verified again")
 }

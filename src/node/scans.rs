@@ -112,6 +112,7 @@ impl Node {
     /// Starts a scan; where one is running already, that is it.
     pub fn start_scan(self: &Arc<Self>, name: &str, full: bool) -> Result<ScanView, NodeError> {
         let manifest = self.system(name)?;
+        self.may_be_used(name)?;
         let connector = match self.registry().connector(name) {
             Some(Ok(connector)) => connector,
             Some(Err(failure)) => {

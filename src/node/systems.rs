@@ -9,6 +9,7 @@ use quietus_core::record::{Record, SystemMode, SystemPut, SystemRetired};
 use quietus_core::system::{self, Manifest, Mode};
 
 use super::policies::Refusal;
+use super::reapplies::still_closed;
 use super::{Node, NodeError};
 
 /// Loads what a manifest names by relative path.
@@ -51,6 +52,9 @@ impl Node {
         if wrong(&diagnostics) {
             return Err(Refusal::Wrong(diagnostics));
         }
+        if manifest.mode == Mode::Observe {
+            self.may_be_used(&manifest.system)?;
+        }
         let document = serde_json::to_string(&manifest).unwrap_or_default();
         let put = match known {
             None => Put::Created,
@@ -75,6 +79,9 @@ impl Node {
         if self.system(name)?.mode == mode {
             return Ok(());
         }
+        if mode == Mode::Observe {
+            self.may_be_used(name)?;
+        }
         let word = match mode {
             Mode::Enforce => "enforce",
             Mode::Observe => "observe",
@@ -87,13 +94,13 @@ impl Node {
     /// Reach, rights, schema, indexes, clock: what would make a command fail.
     pub async fn check_system(&self, name: &str) -> Result<CheckReport, NodeError> {
         self.system(name)?;
-        match self.registry().connector(name) {
+        let mut report = match self.registry().connector(name) {
             Some(Ok(connector)) => {
                 let mut report = connector.check().await;
                 report.problems.extend(self.skew(name, &*connector).await);
-                Ok(report)
+                report
             }
-            Some(Err(failure)) => Ok(CheckReport {
+            Some(Err(failure)) => CheckReport {
                 problems: vec![Problem {
                     fatal: true,
                     code: "unreachable",
@@ -101,9 +108,18 @@ impl Node {
                     detail: failure.detail,
                     fix: "mend `connection` in its manifest and register it again".to_owned(),
                 }],
-            }),
-            None => Err(NodeError::NotFound { what: format!("system {name} is not connected yet") }),
-        }
+            },
+            None => return Err(NodeError::NotFound { what: format!("system {name} is not connected yet") }),
+        };
+        let closed = self.closed(name).map(|(reapply, far)| Problem {
+            fatal: true,
+            code: "restored",
+            place: name.to_owned(),
+            detail: still_closed(name, &reapply, &far),
+            fix: "keep it closed until they are".to_owned(),
+        });
+        report.problems.extend(closed);
+        Ok(report)
     }
 
     /// A target's own clock ends the permits there: it must be near this node's. A simulated clock is near nobody's.
@@ -126,6 +142,7 @@ impl Node {
     /// Takes a system off the books; refused while something is open there.
     pub async fn retire_system(&self, name: &str, by: Option<String>) -> Result<(), NodeError> {
         self.system(name)?;
+        self.may_be_used(name)?;
         let open = self.open_at(name);
         if !open.is_empty() {
             let all: usize = open.values().sum();

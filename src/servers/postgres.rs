@@ -70,6 +70,11 @@ impl Postgres {
         find().is_some()
     }
 
+    /// One of its programs, such as `pg_dump`, to be run against any server of that version.
+    pub fn program(name: &str) -> Result<Command> {
+        Ok(Command::new(programs()?.join(name)))
+    }
+
     /// A new, empty database; answers its URL.
     pub fn database(&self) -> Result<String> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);

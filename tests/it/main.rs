@@ -13,6 +13,8 @@ mod cli;
 mod demo;
 mod derived;
 mod files_and_backup;
+#[cfg(test)]
+mod five_systems;
 mod full_disk;
 #[cfg(test)]
 mod http;

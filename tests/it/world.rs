@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use quietus::clock::SystemClock;
+use quietus::clock::{Clock, SystemClock};
 use quietus::node::{KafkaOptions, Node, NodeOptions, Running};
 use quietus::sealing::Keys;
 use quietus::surface::http::{HttpConfig, bind, serve_on};
@@ -53,10 +53,15 @@ impl World {
 
     /// As [`World::start`], with brokers that topics can be read from.
     pub async fn reading(dir: &Path, brokers: Option<String>) -> Self {
+        Self::under(dir, Arc::new(SystemClock::new()), brokers).await
+    }
+
+    /// As [`World::reading`], by a clock of the test's own.
+    pub async fn under(dir: &Path, clock: Arc<dyn Clock>, brokers: Option<String>) -> Self {
         let (keys, _) = Keys::load_or_create(&dir.join("tenant.key")).unwrap();
         let kafka = brokers.map(|b| KafkaOptions { brokers: vec![b], ..KafkaOptions::default() });
         let options = NodeOptions { settle_ms: 0, kafka, ..NodeOptions::at(dir.join("data")) };
-        let node = Node::open(options, keys, Arc::new(SystemClock::new())).await.unwrap();
+        let node = Node::open(options, keys, clock).await.unwrap();
         let running = node.start().await.unwrap();
         let config = HttpConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), tokens: Vec::new() };
         let listener = bind(&config).await.unwrap();
@@ -100,13 +105,21 @@ impl World {
 
     /// Publishes the policy and registers the shop.
     pub async fn set_up(&self, database: &Path) {
+        self.publish().await;
+        self.register(&shop(&format!("sqlite://{}", database.display()))).await;
+    }
+
+    pub async fn publish(&self) {
         let url = format!("{}/v1/policies/shop", self.url);
         let put = reqwest::Client::new().put(url).header("content-type", "application/yaml").body(POLICY);
         assert!(put.send().await.unwrap().status().is_success());
         let (status, answer) = self.post("/v1/policies/shop/publish", &json!({})).await;
         assert!(status < 300, "{answer}");
-        let (status, answer) =
-            self.put("/v1/systems/shop-db", &shop(&format!("sqlite://{}", database.display()))).await;
+    }
+
+    pub async fn register(&self, manifest: &Value) {
+        let path = format!("/v1/systems/{}", manifest["system"].as_str().unwrap());
+        let (status, answer) = self.put(&path, manifest).await;
         assert!(status < 300, "{answer}");
     }
 
@@ -148,7 +161,6 @@ pub fn recorded(id: &str, days_ago: i64, purposes: &[&str], locator: &Value) -> 
 }
 
 fn jiff_days_ago(days: i64) -> String {
-    use quietus::clock::Clock;
     use quietus::core::time::Millis;
     SystemClock::new().now().plus(-days * Millis::DAY).to_string()
 }

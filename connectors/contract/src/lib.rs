@@ -119,7 +119,7 @@ pub struct Problem {
     pub fatal: bool,
     /// `unreachable`, `denied`, `missing_table`, `missing_column`, `not_null`, `missing_index`, `clock_skew`,
     /// `cannot_execute`, `missing_key`, `constraint` (a mask the database would refuse), `cascade`,
-    /// `missing_file`, `rotation`.
+    /// `missing_file`, `rotation`, `restored` (and not verified since).
     pub code: &'static str,
     /// `dataset.collection[.field]`, or the system.
     pub place: String,

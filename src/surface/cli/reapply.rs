@@ -36,13 +36,50 @@ impl Reapply {
 }
 
 /// Shows how far it has come; waited for, the answer is whether everything was verified.
-pub async fn ended(
+async fn ended(
     client: &Client,
     started: ReapplyView,
     wait: bool,
     timeout: Duration,
     out: &mut Output,
 ) -> Result<Exit, Failure> {
+    let view = far(client, started, wait, timeout, out).await?;
+    if !wait || view.state == "verified" {
+        return Ok(Exit::Done);
+    }
+    say(&format!("{}: {} of {} are stuck; `quietus item` says why", view.id, view.stuck, view.owed));
+    Ok(Exit::No)
+}
+
+/// Whether a restored system may be opened: no, until everything was verified.
+pub async fn reopened(
+    client: &Client,
+    started: ReapplyView,
+    wait: bool,
+    timeout: Duration,
+    out: &mut Output,
+) -> Result<Exit, Failure> {
+    let view = far(client, started, wait, timeout, out).await?;
+    if view.state == "verified" {
+        return Ok(Exit::Done);
+    }
+    let system = view.system.as_deref().unwrap_or_default();
+    say(&format!(
+        "keep {system} closed: {} of {} are not verified again, {} of them stuck",
+        view.owed.saturating_sub(view.verified),
+        view.owed,
+        view.stuck
+    ));
+    Ok(Exit::No)
+}
+
+async fn far(
+    client: &Client,
+    started: ReapplyView,
+    wait: bool,
+    timeout: Duration,
+    out: &mut Output,
+) -> Result<ReapplyView, Failure> {
     let asked = Instant::now();
     let mut view = started;
     while wait && view.state == "running" {
@@ -56,11 +93,7 @@ pub async fn ended(
         view = client.reapplied(&view.id).await?;
     }
     out.answer(&view, show)?;
-    if !wait || view.state == "verified" {
-        return Ok(Exit::Done);
-    }
-    say(&format!("{}: {} of {} are stuck; `quietus item` says why", view.id, view.stuck, view.owed));
-    Ok(Exit::No)
+    Ok(view)
 }
 
 fn show(out: &mut Output, view: &ReapplyView) {

@@ -9,6 +9,7 @@ use quietus_core::system::{self, Manifest};
 
 use super::findings::{checked, warn};
 use super::node::NodeArgs;
+use super::output::say;
 use super::{Exit, Failure, Output, files};
 use crate::node::check_policy;
 use crate::surface::client::Client;
@@ -53,11 +54,13 @@ enum Verb {
     /// From now on it only counts.
     Observe { name: String },
     /// It was restored from a backup: what was erased since is erased again, and verified before it may be opened.
+    ///
+    /// Exit 1 as long as it is not verified. Without `--as-of` it asks how far the last restore is.
     Restored {
         name: String,
         /// The state it was set back to, RFC 3339.
         #[arg(long, value_name = "TIME")]
-        as_of: String,
+        as_of: Option<String>,
         /// Return when everything was read back, at most after `--timeout`.
         #[arg(long)]
         wait: bool,
@@ -97,8 +100,19 @@ impl System {
             Verb::Enforce { name } => changed(&client.set_mode(&name, "enforce").await?, out),
             Verb::Observe { name } => changed(&client.set_mode(&name, "observe").await?, out),
             Verb::Restored { name, as_of, wait } => {
-                let started = client.restored(&name, &RestoredBody { as_of }).await?;
-                super::reapply::ended(&client, started, wait, self.node.patience(), out).await
+                let started = match as_of {
+                    Some(as_of) => Some(client.restored(&name, &RestoredBody { as_of }).await?),
+                    None => client.system(&name).await?.restored,
+                };
+                match started {
+                    Some(started) => {
+                        super::reapply::reopened(&client, started, wait, self.node.patience(), out).await
+                    }
+                    None => {
+                        say(&format!("{name} was never restored"));
+                        Ok(Exit::Done)
+                    }
+                }
             }
             Verb::Retire { name } => {
                 client.retire_system(&name).await?;
@@ -208,10 +222,13 @@ fn show(out: &mut Output, system: &SystemView) {
         ("open", system.open.to_string()),
         (
             "restored",
-            system
-                .restored
-                .as_ref()
-                .map_or_else(|| "no".to_owned(), |r| format!("to {}: {}", r.since, r.state)),
+            system.restored.as_ref().map_or_else(
+                || "no".to_owned(),
+                |r| {
+                    let closed = if system.closed { ", to be kept closed" } else { "" };
+                    format!("to {}: {}{closed}", r.since, r.state)
+                },
+            ),
         ),
     ]);
     let datasets = system.manifest.get("datasets").and_then(|d| d.as_array()).into_iter().flatten();

@@ -175,6 +175,7 @@ fn view(app: &Shared, name: &str, system: &System) -> SystemView {
         region: manifest.region.clone(),
         connected: matches!(app.node.registry().connector(name), Some(Ok(_))),
         open: open.sum(),
+        closed: app.node.closed(name).is_some(),
         restored: app.node.restored(name).map(|(reapply, far)| super::reapplies::view(&reapply, &far)),
         manifest: serde_json::to_value(manifest).unwrap_or_default(),
     }

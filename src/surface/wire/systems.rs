@@ -31,6 +31,8 @@ pub struct SystemView {
     /// The last restore that was told, and how far its erasures are verified again. Not to be opened before they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<ReapplyView>,
+    /// It was restored, and not verified again: it is neither scanned, observed nor retired, and fails its check.
+    pub closed: bool,
     /// In its canonical form; secrets are references.
     #[schema(value_type = Object)]
     pub manifest: serde_json::Value,

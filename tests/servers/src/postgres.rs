@@ -4,6 +4,7 @@
 //! stays there afterwards, and what stops or kills the server is an error.
 
 use std::ops::{Deref, DerefMut};
+use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use quietus_servers::Options;
@@ -28,6 +29,11 @@ impl Postgres {
             packages::install("postgresql")?;
         }
         quietus_servers::Postgres::start(options).map(Self)
+    }
+
+    /// One of its programs, such as `pg_dump`.
+    pub fn program(name: &str) -> Result<Command> {
+        quietus_servers::Postgres::program(name)
     }
 
     /// The server that the tests of this process share, fsync off: it stops when the last of them is over. What is
