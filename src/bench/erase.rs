@@ -1,10 +1,11 @@
 //! `quietus bench erase`: rows erased in PostgreSQL, beside a hand-written batched `DELETE` in the same run.
 //!
-//! The peer deletes 500 rows by primary key a transaction, as fast as it can. It and the connector take turns, a few
+//! The peer deletes 500 rows by primary key a transaction, as fast as it can. It and the connector take turns, some
 //! thousand rows each, so that what else goes on on the machine meets all alike; a ratio is the median of the turns'.
-//! Then the whole way, through a node: ledger, dispatch, connector, confirmation, read-back.
+//! The connector gets its rows from dispatch's own queue, which makes its calls as large as it would in a node. Then
+//! the whole way, through a node: ledger, dispatch, connector, confirmation, read-back.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -21,13 +22,13 @@ use super::database::Database;
 use super::usage::peak_rss_mib;
 use super::{BenchError, Disk, whole};
 use crate::clock::{Clock, SystemClock};
-use crate::dispatch::permit_for;
+use crate::dispatch::{Queue, permit_for};
 use crate::node::{Resolver, connect};
 
 /// Rows a transaction.
 const BATCH: usize = 500;
-/// Rows a turn, in one call.
-const TURN: usize = 5_000;
+/// Rows a turn.
+const TURN: usize = 10_000;
 const PROMISED: f64 = 0.8;
 const LEASE: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -109,6 +110,7 @@ async fn contest(
     let clock = Arc::new(SystemClock::new()) as Arc<dyn Clock>;
     let connector = connect(&manifest(database, connections), &Resolver::default(), &clock).map_err(wrong)?;
     tell(&format!("erasing over {connections} connection(s)"));
+    let worker = Worker { connector: &*connector, queue: &Queue::new(BATCH, connector.describe().gated) };
     let mut times: Vec<Turn> = Vec::new();
     for turn in 0..turns {
         let mut took: Turn = [0.0; 3];
@@ -121,10 +123,10 @@ async fn contest(
             let begun = Instant::now();
             match who {
                 0 => by_hand(&hands, &ids).await?,
-                1 => erase(&*connector, &targets).await?,
+                1 => worker.erase(targets, connections).await?,
                 _ => {
-                    erase(&*connector, &targets).await?;
-                    verify(&*connector, &targets).await?;
+                    worker.erase(targets.clone(), connections).await?;
+                    verify(&*connector, &targets, connections).await?;
                 }
             }
             if let Some(place) = took.get_mut(who) {
@@ -161,23 +163,56 @@ async fn by_hand(hands: &[(Arc<Client>, Statement)], ids: &[i64]) -> Result<(), 
     Ok(())
 }
 
-async fn erase(connector: &dyn Connector, targets: &[Target]) -> Result<(), BenchError> {
-    let commands = targets.iter().map(|t| (ObligationId(t.command.0), t.attempt));
-    let permit = permit_for(&Control::default(), "shop-db", commands, LEASE);
-    let answers = connector.erase(targets, &permit, Arc::new(Open)).await;
-    match answers.iter().find(|a| a.outcome != Outcome::Removed(1)) {
-        Some(other) => Err(BenchError::Wrong(format!("{:?}", other.outcome))),
-        None => Ok(()),
+/// What dispatch does of one system, without its ledger.
+struct Worker<'a> {
+    connector: &'a dyn Connector,
+    queue: &'a Queue<Target>,
+}
+
+impl Worker<'_> {
+    /// So many workers take calls until nothing waits.
+    async fn erase(&self, targets: Vec<Target>, workers: usize) -> Result<(), BenchError> {
+        self.queue.push(targets);
+        let workers = (0..workers).map(|_| async {
+            loop {
+                let targets = self.queue.next_call().concat();
+                if targets.is_empty() {
+                    return Ok::<_, BenchError>(());
+                }
+                let begun = Instant::now();
+                self.call(&targets).await?;
+                self.queue.learn(targets.len(), begun.elapsed(), true);
+            }
+        });
+        futures_util::future::try_join_all(workers).await?;
+        Ok(())
+    }
+
+    async fn call(&self, targets: &[Target]) -> Result<(), BenchError> {
+        let commands = targets.iter().map(|t| (ObligationId(t.command.0), t.attempt));
+        let permit = permit_for(&Control::default(), "shop-db", commands, LEASE);
+        let answers = self.connector.erase(targets, &permit, Arc::new(Open)).await;
+        match answers.iter().find(|a| a.outcome != Outcome::Removed(1)) {
+            Some(other) => Err(BenchError::Wrong(format!("{:?}", other.outcome))),
+            None => Ok(()),
+        }
     }
 }
 
-async fn verify(connector: &dyn Connector, targets: &[Target]) -> Result<(), BenchError> {
-    for targets in targets.chunks(BATCH) {
-        let seen = connector.verify(targets).await;
-        if let Some(other) = seen.iter().find(|s| s.finding != Finding::Gone) {
-            return Err(BenchError::Wrong(format!("{:?}", other.finding)));
+/// So many workers, a batch a call, as dispatch reads back.
+async fn verify(connector: &dyn Connector, targets: &[Target], workers: usize) -> Result<(), BenchError> {
+    let batches = std::sync::Mutex::new(targets.chunks(BATCH));
+    let next = || batches.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let workers = (0..workers).map(|_| async {
+        while let Some(targets) = next() {
+            let seen = connector.verify(targets).await;
+            if let Some(other) = seen.iter().find(|s| s.finding != Finding::Gone) {
+                return Err(BenchError::Wrong(format!("{:?}", other.finding)));
+            }
         }
-    }
+        Ok(())
+    });
+    futures_util::future::try_join_all(workers).await?;
     Ok(())
 }
 

@@ -8,10 +8,16 @@ use quietus_contract::{Failure, Finding, Outcome, ReadBack, TargetOutcome};
 use quietus_core::obligation::Obligation;
 use quietus_core::record::{self, Answer, AnswerKind, FindingKind, Seen};
 
-/// What a connector said about these duties, one answer each: a target it left out is one nobody knows about.
-pub fn confirmed(system: &str, duties: &[Obligation], outcomes: &[TargetOutcome]) -> record::Confirmed {
-    // Of two answers the first counts.
-    let told: BTreeMap<[u8; 16], &TargetOutcome> = outcomes.iter().rev().map(|o| (o.command.0, o)).collect();
+/// What a connector said, by command.
+pub type Told<'a> = BTreeMap<[u8; 16], &'a TargetOutcome>;
+
+/// Of two answers to a command the first counts.
+pub fn told(outcomes: &[TargetOutcome]) -> Told<'_> {
+    outcomes.iter().rev().map(|o| (o.command.0, o)).collect()
+}
+
+/// What was said about these duties, one answer each: a target the connector left out is one nobody knows about.
+pub fn confirmed(system: &str, duties: &[Obligation], told: &Told<'_>) -> record::Confirmed {
     let answers = duties
         .iter()
         .map(|duty| match told.get(&duty.id.0) {

@@ -7,6 +7,7 @@ mod breaker;
 mod gate;
 mod plan;
 mod polls;
+mod queue;
 mod reaudit;
 mod runner;
 mod send;
@@ -15,6 +16,7 @@ mod throttle;
 
 pub use gate::LedgerGate;
 pub use plan::{Proposal, propose};
+pub use queue::Queue;
 pub use runner::Dispatcher;
 pub use send::{permit, permit_for};
 pub use targets::targets;

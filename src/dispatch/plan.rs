@@ -11,6 +11,20 @@ use quietus_core::system::{Manifest, Mode};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proposal(pub Ordered);
 
+impl Proposal {
+    /// The same in records of at most so many orders.
+    pub fn in_batches(self, batch: usize) -> impl Iterator<Item = Ordered> {
+        let Ordered { system, control_k, mut orders } = self.0;
+        let mut batches = Vec::new();
+        while !orders.is_empty() {
+            let rest = orders.split_off(orders.len().min(batch.max(1)));
+            let orders = std::mem::replace(&mut orders, rest);
+            batches.push(Ordered { system: system.clone(), control_k, orders });
+        }
+        batches.into_iter()
+    }
+}
+
 /// Proposes at most `room` duties whose time has come, earliest opened first come by id order.
 ///
 /// One command per item and system; nothing while stopped, in observe mode, or before what goes first.

@@ -12,18 +12,21 @@ use futures_util::future::join_all;
 use quietus_contract::Connector;
 use quietus_core::engine::awaits_read_back;
 use quietus_core::obligation::{Obligation, ObligationId, Stand};
-use quietus_core::record::Record;
+use quietus_core::record::{Ordered, Record};
 use quietus_core::system::Manifest;
 use tokio::sync::{AcquireError, Notify, Semaphore, SemaphorePermit};
+use tracing::Instrument;
 
 use super::breaker::{Breaker, Room};
 use super::plan::propose;
 use super::polls::Polls;
+use super::queue::Queue;
 use super::reaudit::LastHour;
 use super::send;
 use super::throttle::Throttle;
 use crate::node::Node;
 use crate::partition::Partition;
+use crate::telemetry::trace;
 
 /// A round without a nudge.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -39,6 +42,7 @@ pub struct Dispatcher {
     connector: Arc<dyn Connector>,
     throttle: Throttle,
     workers: Arc<Semaphore>,
+    queue: Queue<Obligation>,
     nudge: Arc<Notify>,
     /// Which partition is asked first in the next round.
     turn: AtomicUsize,
@@ -51,9 +55,13 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     pub fn new(node: Arc<Node>, manifest: Manifest, connector: Arc<dyn Connector>) -> Arc<Self> {
-        let concurrency = usize::try_from(manifest.limits.concurrency.max(1)).unwrap_or(1);
+        let size = |n: u32| usize::try_from(n.max(1)).unwrap_or(1);
+        let (batch, concurrency) = (size(manifest.limits.batch), size(manifest.limits.concurrency));
+        // Without a gate inside its transactions a call is handed over whole, and a limited rate is for small calls.
+        let several = connector.describe().gated && manifest.limits.per_second.is_none();
         Arc::new(Self {
             throttle: Throttle::new(manifest.limits.per_second),
+            queue: Queue::new(batch, several),
             workers: Arc::new(Semaphore::new(concurrency)),
             nudge: Arc::new(Notify::new()),
             turn: AtomicUsize::new(0),
@@ -88,23 +96,37 @@ impl Dispatcher {
         }
     }
 
-    /// Commands that the engine let through: sent in batches, each by one worker.
+    /// Commands that the engine let through: they wait in line for a worker.
     pub fn send(self: &Arc<Self>, duties: Vec<Obligation>) {
-        let (batch, _) = self.limits();
-        let mut duties = duties;
-        while !duties.is_empty() {
-            let rest = duties.split_off(duties.len().min(batch));
-            let one = std::mem::replace(&mut duties, rest);
-            let this = Arc::clone(self);
-            tokio::spawn(async move {
-                let Ok(_worker) = this.workers.acquire().await else { return };
-                this.throttle.take(one.len()).await;
-                let system = &this.manifest.system;
-                let reached = send::send(&this.node, Arc::clone(&this.connector), system, one).await;
-                this.heard(reached);
-                this.nudge();
-            });
+        for _ in 0..self.queue.push(duties) {
+            tokio::spawn(Arc::clone(self).call());
         }
+    }
+
+    /// One worker's call. Workers are counted while the system is at work, not while the ledger is.
+    async fn call(self: Arc<Self>) {
+        let Ok(worker) = self.workers.acquire().await else { return };
+        let batches = self.queue.next_call();
+        let records = batches.iter().map(Vec::len).sum();
+        if records == 0 {
+            return;
+        }
+        self.throttle.take(records).await;
+        let (node, system) = (&self.node, &self.manifest.system);
+        let span = trace::child("dispatch", batches.iter().flatten().find_map(|d| d.trace.as_deref()));
+        tracing::Span::record(&span, "system", system);
+        async {
+            let started = node.clock.monotonic();
+            let outcomes = send::call(node, &*self.connector, system, &batches).await;
+            let reached = send::reached(&outcomes);
+            self.queue.learn(records, node.clock.monotonic().saturating_sub(started), reached);
+            self.heard(reached);
+            drop(worker);
+            send::answered(node, system, &batches, &outcomes).await;
+        }
+        .instrument(span)
+        .await;
+        self.nudge();
     }
 
     fn heard(&self, reached: bool) {
@@ -126,10 +148,11 @@ impl Dispatcher {
     async fn propose(&self, room: Room) -> usize {
         let (batch, concurrency) = self.limits();
         // Twice what can run at once keeps the workers busy while the ledger syncs; more would only age in line.
-        let free = (batch * concurrency * 2).saturating_sub(self.out());
+        let free = (batch * self.queue.batches() * concurrency * 2).saturating_sub(self.out());
         // Whole batches, one partition after the other: a little from everywhere would make small transactions of
         // all that follows. What is less than a batch waits until room is there for one.
         let partitions = self.node.partitions.len().max(1);
+        let share = batch * (free / batch).div_ceil(partitions);
         let first = self.turn.fetch_add(1, Ordering::Relaxed) % partitions;
         let whole = match room {
             Room::All => free / batch * batch,
@@ -140,13 +163,16 @@ impl Dispatcher {
         let order = self.node.partitions.iter().cycle().skip(first).take(partitions);
         let proposals = order.filter_map(|partition| {
             let inner = partition.read();
-            let proposal = propose(&inner.state, &self.manifest, left.min(batch), self.node.lease_ms())?;
+            let proposal = propose(&inner.state, &self.manifest, left.min(share), self.node.lease_ms())?;
             left = left.saturating_sub(proposal.0.orders.len());
-            Some((partition.index(), Record::Ordered(proposal.0)))
+            Some((partition.index(), proposal))
         });
-        let proposals: Vec<_> = proposals.collect();
-        let appended = proposals.into_iter().map(|(partition, record)| async move {
-            match self.node.append(partition, vec![record], None).await {
+        // A frame a batch: readers come in between two of them.
+        let frames: Vec<(u32, Ordered)> = proposals
+            .flat_map(|(partition, proposal)| proposal.in_batches(batch).map(move |o| (partition, o)))
+            .collect();
+        let appended = frames.into_iter().map(|(partition, ordered)| async move {
+            match self.node.append(partition, vec![Record::Ordered(ordered)], None).await {
                 // Seen applied before the next round, or that would propose the same again.
                 Ok(offset) => self.node.has_applied(partition, offset).await,
                 Err(error) => tracing::warn!(%error, "could not order"),

@@ -1,8 +1,9 @@
-//! One batch: cells opened, permit issued, connector called, answers back into the ledger.
+//! One call: cells opened, permit issued, connector called, answers back into the ledger.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use quietus_contract::{Connector, Finding, Outcome, Permit, Target, TargetOutcome, Work};
 use quietus_core::engine::control::Control;
 use quietus_core::obligation::{Obligation, ObligationId};
@@ -18,47 +19,56 @@ use crate::faults::{self, Point};
 use crate::node::Node;
 use crate::telemetry::trace;
 
-/// Sends the duties of one batch and appends what came back. True unless nobody was there.
-pub(super) async fn send(
+/// Calls the connector with the commands of several batches.
+pub(super) async fn call(
     node: &Node,
-    connector: Arc<dyn Connector>,
+    connector: &dyn Connector,
     system: &str,
-    duties: Vec<Obligation>,
-) -> bool {
-    let span = trace::child("dispatch", duties.iter().find_map(|d| d.trace.as_deref()));
-    tracing::Span::record(&span, "system", system);
-    async {
-        let (targets, unopened) = targets(&node.keys, &node.partitions, &duties);
-        let mut outcomes = unopened;
-        if !targets.is_empty() {
-            let permit = node.with_control(|c| permit(c, system, &duties, node.now(), node.lease_ms()));
-            let gate = Arc::new(LedgerGate::new(Arc::clone(&node.partitions), &duties));
-            let started = node.clock.monotonic();
-            let (corrections, erasures): (Vec<Target>, Vec<Target>) =
-                targets.into_iter().partition(|t| matches!(t.work, Work::Correct(_)));
-            if !erasures.is_empty() {
-                let told = connector.erase(&erasures, &permit, Arc::<LedgerGate>::clone(&gate)).await;
-                node.metrics.command(system, "erase", &told, node.clock.monotonic().saturating_sub(started));
-                outcomes.extend(told);
-            }
-            if !corrections.is_empty() {
-                let told = correct(&*connector, &corrections, &permit, gate).await;
-                node.metrics.command(
-                    system,
-                    "correct",
-                    &told,
-                    node.clock.monotonic().saturating_sub(started),
-                );
-                outcomes.extend(told);
-            }
-        }
-        faults::pass(Point::AfterCommit);
-        let confirmed = confirm::confirmed(system, &duties, &outcomes);
-        answer(node, &duties, Record::Confirmed(confirmed)).await;
-        outcomes.is_empty() || !outcomes.iter().all(|o| is_unreached(&o.outcome))
+    batches: &[Vec<Obligation>],
+) -> Vec<TargetOutcome> {
+    let duties = batches.concat();
+    let (targets, unopened) = targets(&node.keys, &node.partitions, &duties);
+    let mut outcomes = unopened;
+    if targets.is_empty() {
+        return outcomes;
     }
-    .instrument(span)
-    .await
+    let permit = node.with_control(|c| permit(c, system, &duties, node.now(), node.lease_ms()));
+    let gate = Arc::new(LedgerGate::new(Arc::clone(&node.partitions), &duties));
+    let started = node.clock.monotonic();
+    let (corrections, erasures): (Vec<Target>, Vec<Target>) =
+        targets.into_iter().partition(|t| matches!(t.work, Work::Correct(_)));
+    if !erasures.is_empty() {
+        let told = connector.erase(&erasures, &permit, Arc::<LedgerGate>::clone(&gate)).await;
+        node.metrics.command(system, "erase", &told, node.clock.monotonic().saturating_sub(started));
+        outcomes.extend(told);
+    }
+    if !corrections.is_empty() {
+        let told = correct(connector, &corrections, &permit, gate).await;
+        node.metrics.command(system, "correct", &told, node.clock.monotonic().saturating_sub(started));
+        outcomes.extend(told);
+    }
+    faults::pass(Point::AfterCommit);
+    outcomes
+}
+
+/// What came of each batch, into the ledger of its partition, and applied there.
+pub(super) async fn answered(
+    node: &Node,
+    system: &str,
+    batches: &[Vec<Obligation>],
+    outcomes: &[TargetOutcome],
+) {
+    let told = confirm::told(outcomes);
+    let answers = batches.iter().map(|duties| {
+        let confirmed = confirm::confirmed(system, duties, &told);
+        answer(node, duties, Record::Confirmed(confirmed))
+    });
+    join_all(answers).await;
+}
+
+/// Some target answered, or there was none.
+pub(super) fn reached(outcomes: &[TargetOutcome]) -> bool {
+    outcomes.is_empty() || !outcomes.iter().all(|o| is_unreached(&o.outcome))
 }
 
 fn is_unreached(outcome: &Outcome) -> bool {
@@ -147,6 +157,7 @@ pub(super) async fn poll(node: &Node, connector: Arc<dyn Connector>, system: &st
         let duties: Vec<Obligation> =
             duties.into_iter().filter(|d| told.iter().any(|t| t.command.0 == d.id.0)).collect();
         if !duties.is_empty() {
+            let told = confirm::told(&told);
             answer(node, &duties, Record::Confirmed(confirm::confirmed(system, &duties, &told))).await;
         }
     }
@@ -176,7 +187,7 @@ async fn answer(node: &Node, duties: &[Obligation], record: Record) {
     }
 }
 
-/// The permit of one batch: it lives for what is left of its commands' lease.
+/// The permit of one call: it lives for what is left of its commands' lease.
 pub fn permit(control: &Control, system: &str, duties: &[Obligation], now: Millis, longest: i64) -> Permit {
     permit_for(control, system, duties.iter().map(|d| (d.id, d.attempt)), lease(duties, now, longest))
 }

@@ -23,6 +23,7 @@ mod kafka;
 mod no_plaintext;
 mod one_trace;
 mod postgres_outage;
+mod referred_to;
 mod registering;
 mod serve;
 mod sources;

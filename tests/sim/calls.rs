@@ -122,7 +122,7 @@ impl World {
         let words: Vec<String> = outcomes.iter().map(|o| format!("{:?}", o.outcome)).collect();
         self.say(&format!("{} answers {}", call.system.name(), words.join(", ")));
         if !call.orphan {
-            let record = confirm::confirmed(call.system.name(), &call.duties, &outcomes);
+            let record = confirm::confirmed(call.system.name(), &call.duties, &confirm::told(&outcomes));
             let partition = self.home(self.company.items[&self.by_id[&call.duties[0].item]].person);
             self.node.answers.push((partition, Record::Confirmed(record)));
         }

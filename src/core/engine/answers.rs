@@ -16,6 +16,9 @@ use super::facts::owe;
 use super::orders::{back_off, will_go};
 use super::reapply::{found_again, life_of};
 
+/// Attempts at a record that others refer to, when none of those is on its way.
+const REFERRED_TO_TRIES: u32 = 3;
+
 pub(super) fn confirmed(turn: &mut Turn<'_>, record: &Confirmed) {
     for answer in &record.answers {
         let duty = ObligationId::from_slice(&answer.obligation).and_then(|id| turn.state.duties.get(id));
@@ -90,15 +93,28 @@ fn said(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
         }
         AnswerKind::Failed => {
             let wait = back_off(duty.id, duty.tries);
+            let may_retry = answer.may_retry && !is_referred_to_for_good(turn, duty, answer);
             turn.advance(duty.id, Event::Fail, |d| {
                 d.detail = answer.detail.clone();
-                d.may_retry = answer.may_retry;
+                d.may_retry = may_retry;
                 d.uncertain |= answer.might_have_happened;
-                d.not_before = answer.may_retry.then(|| now.plus(wait));
+                d.not_before = may_retry.then(|| now.plus(wait));
                 d.not_after = None;
             });
         }
     }
+}
+
+/// Other records refer to it, and none of them is on its way out: waiting mends nothing, somebody must. What refers to
+/// it may live in another partition, so it is tried a few times all the same.
+fn is_referred_to_for_good(turn: &Turn<'_>, duty: &Obligation, answer: &Answer) -> bool {
+    let constraint = answer.detail.as_deref().is_some_and(|d| d.starts_with("constraint:"));
+    let on_its_way = |d: &Obligation| d.id != duty.id && d.place.system == duty.place.system;
+    let others = || {
+        let mut going = [Stand::Owed, Stand::Ordered].into_iter().flat_map(|s| turn.state.duties.standing(s));
+        going.any(on_its_way)
+    };
+    constraint && duty.tries >= REFERRED_TO_TRIES && !others()
 }
 
 fn manifest<'a>(turn: &'a Turn<'_>, duty: &Obligation) -> Option<&'a Manifest> {

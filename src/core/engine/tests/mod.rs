@@ -6,5 +6,6 @@ mod links;
 mod partner;
 mod people;
 mod reapply;
+mod retries;
 mod time;
 mod world;
