@@ -24,6 +24,10 @@ kill N="100":
 sim N="300":
     QUIETUS_SIM_SEEDS={{N}} cargo test --test sim
 
+# A check taken out of the program is noticed: which seed, by which promise.
+sabotage:
+    cargo test --test sim a_check_taken_out_is_found -- --nocapture
+
 # The same seed twice: the same hash twice.
 sim-twice SEED:
     QUIETUS_SIM_SEED={{SEED}} cargo test --test sim twice -- --nocapture

@@ -346,6 +346,27 @@ fn every_crate_takes_the_lints_of_the_workspace() {
     assert_none(&naming(rust(), &["todo!(", "unimplemented!("]), "unfinished");
 }
 
+/// A switch that takes a check out is for the simulation: what is released must not have it.
+#[test]
+fn no_release_has_the_switch_that_takes_checks_out() {
+    let switch = concat!("QUIETUS_", "SABOTAGE");
+    let mut switched = BTreeSet::new();
+    for (name, text) in rust().filter(|(name, _)| !name.starts_with("tests/")) {
+        let lines: Vec<&str> = text.lines().collect();
+        let code = |n: &usize| !lines[*n].trim_start().starts_with("//") && lines[*n].contains(switch);
+        for n in (0..lines.len()).filter(code) {
+            let guard = ["#[cfg(debug_assertions)]", "cfg!(debug_assertions) &&"];
+            let near = lines[n.saturating_sub(3)..=n].iter().any(|l| guard.iter().any(|g| l.contains(g)));
+            assert!(near, "{name}:{}: {switch} is read where debug assertions are not asked for", n + 1);
+            switched.insert(name.clone());
+        }
+    }
+    assert!(switched.contains("src/sabotage.rs"), "the switch was not found: {switched:?}");
+    for manifest in files().iter().filter(|n| n.ends_with(".toml")) {
+        assert!(!read(manifest).contains("debug-assertions"), "{manifest}: a release would take them along");
+    }
+}
+
 /// Spelt in two halves, so that this file does not find itself.
 #[test]
 fn nothing_points_at_somebodys_machine() {

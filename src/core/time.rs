@@ -14,6 +14,8 @@ impl Millis {
     pub const MINUTE: i64 = 60_000;
     pub const HOUR: i64 = 3_600_000;
     pub const DAY: i64 = 86_400_000;
+    /// How far ahead of the newest tick something may be said to have happened: clocks differ, and ticks come in steps.
+    pub const SKEW: i64 = 5 * Self::MINUTE;
 
     /// This instant moved by `ms`, clamped at the ends of the range.
     pub fn plus(self, ms: i64) -> Self {

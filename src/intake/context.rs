@@ -31,9 +31,6 @@ pub struct Naming {
 }
 
 impl Context {
-    /// How far an event's time may lie ahead of the newest tick.
-    pub const AHEAD_MAX: i64 = 5 * Millis::MINUTE;
-
     pub fn new(default_type: &str, newest_tick: Millis) -> Self {
         Self {
             default_type: default_type.to_owned(),
@@ -70,6 +67,6 @@ impl Context {
     }
 
     pub fn is_ahead(&self, at: Millis) -> bool {
-        at > self.newest_tick.plus(Self::AHEAD_MAX)
+        at > self.newest_tick.plus(Millis::SKEW)
     }
 }

@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use super::intake::Prepared;
 use super::{Node, NodeError};
 use crate::intake::scanned::{Known, Told};
-use crate::intake::{Collected, Context, Feed};
+use crate::intake::{Collected, Feed};
 use crate::store::Store;
 
 /// Rows a page: short for the database, long enough that the way there does not count.
@@ -244,7 +244,7 @@ impl Node {
     ) -> Result<(), ScanError> {
         let context = self.intake_context();
         // A clock that runs ahead would have every row refused; what it says of a row is when it was seen at most.
-        let ahead = context.newest_tick.plus(Context::AHEAD_MAX);
+        let ahead = context.newest_tick.plus(Millis::SKEW);
         let at = page.at.map_or_else(|| self.now(), Millis).min(ahead);
         let known = |id: ItemId, told: &Told<'_>| self.known(id, of, told);
         let mut scanned = self.desk.intake().scan(&page.rows, of, at, &known, feed, &context);

@@ -8,6 +8,7 @@ use quietus::ledger::codec::{Avro, decode_frame};
 use quietus::partition::Partition;
 use quietus::schedule::sweeps;
 use quietus::store::Store;
+use quietus_core::identity::ItemId;
 use quietus_core::obligation::{Obligation, Stand};
 
 use crate::invariants::{self, Broken, Checked};
@@ -108,7 +109,8 @@ impl World {
                 let model =
                     &self.node.models[usize::try_from(self.home(self.company.items[&item].person)).unwrap()];
                 let lives = format!("{:?} {:?}", self.company.items[&item], model.lives.get(&item));
-                self.say(&format!("item {item}: {lives}\n{duties}"));
+                let known = self.known_of(item);
+                self.say(&format!("item {item}: {lives}\n{duties}\n{known}"));
             }
             return Err(broken);
         }
@@ -172,6 +174,17 @@ impl World {
             )
         };
         duties.filter(|d| self.by_id[&d.item] == item).map(|d| word(&d)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// What the engine goes by, for whoever looks for what went wrong.
+    fn known_of(&self, item: Item) -> String {
+        let home = usize::try_from(self.home(self.company.items[&item].person)).unwrap();
+        let inner = self.node.partitions[home].read();
+        let of_item = |(_, n): &(&ItemId, &Item)| **n == item;
+        let id = self.by_id.iter().find(of_item).map(|(id, _)| *id).unwrap();
+        let lives = inner.store.lives(id).map(|l| l.lives).unwrap_or_default();
+        let newest = lives.last().map(|l| (&l.item.consent, &l.item.copies, &l.notes));
+        format!("  known: {newest:?} of {:?}", inner.store.subject(id.subject))
     }
 
     /// What the store answers is what was told, item by item.

@@ -97,7 +97,7 @@ fn seeds() {
 }
 
 /// With one check taken out of the program, the seeds must break a promise.
-#[cfg(feature = "sabotage")]
+#[cfg(debug_assertions)]
 #[test]
 fn a_check_taken_out_is_found() {
     for check in ["watermark", "not_after", "hold"] {

@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quietus_core::time::Millis;
+
 use crate::plain::{Item, NEVER, Part, Person, Purpose, Record, System, Told, What};
 use crate::rules::{From, Rules};
 
@@ -219,7 +221,8 @@ impl Model {
                 some => named.extend(some.iter().copied().map(Some)),
             });
         }
-        let over = self.closed(ask.person, now, &[]).is_some_and(|at| at <= now);
+        // What was told has happened, by a clock that may be ahead of the node's.
+        let over = self.closed(ask.person, now + Millis::SKEW, &[]).is_some();
         let lets_go = matches!(grounds, Some("unlawful" | "no_longer_necessary" | "legal_obligation"));
         let ends = |p: &Option<Purpose>| matches!(p, None | Some(Purpose::Ads)) || over || lets_go;
         self.ended.entry(ask.person).or_default().extend(named.into_iter().filter(ends).map(|p| (p, now)));

@@ -153,10 +153,13 @@ fn is_marketing(purpose: &Purpose) -> bool {
 }
 
 /// True once the contract's relationship is over: the event came and was not taken back, or is assumed to have come.
+/// An event is told when it has happened, so one that lies ahead of the tick by no more than clocks differ came; it may
+/// be the second telling of an end long past, of which the last alone is kept.
 fn has_ended(starts: &Starts<'_>, purpose: &Purpose, now: Millis) -> bool {
     let Some(event) = &purpose.ended_by else { return false };
     let begun = starts.begun(&super::model::Start::Event(event.clone()), &[]);
-    matches!(begun, Begun::At(at) if at <= now)
+    let told = starts.happened(event).is_some_and(|at| at <= now.plus(Millis::SKEW));
+    told || matches!(begun, Begun::At(at) if at <= now)
 }
 
 /// Refused on account of the rule that keeps the item longest under this purpose; one that names a law before

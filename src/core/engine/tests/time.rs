@@ -1,9 +1,9 @@
 //! What time alone does: windows, dates that pass.
 
-use super::world::{SHOP, World};
+use super::world::{POLICY, SHOP, World};
 use crate::engine::Noticed;
 use crate::obligation::Stand;
-use crate::record::{Record, RequestReceived};
+use crate::record::{PolicyPublished, Record, RequestReceived};
 use crate::time::Millis;
 
 #[test]
@@ -46,6 +46,31 @@ fn a_request_past_its_date_is_told_once_and_again_when_an_extension_passed() {
     }));
     w.later(2 * Millis::DAY);
     assert_eq!(told(&w), 2);
+}
+
+/// The tick comes once a second: the account was closed within the second in which its person asks.
+#[test]
+fn who_closes_an_account_and_asks_for_erasure_at_once_is_not_told_that_the_contract_runs() {
+    let mut w = World::new(&[SHOP.to_owned()]);
+    let closing = "purposes:\n  service: {use: essential.service, basis: contract, ended_by: closed}";
+    let document = POLICY.replacen(
+        "purposes:\n  service: {use: essential.service, basis: contract}",
+        &format!("events:\n  closed: {{of: subject, open_ended: true, undone_by: reopened}}\n{closing}"),
+        1,
+    );
+    w.control(Record::PolicyPublished(PolicyPublished {
+        name: "shop".to_owned(),
+        version: 2,
+        document,
+        by: None,
+        approved_by: None,
+        at: w.state.now.0,
+    }));
+    w.recorded(1, 1);
+    w.happened(1, "closed", w.state.now.plus(-7 * Millis::DAY));
+    w.happened(1, "closed", w.state.now.plus(900));
+    w.step(Record::RequestReceived(w.asked("erase", 1)));
+    assert_eq!(w.order(), ["shop-db"]);
 }
 
 #[test]

@@ -9,9 +9,9 @@ use crate::item::Subject;
 use crate::life::{Lives, change_subject};
 use crate::obligation::{Obligation, Stand};
 use crate::record::{
-    Answer, AnswerKind, Confirmed, ControlCopy, Fact, Facts, FindingKind, Order, Ordered, Origin,
-    PolicyPublished, ReadBack, Record, RequestReceived, Seen, Shape, ShapeCopy, SweepOrdered, SystemPut,
-    Tick,
+    Answer, AnswerKind, Change, ChangeKind, Changes, Confirmed, ControlCopy, Fact, Facts, FindingKind, Order,
+    Ordered, Origin, PolicyPublished, ReadBack, Record, RequestReceived, Seen, Shape, ShapeCopy,
+    SweepOrdered, SystemPut, Tick,
 };
 use crate::system::{Manifest, parse_manifest};
 use crate::time::Millis;
@@ -208,6 +208,18 @@ impl World {
             identity: None,
         });
         self.step(Record::Facts(facts))
+    }
+
+    /// An event of the subject.
+    pub fn happened(&mut self, n: u8, event: &str, at: Millis) -> Step {
+        let subject = Some(item(n).subject.0.to_vec());
+        let name = Some(event.to_owned());
+        self.changes(Change { subject, name, ..Change::new(ChangeKind::Event, at.0) })
+    }
+
+    pub fn changes(&mut self, change: Change) -> Step {
+        let source = "http".to_owned();
+        self.step(Record::Changes(Changes { source, rows: vec![change], ..Changes::default() }))
     }
 
     pub fn sweep(&mut self) {

@@ -98,6 +98,13 @@ fn a_contract_ends_once_its_relationship_has_or_on_three_grounds() {
     };
     assert!(ends(&item("contract").event("closed", "2026-05-01"), None));
     assert!(!ends(&item("contract").event("closed", "2026-07-01"), None), "it is still to come");
+    let ahead = |ms: i64| {
+        item("contract").subject(|s| {
+            s.events.insert("closed".to_owned(), day("2026-06-01").plus(ms));
+        })
+    };
+    assert!(ends(&ahead(Millis::SKEW), None), "told as happened, by a clock that is ahead");
+    assert!(!ends(&ahead(Millis::SKEW + 1), None), "further ahead than clocks differ");
     assert!(!ends(&item("contract").event("closed", "2026-05-01").event("reopened", "2026-05-02"), None));
     let forgotten = item("contract").item(|i| i.recorded = Some(day("2021-01-01")));
     assert!(ends(&forgotten, None), "assumed to have ended three years after the last activity");
