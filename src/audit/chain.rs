@@ -10,6 +10,8 @@ use quietus_core::engine::Decision;
 use quietus_core::merkle::{self, Hash, Tree};
 use sha2::{Digest, Sha256};
 
+use super::witness::{Seen, Witness};
+
 /// One entry, as exported by `/v1/audit/entries`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -80,6 +82,8 @@ pub struct Chain {
     /// Of the frames since the last entry.
     frames: Sha256,
     decisions: u64,
+    /// Keeps the leaves of what it is asked about.
+    witness: Option<Witness>,
 }
 
 impl Chain {
@@ -87,7 +91,7 @@ impl Chain {
     pub fn new(partition: u32, salt_key: &[u8]) -> Self {
         let salts = hmac::Key::new(hmac::HMAC_SHA256, salt_key);
         let (log, head, frames) = (Tree::default(), [0; 32], Sha256::new());
-        Self { partition, salts, entries: Vec::new(), log, head, frames, decisions: 0 }
+        Self { partition, salts, entries: Vec::new(), log, head, frames, decisions: 0, witness: None }
     }
 
     /// Adds a frame with its decisions; one that decided nothing about anyone has no entry of its own, and is
@@ -97,11 +101,23 @@ impl Chain {
         self.frames.update((frame.len() as u64).to_be_bytes());
         self.frames.update(frame);
         let mut tree = Tree::default();
-        for (i, leaf) in decisions.iter().filter_map(Decision::leaf).enumerate() {
-            tree.push(self.salted(offset, i as u64, &leaf));
+        let (mut leaves, mut seen) = (Vec::new(), Vec::new());
+        for (decision, leaf) in decisions.iter().filter_map(|d| Some((d, d.leaf()?))) {
+            let index = tree.len();
+            let (salt, hash) = self.salted(offset, index, &leaf);
+            tree.push(hash);
+            if let Some(witness) = &mut self.witness {
+                leaves.push(hash);
+                if witness.is_asked(decision) {
+                    seen.push(Seen { index, salt, leaf });
+                }
+            }
         }
         if tree.is_empty() {
             return;
+        }
+        if let Some(witness) = self.witness.as_mut().filter(|_| !seen.is_empty()) {
+            witness.keep(self.entries.len() as u64, &leaves, seen);
         }
         let entry = Entry {
             partition: self.partition,
@@ -118,15 +134,24 @@ impl Chain {
         self.entries.push(entry);
     }
 
-    fn salted(&self, offset: u64, index: u64, leaf: &[u8]) -> Hash {
+    /// The leaf's salt, and its hash under it.
+    fn salted(&self, offset: u64, index: u64, leaf: &[u8]) -> (Hash, Hash) {
         let mut name = [0; 16];
         let (a, b) = name.split_at_mut(8);
         a.copy_from_slice(&offset.to_be_bytes());
         b.copy_from_slice(&index.to_be_bytes());
-        let salt = hmac::sign(&self.salts, &name);
-        let mut bytes = salt.as_ref().to_vec();
-        bytes.extend_from_slice(leaf);
-        merkle::leaf(&bytes)
+        let mut salt = [0; 32];
+        salt.copy_from_slice(hmac::sign(&self.salts, &name).as_ref());
+        (salt, salted_leaf(&salt, leaf))
+    }
+
+    /// From here on the leaves of what this asks about are kept.
+    pub fn ask(&mut self, witness: Witness) {
+        self.witness = Some(witness);
+    }
+
+    pub fn witness(&self) -> Option<&Witness> {
+        self.witness.as_ref()
     }
 
     pub fn entries(&self) -> &[Entry] {
@@ -153,6 +178,11 @@ impl Chain {
     pub fn head(&self) -> Hash {
         self.head
     }
+}
+
+/// A decision's place in its entry's tree: nobody who lacks the salt can try what it says.
+pub(super) fn salted_leaf(salt: &Hash, leaf: &[u8]) -> Hash {
+    merkle::leaf(&[salt.as_slice(), leaf].concat())
 }
 
 /// Checks that entries follow each other from the first.

@@ -9,6 +9,9 @@ use crate::obligation::{Block, Obligation, ObligationId, Place, Stand};
 use crate::record::RequestReceived;
 use crate::time::Millis;
 
+/// Why a request waits: who asks was not verified.
+pub const UNVERIFIED: &str = "identity_unverified";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     pub id: String,
@@ -21,6 +24,8 @@ pub struct Request {
     pub due: Millis,
     pub by: Option<String>,
     pub cancelled: bool,
+    /// A restriction that was lifted, and when.
+    pub lifted: Option<Millis>,
     /// Past its date, and people were told.
     pub overdue: bool,
     /// Why it waits for a person before anything is done: whose identity this is, is not clear.
@@ -91,6 +96,8 @@ pub enum RequestAnswer {
     Refused { reason: String, rule: Option<String>, law: Option<String>, until: Option<Millis> },
     /// A person decides.
     Decide { purpose: String },
+    /// Held there for these purposes, and by the rules until then: the answer to who asks for access.
+    Held { purposes: Vec<String>, until: Option<Millis> },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -121,6 +128,11 @@ impl RequestState {
 }
 
 impl Request {
+    /// Nobody has verified yet that who asks is who they say.
+    pub fn is_unverified(&self) -> bool {
+        self.waits.as_deref() == Some(UNVERIFIED)
+    }
+
     /// The request as it is asked of another identity of the same person.
     pub fn asked_of(&self, member: SubjectKey) -> RequestReceived {
         RequestReceived {
@@ -137,6 +149,7 @@ impl Request {
             on_behalf_of: None,
             by: self.by.clone(),
             identity: None,
+            unverified: false,
             asked: self.asked.clone(),
         }
     }
@@ -146,29 +159,32 @@ impl Request {
         if self.cancelled {
             return RequestState::Cancelled;
         }
+        if self.is_unverified() {
+            return RequestState::IdentityUnverified;
+        }
         if self.waits.is_some() {
             return RequestState::RequiresInput;
         }
         if self.targets.is_empty() {
             return match self.kind {
                 // Nothing had to go: the purpose ended, and that was all that was asked.
-                RequestKind::Withdraw | RequestKind::Object | RequestKind::Restrict => {
-                    RequestState::Fulfilled
-                }
-                RequestKind::Erase | RequestKind::Correct | RequestKind::Access => RequestState::NothingHeld,
+                RequestKind::Withdraw | RequestKind::Object => RequestState::Fulfilled,
+                RequestKind::Erase | RequestKind::Correct => RequestState::NothingHeld,
+                RequestKind::Restrict | RequestKind::Access => RequestState::NothingHeld,
             };
         }
-        let (mut open, mut gone, mut kept, mut decide) = (0, 0, 0, 0);
+        let (mut open, mut answered, mut kept, mut decide) = (0, 0, 0, 0);
         for target in &self.targets {
             match &target.answer {
                 RequestAnswer::Refused { .. } => kept += 1,
                 RequestAnswer::Decide { .. } => decide += 1,
+                RequestAnswer::Held { .. } => answered += 1,
                 RequestAnswer::Duty(id) => match obligation(*id) {
                     None => open += 1,
                     Some(duty) => match duty.stand {
                         // A target that can be read back is not answered before it was.
-                        Stand::Verified => gone += 1,
-                        Stand::Executed if duty.confirmed => gone += 1,
+                        Stand::Verified => answered += 1,
+                        Stand::Executed if duty.confirmed => answered += 1,
                         Stand::Executed | Stand::Owed | Stand::Ordered | Stand::Accepted => open += 1,
                         Stand::Failed | Stand::Observed => open += 1,
                         Stand::Blocked => match &duty.block {
@@ -183,7 +199,7 @@ impl Request {
                 },
             }
         }
-        match (decide, open, gone, kept) {
+        match (decide, open, answered, kept) {
             (1.., ..) => RequestState::AwaitingDecision,
             (_, 1.., ..) => RequestState::InProgress,
             (_, _, 0, _) => RequestState::Refused,

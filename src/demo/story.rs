@@ -349,6 +349,7 @@ impl Story {
             corrections: None,
             regime: None,
             on_behalf_of: None,
+            unverified: false,
             by: Some("demo".to_owned()),
             once: None,
         };

@@ -97,6 +97,18 @@ pub enum Unreadable {
     BatchTooLarge,
 }
 
+impl Unreadable {
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::MediaType => "name what the body is in `Content-Type`",
+            Self::Json { .. } => "send JSON in UTF-8, whole, with control characters written \\uXXXX",
+            Self::NoBatch => "send [{…}, …], or one event as application/cloudevents+json",
+            Self::EventTooLarge => "keep content out of events, name where it lies",
+            Self::BatchTooLarge => "split the batch",
+        }
+    }
+}
+
 /// Reads a body by its content type; `header` looks a header up by its lower-case name.
 pub fn read<'a>(
     content_type: &str,
@@ -240,8 +252,12 @@ struct Envelope<'a> {
 
 /// The bytes are known to be one JSON object; what still fails is a field that stands there twice, or bad UTF-8.
 fn structured(event: &[u8]) -> Result<RawEvent<'_>, Refused> {
-    let envelope: Envelope<'_> = serde_json::from_slice(event)
-        .map_err(|_| Refused::new("malformed", "a field stands there twice, or a text is not UTF-8"))?;
+    let envelope: Envelope<'_> = serde_json::from_slice(event).map_err(|_| {
+        Refused::new(
+            "malformed",
+            "a field stands there twice, a number is out of range, or a text is not UTF-8",
+        )
+    })?;
     let id = required(envelope.id, "id")?;
     event_of(
         id.clone(),

@@ -13,7 +13,7 @@ use super::arrived::Arrived;
 use super::cloudevent::{Batch, Position};
 use super::context::Context;
 use super::mapping::{Emptied, Mapping, Schemas};
-use super::refuse::{Refused, Rejected};
+use super::refuse::Refused;
 use super::route::Feed;
 
 /// (topic, partition) → highest offset, as one partition of the ledger knows it.
@@ -117,8 +117,7 @@ pub fn feed(
         // One letter a record, however many of its events are refused.
         if last.replace(index) != Some(index) {
             fed.taken = fed.taken.saturating_sub(1);
-            let Rejected { id, code, detail, .. } = rejected;
-            fed.refused.push((index, Refused { id, code, detail }));
+            fed.refused.push((index, rejected.into()));
         }
     }
     fed.refused.sort_by_key(|(index, _)| *index);

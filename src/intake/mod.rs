@@ -29,6 +29,6 @@ pub use accept::{Accepted, Intake, Options, Receipt};
 pub use arrived::Arrived;
 pub use cloudevent::{Batch, RawEvent, Unreadable, read};
 pub use context::Context;
-pub use refuse::{Refused, Rejected};
+pub use refuse::{Refused, Rejected, remedy};
 pub use route::Feed;
 pub use scanned::{Collected, Scanned};

@@ -193,6 +193,7 @@ pub fn all() -> Vec<Record> {
             on_behalf_of: Some(key(2)),
             by: by(),
             identity: Some(vec![7; 30]),
+            unverified: true,
             asked: Some(vec![4; 32]),
         }
         .into(),

@@ -4,10 +4,12 @@
 //! for that. Start order: replay, own the partitions, catch up with the control log, then run.
 
 mod audit;
+mod certificates;
 mod coverage;
 mod dead_letters;
 mod error;
 mod explain;
+mod exposures;
 mod feed;
 mod holds;
 mod import;
@@ -51,6 +53,7 @@ pub use audit::Audited;
 pub use coverage::{CoverageView, Uncovered};
 pub use error::NodeError;
 pub use explain::{Difference, Explained, Moved, RuleDifference, Unsettled, rule_change};
+pub use exposures::{Exposed, Exposure};
 pub use feed::{FedRecords, LETTERS_MAX};
 pub use holds::HoldOrder;
 pub use import::Imported;
@@ -85,6 +88,8 @@ pub struct Node {
     control_at: watch::Sender<u64>,
     registry: Registry,
     scans: scans::Scans,
+    /// Held while the ledger is read again for a certificate.
+    certifying: Mutex<()>,
     /// Sweeps whose report stands in the control log or is being written.
     closing: Mutex<std::collections::BTreeSet<String>>,
     /// What the wall clock is held against.

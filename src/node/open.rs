@@ -100,6 +100,7 @@ impl Node {
             control_at: watch::Sender::new(0),
             registry: Registry::default(),
             scans: super::scans::Scans::default(),
+            certifying: Mutex::default(),
             closing: Mutex::default(),
             moved: Notify::new(),
             options,

@@ -1,6 +1,9 @@
 //! Storing and publishing policies. What is published was checked; what is wrong says where and how to mend it.
 
+use std::sync::Arc;
+
 use quietus_core::document::{Diagnostic, Diagnostics, Severity};
+use quietus_core::engine::control::ActivePolicy;
 use quietus_core::policy::{self, Calendar, Policy, Taxonomy};
 use quietus_core::record::{PolicyPublished, PolicyStored, Record};
 
@@ -66,6 +69,62 @@ impl Node {
 
     /// Makes a stored policy the active one. Answers its version; publishing what is active already changes nothing.
     pub async fn publish_policy(&self, name: &str, by: Option<String>) -> Result<u64, Refusal> {
+        match self.next_policy(name)? {
+            Next::Active(version) => Ok(version),
+            Next::Ready(next) => {
+                refuse_shorter_locks(&next)?;
+                self.put_in_force(*next, by, None).await
+            }
+        }
+    }
+
+    /// As a second person: makes a stored policy the active one although it shortens locked rules, whose `law` it
+    /// must have changed.
+    pub async fn approve_policy(&self, name: &str, by: Option<String>) -> Result<u64, Refusal> {
+        let next = match self.next_policy(name)? {
+            Next::Active(_) => return Err(nothing_to_approve(name).into()),
+            Next::Ready(next) => next,
+        };
+        let shorter = next.shorter();
+        if shorter.is_empty() {
+            return Err(nothing_to_approve(name).into());
+        }
+        if let Some(rule) = shorter.iter().find(|u| !u.law_changed) {
+            return Err(NodeError::Conflict {
+                code: "law-unchanged",
+                what: format!(
+                    "rule {} is locked, would be {}, and its `law` is as it was",
+                    rule.rule,
+                    how(rule)
+                ),
+                fix: "keep the rule's id and name the law that allows it".to_owned(),
+            }
+            .into());
+        }
+        let author = self.with_control(|c| c.stored_by.get(name).cloned().flatten());
+        if by.is_none() || author.is_none() {
+            return Err(NodeError::Conflict {
+                code: "persons-unknown",
+                what: "nobody can tell who stored this policy from who approves it".to_owned(),
+                fix: "configure `tokens`, one a person, and store the policy anew with one of them"
+                    .to_owned(),
+            }
+            .into());
+        }
+        if by == author {
+            return Err(NodeError::Conflict {
+                code: "second-person",
+                what: "a policy that shortens locked rules is approved by somebody else than who stored it"
+                    .to_owned(),
+                fix: "let a second person approve it".to_owned(),
+            }
+            .into());
+        }
+        self.put_in_force(*next, author, by).await
+    }
+
+    /// What publishing this name would put in force.
+    fn next_policy(&self, name: &str) -> Result<Next, Refusal> {
         let (document, active) = self.with_control(|c| (c.stored.get(name).cloned(), c.policy.clone()));
         let Some(document) = document else {
             return Err(NodeError::NotFound { what: format!("there is no policy {name}") }.into());
@@ -80,25 +139,30 @@ impl Node {
                 .into());
             }
             if active.document == document {
-                return Ok(active.version);
+                return Ok(Next::Active(active.version));
             }
         }
         let checked = check(name, document.as_bytes());
-        let Some(policy) =
-            checked.policy.filter(|_| !checked.diagnostics.iter().any(|d| d.severity == Severity::Error))
-        else {
+        if checked.is_refused() {
             return Err(Refusal::Wrong(checked.diagnostics));
-        };
-        if let Some(active) = &active {
-            refuse_shorter_locks(&active.policy, &policy)?;
         }
-        let version = active.map_or(1, |a| a.version + 1);
+        let Some(policy) = checked.policy else { return Err(Refusal::Wrong(checked.diagnostics)) };
+        Ok(Next::Ready(Box::new(Ready { policy, document, active })))
+    }
+
+    async fn put_in_force(
+        &self,
+        next: Ready,
+        by: Option<String>,
+        approved_by: Option<String>,
+    ) -> Result<u64, Refusal> {
+        let version = next.active.map_or(1, |a| a.version + 1);
         let record = PolicyPublished {
-            name: name.to_owned(),
+            name: next.policy.name,
             version: i64::try_from(version).unwrap_or(i64::MAX),
-            document,
+            document: next.document,
             by,
-            approved_by: None,
+            approved_by,
             at: self.clock.now().0,
         };
         self.decree(Record::PolicyPublished(record)).await?;
@@ -106,18 +170,45 @@ impl Node {
     }
 }
 
+enum Next {
+    /// It is in force already, under this version.
+    Active(u64),
+    Ready(Box<Ready>),
+}
+
+struct Ready {
+    policy: Policy,
+    document: String,
+    active: Option<Arc<ActivePolicy>>,
+}
+
+impl Ready {
+    /// Locked rules in force that it does not honour.
+    fn shorter(&self) -> Vec<policy::Unlocked> {
+        self.active.as_ref().map(|a| policy::unlocked(&a.policy, &self.policy)).unwrap_or_default()
+    }
+}
+
+fn nothing_to_approve(name: &str) -> NodeError {
+    NodeError::Conflict {
+        code: "nothing-to-approve",
+        what: format!("policy {name} shortens no locked rule"),
+        fix: "publish it: `quietus policy publish FILE`".to_owned(),
+    }
+}
+
+fn how(unlocked: &policy::Unlocked) -> String {
+    format!("{:?}", unlocked.how).to_lowercase()
+}
+
 /// A locked rule is only lengthened; a shorter one needs a second person and a changed `law`.
-fn refuse_shorter_locks(active: &Policy, new: &Policy) -> Result<(), NodeError> {
-    match policy::unlocked(active, new).first() {
+fn refuse_shorter_locks(next: &Ready) -> Result<(), NodeError> {
+    match next.shorter().first() {
         None => Ok(()),
         Some(first) => Err(NodeError::Conflict {
             code: "locked-rule",
-            what: format!(
-                "rule {} is locked and would be {}",
-                first.rule,
-                format!("{:?}", first.how).to_lowercase()
-            ),
-            fix: "leave it as it is or lengthen it; less needs a second person and a changed `law`"
+            what: format!("rule {} is locked and would be {}", first.rule, how(first)),
+            fix: "leave it as it is or lengthen it; less needs a changed `law` and a second person: `quietus policy approve FILE`"
                 .to_owned(),
         }),
     }

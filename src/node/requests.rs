@@ -25,6 +25,8 @@ pub struct RequestOrder {
     pub categories: Vec<String>,
     pub corrections: Option<Vec<u8>>,
     pub on_behalf_of: Option<SubjectKey>,
+    /// Who asks has not been verified yet.
+    pub unverified: bool,
     pub by: Option<String>,
     pub once: Option<Once>,
 }
@@ -37,13 +39,6 @@ impl Node {
                 code: "no-policy",
                 what: "no policy is active, so nobody can say what a request ends".to_owned(),
                 fix: "publish one: `quietus policy publish FILE`".to_owned(),
-            });
-        }
-        if matches!(order.kind, RequestKind::Restrict | RequestKind::Access) {
-            return Err(NodeError::Refused {
-                code: "request-type",
-                what: format!("requests of type {} are not carried out yet", order.kind.name()),
-                fix: "erase, correct, object and withdraw are; answer this one by hand".to_owned(),
             });
         }
         let known = |id: &str| self.request(id).ok().map(|(r, _)| (r.received, r.asked));
@@ -68,6 +63,7 @@ impl Node {
             on_behalf_of: order.on_behalf_of.map(|s| s.0.to_vec()),
             by: order.by,
             identity: order.identity,
+            unverified: order.unverified,
             asked: order.once.map(|once| once.asked.to_vec()),
         };
         let partition = self.partition_of(order.subject).index();
@@ -127,7 +123,7 @@ impl Node {
         all
     }
 
-    /// Moves a request on: `cancel`, `decide`, `extend`.
+    /// Moves a request on: `cancel`, `decide`, `extend`, `verify-identity`, `lift`.
     pub async fn move_request(&self, moved: RequestMoved) -> Result<(Request, RequestState), NodeError> {
         let (request, _) = self.request(&moved.id)?;
         let moved = RequestMoved { subject: request.subject.0.to_vec(), ..moved };

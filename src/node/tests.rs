@@ -190,6 +190,7 @@ async fn a_request_ends_consent_and_is_carried_out_at_once() {
         corrections: None,
         regime: None,
         on_behalf_of: None,
+        unverified: false,
         by: None,
         once: None,
     };
@@ -224,6 +225,7 @@ async fn a_correction_is_set_in_every_copy_and_read_back() {
         corrections: Some(w.node.keys.seal_corrections(&item.subject, None, &values).unwrap()),
         regime: None,
         on_behalf_of: None,
+        unverified: false,
         by: None,
         once: None,
     };
@@ -378,6 +380,7 @@ async fn a_request_on_one_identity_is_carried_to_the_others_and_answered_as_one(
         corrections: None,
         regime: None,
         on_behalf_of: None,
+        unverified: false,
         by: None,
         once: None,
     };

@@ -14,7 +14,7 @@ use quietus_core::engine::{Effect, Input, State, needs, step};
 use quietus_core::record::{Codec, Frame, Record};
 use tokio::sync::watch;
 
-use crate::audit::Chain;
+use crate::audit::{Chain, Witness};
 use crate::store::{MemoryStore, Store};
 
 pub use report::{Report, Tallied};
@@ -79,6 +79,11 @@ impl Partition {
         }
         self.applied.send_replace(offset + 1);
         Asked { partition: self.index, trace: frame.trace.clone(), effects }
+    }
+
+    /// From here on the audit chain keeps the decisions that this asks about.
+    pub fn ask(&self, witness: Witness) {
+        self.write().chain.ask(witness);
     }
 
     /// Looks at the state between two frames. Keep it short: the owner waits.

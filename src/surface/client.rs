@@ -6,18 +6,20 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_MATCH};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::http::etag_of;
 use super::wire::{
     CheckView, CheckpointView, ClockView, CoverageView, DeadLetterView, DigestView, ExplainBody, ExplainView,
-    HoldBody, HoldPlan, HoldView, ImportAnswer, ItemView, KeyView, LookupAnswer, LookupBody, MoveBody, Page,
-    Plan, PolicyAnswer, PolicyPlan, PolicyView, Problem, ProofView, ReapplyBody, ReapplyView, ReleaseBody,
-    RequestBody, RequestView, RestoredBody, ScanView, SourceAnswer, SourceView, SweepBody, SweepStarted,
-    SweepView, SwitchView, SystemAnswer, SystemView, UncoveredView, VerifyView,
+    ExposureBody, ExposureView, HoldBody, HoldPlan, HoldView, ImportAnswer, ItemView, KeyView, LookupAnswer,
+    LookupBody, MoveBody, Page, Plan, PolicyAnswer, PolicyPlan, PolicyView, Problem, ProofView, ReapplyBody,
+    ReapplyView, ReleaseBody, RequestBody, RequestView, RestoredBody, ScanView, SourceAnswer, SourceView,
+    SweepBody, SweepStarted, SweepView, SwitchView, SystemAnswer, SystemView, UncoveredView, VerifyView,
 };
+use crate::audit::Certificate;
 use crate::telemetry::trace;
 
 /// A host that does not answer the phone.
@@ -81,6 +83,13 @@ impl Client {
 
     pub async fn publish_policy(&self, name: &str) -> Answer<PolicyAnswer> {
         self.post(&format!("/v1/policies/{}/publish", segment(name)), &()).await
+    }
+
+    /// As a second person, for exactly this document.
+    pub async fn approve_policy(&self, name: &str, document: &[u8]) -> Answer<PolicyAnswer> {
+        let path = format!("/v1/policies/{}/approve", segment(name));
+        let request = self.request(Method::POST, &path).header("Idempotency-Key", key()?);
+        self.read(request.header(IF_MATCH, etag_of(document))).await
     }
 
     pub async fn policies(&self) -> Answer<Vec<PolicyView>> {
@@ -298,6 +307,15 @@ impl Client {
 
     pub async fn proof(&self, partition: u32, n: u64) -> Answer<ProofView> {
         self.get(&format!("/v1/audit/entries/{partition}/{n}/proof")).await
+    }
+
+    /// `of` is `requests` or `sweeps`.
+    pub async fn certificate(&self, of: &str, id: &str) -> Answer<Certificate> {
+        self.get(&format!("/v1/{of}/{}/certificate", segment(id))).await
+    }
+
+    pub async fn exposure(&self, body: &ExposureBody) -> Answer<ExposureView> {
+        self.post("/v1/exposures", body).await
     }
 
     pub async fn state_digest(&self) -> Answer<DigestView> {

@@ -239,3 +239,83 @@ async fn a_node_does_not_run_on_a_ledger_that_was_put_back() {
     fs::remove_file(data.join("checkpoint")).unwrap();
     assert!(quietus::node::Node::open(options, keys, clock).await.is_ok());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_checked_with_the_public_keys_alone_and_nothing_in_it_can_be_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shop.db");
+    let database = rusqlite::Connection::open(&file).unwrap();
+    database.execute_batch("CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT)").unwrap();
+    let world = World::start(folder.path()).await;
+    world.set_up(&file).await;
+    let mut events = Vec::new();
+    for id in 1..10 {
+        database.execute("INSERT INTO users VALUES (?1, 'x')", [id]).unwrap();
+        events.push(recorded(&id.to_string(), if id % 2 == 0 { 40 } else { 3 }, &["ads"], &json!(id)));
+    }
+    assert_eq!(world.events(&events).await.0, 202);
+    let request = json!({"type": "erase", "subject": "customer_id:3", "grounds": "unlawful"});
+    let (_, asked) = world.post("/v1/requests", &request).await;
+    let id = asked["id"].as_str().unwrap();
+    for _ in 0..400 {
+        if world.get(&format!("/v1/requests/{id}")).await.1["state"] == "fulfilled" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    let swept = world.sweep().await;
+    let keys = world.get("/v1/audit/keys").await.1;
+    let keys: String = keys["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|k| format!("{}\n", k["key"].as_str().unwrap()))
+        .collect();
+    fs::write(folder.path().join("keys"), &keys).unwrap();
+    let (status, of_request) = world.get(&format!("/v1/requests/{id}/certificate")).await;
+    assert_eq!(status, 200, "{of_request}");
+    let sweep = swept["id"].as_str().unwrap();
+    let (status, of_sweep) = world.get(&format!("/v1/sweeps/{sweep}/certificate")).await;
+    assert_eq!(status, 200, "{of_sweep}");
+    assert_eq!(world.get("/v1/requests/rq_none/certificate").await.0, 404);
+    assert_eq!(world.get("/v1/sweeps/sw_none/certificate").await.0, 404);
+    world.stop().await;
+
+    let check = |certificate: &Value| {
+        fs::write(folder.path().join("certificate"), certificate.to_string()).unwrap();
+        let args =
+            ["audit", "check-certificate", "certificate", "--key", "keys", "--json"].map(str::to_owned);
+        let output = quietus(folder.path(), &args);
+        (output.status.code().unwrap(), serde_json::from_slice::<Value>(&output.stdout).unwrap_or_default())
+    };
+    let (code, told) = check(&of_request);
+    assert_eq!((code, &told["ok"], &told["kind"]), (0, &json!(true), &json!("erase")), "{told}");
+    assert_eq!(told["duties"][0]["outcome"], "verified", "{told}");
+    assert!(told["not_checked"].as_array().unwrap().len() >= 4, "{told}");
+    assert_eq!(check(&of_sweep).0, 0);
+    // Whatever is changed in it is found: its words, a decision, its salt, its place, its proof, the order.
+    let spoil: [&dyn Fn(&mut Value); 8] = [
+        &|c| c["of"] = json!("rq_other"),
+        &|c| c["kind"] = json!("access"),
+        &|c| c["duties"][0]["outcome"] = json!("executed"),
+        &|c| c["duties"] = json!([]),
+        &|c| c["logs"][0]["entries"][0]["decisions"][0]["salt"] = json!("AAAA"),
+        &|c| c["logs"][0]["entries"][0]["decisions"][0]["index"] = json!(7),
+        &|c| c["logs"][0]["entries"].as_array_mut().unwrap().reverse(),
+        &|c| c["logs"][0]["partition"] = json!(9),
+    ];
+    for (n, spoil) in spoil.iter().enumerate() {
+        let mut spoilt = of_request.clone();
+        spoil(&mut spoilt);
+        let (code, told) = check(&spoilt);
+        assert!(code == 1 && told["finding"].is_string(), "{n}: {told}");
+    }
+    // Decisions of a sweep do not make another's certificate.
+    let mut mixed = of_request.clone();
+    mixed["logs"] = of_sweep["logs"].clone();
+    assert_eq!(check(&mixed).0, 1);
+    let other = self::kept().await;
+    fs::write(folder.path().join("keys"), &other.keys).unwrap();
+    let (code, told) = check(&of_request);
+    assert!(code == 1 && told["finding"].as_str().unwrap().contains("by this key"), "{told}");
+}

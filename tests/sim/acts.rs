@@ -210,6 +210,7 @@ impl World {
             asked: None,
             by: None,
             identity: None,
+            unverified: false,
         };
         self.append(self.home(person), Record::RequestReceived(record), Plain::Asked(ask));
     }

@@ -26,6 +26,8 @@ pub struct Control {
     pub versions: BTreeMap<u64, Arc<ActivePolicy>>,
     /// Stored by name, not necessarily active: name → document.
     pub stored: BTreeMap<String, String>,
+    /// Who stored what stands there; None = nobody was named.
+    pub stored_by: BTreeMap<String, Option<String>>,
     pub systems: BTreeMap<String, Arc<System>>,
     pub derivations: Derivations,
     pub sources: BTreeMap<String, Source>,
@@ -142,6 +144,7 @@ impl Control {
         match record {
             Record::PolicyStored(r) => {
                 self.stored.insert(r.name.clone(), r.document.clone());
+                self.stored_by.insert(r.name.clone(), r.by.clone());
             }
             Record::PolicyPublished(r) => match compile(&r.name, &r.document) {
                 Some((policy, calendar)) => {

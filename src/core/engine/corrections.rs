@@ -14,9 +14,9 @@ use crate::request::{RequestAnswer, RequestTarget};
 use crate::system::Mode;
 use crate::verdict::Action;
 
-use super::Turn;
 use super::decision::{Decision, Noticed};
 use super::duties::{Stop, Wish, wishes};
+use super::{Turn, restrict};
 
 /// New values as they travel: which categories, and all of them in one sealed cell.
 #[derive(Clone, Copy, Debug)]
@@ -240,9 +240,13 @@ pub(super) fn still_owed(turn: &mut Turn<'_>, duty: &Obligation, life: &Life) ->
     }
 }
 
-/// The next sweep tries again what no retry brought about.
+/// The next sweep tries again what no retry brought about and no rule wishes for.
 pub(super) fn retried(turn: &mut Turn<'_>) {
-    let failed = turn.state.duties.standing(Stand::Failed).filter(|d| d.duty == Duty::Correct);
+    let failed = turn
+        .state
+        .duties
+        .standing(Stand::Failed)
+        .filter(|d| d.duty == Duty::Correct || restrict::is_asked_for(d));
     for id in failed.map(|d| d.id).collect::<Vec<_>>() {
         turn.advance(id, Event::Release, |d| {
             d.tries = 0;

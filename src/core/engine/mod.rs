@@ -6,6 +6,7 @@
 //!
 //! Rejected: deciding where a record is written. Two writers would then need to agree on a state.
 
+mod access;
 mod answers;
 mod changes;
 pub mod control;
@@ -17,6 +18,7 @@ mod duties;
 mod evolve;
 mod facts;
 mod holds;
+mod leaf;
 mod links;
 mod needs;
 mod orders;
@@ -24,6 +26,7 @@ mod people;
 mod reach;
 mod reapply;
 mod requests;
+pub mod restrict;
 mod state;
 mod sweeps;
 #[cfg(test)]
@@ -36,6 +39,7 @@ pub use answers::awaits_read_back;
 pub use dead_letters::DeadLetters;
 pub use decision::{Decision, Effect, Noticed, Row};
 pub use duties::{Stop, Wish, judge, wishes};
+pub use leaf::{DutyTold, Told};
 pub use needs::{Needs, needs};
 pub use orders::{MAX_TRIES, waits};
 pub use reach::{Reach, Read, read_of};
@@ -236,7 +240,8 @@ impl Turn<'_> {
         }
         // What nobody wants any more is taken back, unless it is out or already carried out. A sweep decides as of
         // its watermark: what is wanted by now is not taken back by it.
-        let of_life = |d: &&Obligation| d.generation == life.item.generation && d.duty != Duty::Correct;
+        let by_rule = |d: &Obligation| d.duty != Duty::Correct && !restrict::is_asked_for(d);
+        let of_life = |d: &&Obligation| d.generation == life.item.generation && by_rule(d);
         let mine = self.state.duties.of_item(life.item.id).filter(of_life);
         let mut stale: Vec<ObligationId> =
             mine.filter(|d| d.stand.after(Event::Withdraw).is_some()).map(|d| d.id).collect();

@@ -13,7 +13,7 @@ use super::duties::Stop;
 use super::people;
 use super::reapply::is_overtaken;
 use super::state::State;
-use super::{Turn, corrections};
+use super::{Turn, corrections, restrict};
 
 /// Attempts before a duty waits for the next sweep.
 pub const MAX_TRIES: u32 = 8;
@@ -85,6 +85,7 @@ fn may_go(turn: &mut Turn<'_>, id: ObligationId, order: &Order) -> bool {
     }
     match duty.duty {
         Duty::Correct => corrections::still_owed(turn, &duty, &life),
+        Duty::Change(_) if restrict::is_asked_for(&duty) => restrict::still_owed(turn, &duty, &life),
         Duty::Delete | Duty::Change(_) => {
             still_owed(turn, &duty, &life) && !people::kept_for_others(turn, &duty)
         }

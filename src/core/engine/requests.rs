@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 
 use crate::identity::SubjectKey;
+use crate::item::Copy;
 use crate::life::{ChangeRow, Life, What};
 use crate::obligation::{Cause, Event, ObligationId, Stand};
 use crate::policy::{Because, EndsOn, Grounds, NAMELESS, RequestEffect, Starts, ends_by_request};
 use crate::record::{RequestMoved, RequestReceived};
-use crate::request::{Request, RequestAnswer, RequestKind, RequestTarget};
+use crate::request::{Request, RequestAnswer, RequestKind, RequestTarget, UNVERIFIED};
 use crate::time::Millis;
 
 use super::corrections::{self, Corrected};
 use super::decision::{Decision, Noticed, Row};
 use super::duties::{judge, wishes};
-use super::{Turn, links};
+use super::{Turn, access, links, restrict};
 
 pub(super) fn received(turn: &mut Turn<'_>, record: &RequestReceived) {
     let (Some(subject), Some(kind)) =
@@ -36,6 +37,7 @@ pub(super) fn received(turn: &mut Turn<'_>, record: &RequestReceived) {
         due: Millis(record.due),
         by: record.by.clone(),
         cancelled: false,
+        lifted: None,
         overdue: false,
         waits: None,
         members: BTreeSet::from([subject]),
@@ -49,7 +51,7 @@ pub(super) fn received(turn: &mut Turn<'_>, record: &RequestReceived) {
     if let Some(cell) = &record.identity {
         turn.write(Row::Identity { subject, cell: cell.clone() });
     }
-    if let Some(why) = links::unclear(turn, subject).filter(|_| !turn.passed_on) {
+    if let Some(why) = waits(turn, record.unverified, subject) {
         let waits = Some(why.to_owned());
         return turn.rule(Decision::Requested(Box::new(Request { waits, ..request })));
     }
@@ -67,6 +69,15 @@ pub(super) fn received(turn: &mut Turn<'_>, record: &RequestReceived) {
     links::request_for_all(turn, &request);
 }
 
+/// Why nothing is done yet; who passed it on has asked that already.
+fn waits(turn: &Turn<'_>, unverified: bool, subject: SubjectKey) -> Option<&'static str> {
+    match (turn.passed_on, unverified) {
+        (true, _) => None,
+        (false, true) => Some(UNVERIFIED),
+        (false, false) => links::unclear(turn, subject),
+    }
+}
+
 /// What the request does to the items of its identity.
 fn carried_out(turn: &mut Turn<'_>, request: &Request) -> Vec<RequestTarget> {
     match request.kind {
@@ -74,8 +85,8 @@ fn carried_out(turn: &mut Turn<'_>, request: &Request) -> Vec<RequestTarget> {
         RequestKind::Object => end_purposes(turn, request, EndsOn::Object),
         RequestKind::Withdraw => end_purposes(turn, request, EndsOn::Withdraw),
         RequestKind::Correct => corrected(turn, request),
-        // Answered by a person until their connectors' ways are built.
-        RequestKind::Restrict | RequestKind::Access => Vec::new(),
+        RequestKind::Restrict => restrict::restricted(turn, request),
+        RequestKind::Access => access::held(turn, request),
     }
 }
 
@@ -138,9 +149,14 @@ fn end_everywhere(turn: &mut Turn<'_>, request: &Request, kind: EndsOn, answered
     }
 }
 
-fn lives_of(turn: &Turn<'_>, subject: SubjectKey) -> Vec<Life> {
+pub(super) fn lives_of(turn: &Turn<'_>, subject: SubjectKey) -> Vec<Life> {
     let newest = turn.found.lives.values().filter_map(|l| l.newest());
     newest.filter(|l| l.item.id.subject == subject && !l.is_ended()).cloned().collect()
+}
+
+/// No purpose was named, or the copy has one that was.
+pub(super) fn asked_about(request: &Request, copy: &Copy) -> bool {
+    request.purposes.is_empty() || request.purposes.iter().any(|p| copy.purposes.contains(p))
 }
 
 fn answers(turn: &Turn<'_>, request: &Request, kind: EndsOn, life: &Life) -> Vec<Answered> {
@@ -261,7 +277,11 @@ pub(super) fn moved(turn: &mut Turn<'_>, record: &RequestMoved) {
     };
     links::move_for_all(turn, record, request.subject);
     match record.verb.as_str() {
+        // Nothing but that is done before it is known who asks.
+        "verify-identity" if request.is_unverified() => verified(turn, request),
+        "decide" if request.is_unverified() => turn.ignore("nobody knows yet whose request it is"),
         "decide" if request.waits.is_some() => cleared(turn, record, request),
+        "lift" if request.kind == RequestKind::Restrict => restrict::lifted(turn, request),
         "cancel" => {
             for target in &request.targets {
                 if let RequestAnswer::Duty(id) = target.answer {
@@ -279,11 +299,25 @@ pub(super) fn moved(turn: &mut Turn<'_>, record: &RequestMoved) {
     }
 }
 
+/// Who asks is who they say: carried out, unless it is not clear whom else it concerns.
+fn verified(turn: &mut Turn<'_>, request: Request) {
+    if let Some(why) = waits(turn, false, request.subject) {
+        let waits = Some(why.to_owned());
+        return turn.rule(Decision::Requested(Box::new(Request { waits, ..request })));
+    }
+    carry_out_for_all(turn, request);
+}
+
 /// A person looked whose identity it is: carried out for all that are linked, or not at all.
 fn cleared(turn: &mut Turn<'_>, record: &RequestMoved, request: Request) {
     if record.decision.as_deref() != Some("end") {
         return turn.rule(Decision::Requested(Box::new(Request { cancelled: true, ..request })));
     }
+    carry_out_for_all(turn, request);
+}
+
+/// What waited is done now, for the person's other identities too.
+fn carry_out_for_all(turn: &mut Turn<'_>, request: Request) {
     let targets = carried_out(turn, &request);
     let request = Request { targets, waits: None, ..request };
     turn.rule(Decision::Requested(Box::new(request.clone())));
@@ -304,7 +338,7 @@ fn decided(turn: &mut Turn<'_>, record: &RequestMoved, request: Request) {
     let cause = Cause::Request(request.id.clone());
     let keeps = |t: &RequestTarget| match &t.answer {
         RequestAnswer::Decide { purpose } => !record.purposes.contains(purpose),
-        RequestAnswer::Duty(_) | RequestAnswer::Refused { .. } => true,
+        RequestAnswer::Duty(_) | RequestAnswer::Refused { .. } | RequestAnswer::Held { .. } => true,
     };
     let mut all: Vec<RequestTarget> = request.targets.iter().filter(|t| keeps(t)).cloned().collect();
     let decided: Vec<&RequestTarget> = request.targets.iter().filter(|t| !keeps(t)).collect();

@@ -30,6 +30,8 @@ pub struct RequestReceived {
     /// Sealed identity, when it was not sent lately.
     #[serde(with = "serde_bytes")]
     pub identity: Option<Vec<u8>>,
+    /// Who asks has not been verified yet: nothing is done before that.
+    pub unverified: bool,
     /// Keyed hash of what was asked, 32 bytes: the same call repeated finds what it made. Null = nobody repeats it.
     #[serde(with = "serde_bytes")]
     pub asked: Option<Vec<u8>>,

@@ -3,6 +3,7 @@
 use quietus_core::identity::ItemId;
 
 use super::*;
+use crate::intake::remedy;
 
 const PLACE: &str = r#""copies": [{"system": "shop-db", "dataset": "shop.users", "locator": {"id": 1}}]"#;
 
@@ -17,6 +18,7 @@ fn refused(body: &str) -> String {
         "{}",
         rejected.code
     );
+    assert!(remedy(rejected.code).is_some(), "{}: refused without a remedy", rejected.code);
     rejected.code.to_owned()
 }
 

@@ -15,6 +15,7 @@ mod dataset;
 mod dead_letter;
 mod demo;
 mod explain;
+mod exposure;
 mod files;
 mod findings;
 mod hold;
@@ -89,6 +90,8 @@ enum Verb {
     Reapply(reapply::Reapply),
     /// Why something is kept, or due when.
     Explain(explain::Explain),
+    /// What lay in a system during some time, counted by category and purpose.
+    Exposure(exposure::Exposure),
     /// Where items stand.
     Item(item::Item),
     /// Verify the ledger and what was decided.
@@ -150,6 +153,7 @@ impl Verb {
             Self::Sweep(verb) => verb.run(out).await,
             Self::Reapply(verb) => verb.run(out).await,
             Self::Explain(verb) => verb.run(out).await,
+            Self::Exposure(verb) => verb.run(out).await,
             Self::Item(verb) => verb.run(out).await,
             Self::Clock(verb) => verb.run(out).await,
             Self::Policy(verb) => verb.run(out).await,

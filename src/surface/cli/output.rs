@@ -78,6 +78,11 @@ impl Output {
             human(self, data);
             return Ok(());
         }
+        self.json(data)
+    }
+
+    /// As JSON, whatever was wanted: a file for other programs.
+    pub fn json<T: Serialize>(&mut self, data: &T) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(data)
             .map_err(|cause| Failure::unknown(format!("the answer cannot be written as JSON: {cause}")))?;
         self.line(&text);

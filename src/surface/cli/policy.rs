@@ -11,7 +11,7 @@ use super::node::NodeArgs;
 use super::{Exit, Failure, Output, files};
 use crate::node::{check_policy, check_policy_over};
 use crate::surface::client::Client;
-use crate::surface::wire::{PolicyPlan, PolicyView, RuleDiff, UncoveredView};
+use crate::surface::wire::{PolicyAnswer, PolicyPlan, PolicyView, RuleDiff, UncoveredView};
 
 #[derive(Debug, Subcommand)]
 pub enum Policy {
@@ -33,6 +33,13 @@ pub enum Policy {
     /// Make it the active policy.
     Publish {
         /// The policy; `-` reads it from stdin.
+        file: PathBuf,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// As a second person: make a policy that shortens locked rules the active one, as it stands in this file.
+    Approve {
+        /// The policy as you read it; `-` reads it from stdin.
         file: PathBuf,
         #[command(flatten)]
         node: NodeArgs,
@@ -66,11 +73,13 @@ impl Policy {
             Self::Publish { file, node } => {
                 let client = node.client()?;
                 let Some(name) = store(&client, &file, out).await? else { return Ok(Exit::No) };
-                let answer = client.publish_policy(&name).await?;
-                out.answer(&answer, |out, a| {
-                    let version = a.version.map(|v| format!("  version {v}")).unwrap_or_default();
-                    out.line(&format!("{}  {}{version}", a.name, a.result));
-                })?;
+                out.answer(&client.publish_policy(&name).await?, in_force)?;
+                Ok(Exit::Done)
+            }
+            Self::Approve { file, node } => {
+                let client = node.client()?;
+                let Some((name, document)) = read(&file, out)? else { return Ok(Exit::No) };
+                out.answer(&client.approve_policy(&name, &document).await?, in_force)?;
                 Ok(Exit::Done)
             }
             Self::Show { version, node } => {
@@ -100,6 +109,12 @@ impl Policy {
 
 /// Checks it here, where lines and files can still be named, then stores it. None = it was refused, and said so.
 async fn store(client: &Client, file: &Path, out: &mut Output) -> Result<Option<String>, Failure> {
+    let Some((name, document)) = read(file, out)? else { return Ok(None) };
+    Ok(Some(client.store_policy(&name, document).await?.name))
+}
+
+/// The policy's name and the document. None = it was refused, and said so.
+fn read(file: &Path, out: &mut Output) -> Result<Option<(String, Vec<u8>)>, Failure> {
     let bytes = files::read(file)?;
     let checked = check_policy(&file.display().to_string(), &bytes);
     let Some(policy) = checked.policy.as_ref().filter(|_| !checked.is_refused()) else {
@@ -107,7 +122,12 @@ async fn store(client: &Client, file: &Path, out: &mut Output) -> Result<Option<
         return Ok(None);
     };
     warn(&checked.diagnostics);
-    Ok(Some(client.store_policy(&policy.name, bytes).await?.name))
+    Ok(Some((policy.name.clone(), bytes)))
+}
+
+fn in_force(out: &mut Output, answer: &PolicyAnswer) {
+    let version = answer.version.map(|v| format!("  version {v}")).unwrap_or_default();
+    out.line(&format!("{}  {}{version}", answer.name, answer.result));
 }
 
 async fn active(client: &Client) -> Result<PolicyView, Failure> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
 
+use super::audit::print_certificate;
 use super::node::{NodeArgs, identity, secret};
 use super::{Exit, Failure, Output};
 use crate::surface::client::Client;
@@ -29,6 +30,10 @@ enum Verb {
         #[arg(long = "set", value_name = "CATEGORY=VALUE", required = true)]
         set: Vec<String>,
     },
+    /// Have the data left unused; systems that cannot say so.
+    Restrict(Asked),
+    /// What is held where, by category and purpose, and until when.
+    Access(Asked),
     /// Object to uses of legitimate interest.
     Object(Asked),
     /// Withdraw consent.
@@ -44,6 +49,22 @@ enum Verb {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
+    /// Who asked with `--unverified` is who they say: it is carried out now.
+    VerifyIdentity {
+        id: String,
+        /// How it was verified.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// End a restriction.
+    Lift {
+        id: String,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// The evidence for it, as JSON: `audit check-certificate` holds it against the public key.
+    Certificate { id: String },
     /// Decide what a person must decide.
     Decide {
         id: String,
@@ -86,6 +107,9 @@ struct Asked {
     /// Who asks for somebody else, `T:V`.
     #[arg(long, value_name = "T:V")]
     on_behalf_of: Option<String>,
+    /// Nobody has verified yet who asks: nothing is done before `request verify-identity`.
+    #[arg(long)]
+    unverified: bool,
 }
 
 impl Request {
@@ -94,6 +118,8 @@ impl Request {
         let view = match self.verb {
             Verb::Erase(asked) => ask(&client, "erase", asked, BTreeMap::new()).await?,
             Verb::Correct { asked, set } => ask(&client, "correct", asked, corrections(&set)?).await?,
+            Verb::Restrict(asked) => ask(&client, "restrict", asked, BTreeMap::new()).await?,
+            Verb::Access(asked) => ask(&client, "access", asked, BTreeMap::new()).await?,
             Verb::Object(asked) => ask(&client, "object", asked, BTreeMap::new()).await?,
             Verb::Withdraw(asked) => ask(&client, "withdraw", asked, BTreeMap::new()).await?,
             Verb::List => {
@@ -102,9 +128,15 @@ impl Request {
                 return Ok(Exit::Done);
             }
             Verb::Show { id } => client.request_of(&id).await?,
-            Verb::Cancel { id, reason } => {
-                client.move_request(&id, "cancel", &MoveBody { reason, ..MoveBody::default() }).await?
+            Verb::Certificate { id } => {
+                print_certificate(&client, &id, out).await?;
+                return Ok(Exit::Done);
             }
+            Verb::Cancel { id, reason } => client.move_request(&id, "cancel", &because(reason)).await?,
+            Verb::VerifyIdentity { id, reason } => {
+                client.move_request(&id, "verify-identity", &because(reason)).await?
+            }
+            Verb::Lift { id, reason } => client.move_request(&id, "lift", &because(reason)).await?,
             Verb::Decide { id, decision, purposes, reason } => {
                 let body = MoveBody { purposes, decision: Some(decision), reason, until: None };
                 client.move_request(&id, "decide", &body).await?
@@ -117,6 +149,10 @@ impl Request {
         out.answer(&view, show)?;
         Ok(Exit::Done)
     }
+}
+
+fn because(reason: Option<String>) -> MoveBody {
+    MoveBody { reason, ..MoveBody::default() }
 }
 
 fn corrections(set: &[String]) -> Result<BTreeMap<String, Option<String>>, Failure> {
@@ -151,6 +187,7 @@ async fn ask(
         purposes: asked.purposes,
         corrections,
         on_behalf_of: asked.on_behalf_of.as_deref().map(identity).transpose()?,
+        unverified: asked.unverified,
     };
     Ok(client.receive(&body).await?)
 }
@@ -165,19 +202,22 @@ fn list(out: &mut Output, all: &[RequestView]) {
 }
 
 fn show(out: &mut Output, request: &RequestView) {
-    out.pairs(&[
+    let mut pairs = vec![
         ("request", request.id.clone()),
         ("type", request.kind.clone()),
         ("state", request.state.clone()),
         ("received", request.received.clone()),
         ("due", request.due.clone()),
-    ]);
+    ];
+    pairs.extend(request.lifted.clone().map(|at| ("lifted", at)));
+    out.pairs(&pairs);
     let rows: Vec<_> = request
         .targets
         .iter()
         .map(|t| {
-            let why =
-                [&t.until, &t.rule, &t.law, &t.detail].into_iter().flatten().cloned().collect::<Vec<_>>();
+            let held_for = (!t.purposes.is_empty()).then(|| format!("for {}", t.purposes.join(", ")));
+            let why = [&held_for, &t.until, &t.rule, &t.law, &t.detail];
+            let why = why.into_iter().flatten().cloned().collect::<Vec<_>>();
             let categories = t.categories.join(", ");
             vec![t.system.clone(), t.dataset.clone(), t.outcome.clone(), categories, why.join("; ")]
         })

@@ -114,7 +114,10 @@ fn is_loopback_host(host: &str) -> bool {
 fn may(role: Role, method: &Method, path: &str) -> bool {
     let area = path.strip_prefix("/v1/").and_then(|p| p.split('/').next()).unwrap_or(path);
     let reads = method == Method::GET
-        || matches!(path, "/v1/items/lookup" | "/v1/subjects/lookup" | "/v1/explain" | "/v1/audit/verify");
+        || matches!(
+            path,
+            "/v1/items/lookup" | "/v1/subjects/lookup" | "/v1/explain" | "/v1/exposures" | "/v1/audit/verify"
+        );
     match role {
         Role::Admin => true,
         Role::Producer => matches!(area, "events" | "sources") && method == Method::POST,

@@ -7,7 +7,11 @@ use super::problem::Refused;
 
 /// The document's ETag, quoted.
 pub fn of(document: &str) -> String {
-    let hash = blake3::hash(document.as_bytes());
+    of_bytes(document.as_bytes())
+}
+
+pub fn of_bytes(document: &[u8]) -> String {
+    let hash = blake3::hash(document);
     let short = hash.as_bytes().first_chunk::<16>().copied().unwrap_or_default();
     format!("\"{}\"", data_encoding::HEXLOWER.encode(&short))
 }

@@ -14,7 +14,7 @@ use super::{App, Shared};
 use crate::intake::Unreadable;
 use crate::intake::cloudevent::BATCH_BYTES_MAX;
 use crate::node::{Taken, Unprepared};
-use crate::surface::wire::{EventsAnswer, RejectedView};
+use crate::surface::wire::{EventsAnswer, Finding, RejectedView};
 use crate::telemetry::trace;
 
 /// Bodies in memory at once, KiB; whoever finds no room comes again.
@@ -68,11 +68,8 @@ fn overload() -> Refused {
 }
 
 fn answer(taken: Taken) -> Result<Response, Refused> {
-    let rejected: Vec<RejectedView> = taken
-        .rejected
-        .into_iter()
-        .map(|r| RejectedView { index: r.index as u64, id: r.id, code: r.code.to_owned(), detail: r.detail })
-        .collect();
+    let rejected: Vec<RejectedView> =
+        taken.rejected.into_iter().map(|r| RejectedView::of(r.index as u64, r.into())).collect();
     let answer = EventsAnswer { accepted: taken.accepted as u64, rejected };
     let none = answer.accepted == 0 && !answer.rejected.is_empty();
     let status = if none { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::ACCEPTED };
@@ -96,6 +93,12 @@ impl From<Unreadable> for Refused {
             Unreadable::NoBatch => (400, "no-batch", "The body is no batch"),
             Unreadable::EventTooLarge | Unreadable::BatchTooLarge => (413, "too-large", "Too large"),
         };
-        Refused::new(status, code, title, error.to_string())
+        let (line, column) = match error {
+            Unreadable::Json { line, column } => (Some(line as u64), Some(column as u64)),
+            _ => (None, None),
+        };
+        let (detail, fix) = (error.to_string(), Some(error.remedy().to_owned()));
+        let finding = Finding { line, column, detail: detail.clone(), fix, ..Finding::default() };
+        Refused::new(status, code, title, detail).errors(vec![finding])
     }
 }

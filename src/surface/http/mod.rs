@@ -6,11 +6,13 @@
 
 mod audit;
 mod auth;
+mod certificates;
 mod clock;
 mod dead_letters;
 mod etag;
 mod events;
 mod explain;
+mod exposures;
 mod extract;
 mod gate;
 mod health;
@@ -41,6 +43,7 @@ use tokio::sync::Semaphore;
 use crate::node::Node;
 
 pub use auth::{Caller, Role, Token};
+pub use etag::of_bytes as etag_of;
 pub use openapi::document as openapi_document;
 pub use problem::Refused;
 pub use serve::{HttpConfig, ServeError, bind, serve, serve_on};
@@ -93,6 +96,7 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/policies/{name}", put(policies::store).get(policies::show))
         .route("/v1/policies/{name}/plan", post(policies::plan))
         .route("/v1/policies/{name}/publish", post(policies::publish))
+        .route("/v1/policies/{name}/approve", post(policies::approve))
         .route("/v1/policies/{name}/uncovered", get(policies::uncovered))
         .route("/v1/systems", get(systems::list))
         .route("/v1/systems/{name}", put(systems::put).get(systems::show).delete(systems::retire))
@@ -118,6 +122,9 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/requests/{id}/cancel", post(requests::cancel))
         .route("/v1/requests/{id}/decide", post(requests::decide))
         .route("/v1/requests/{id}/extend", post(requests::extend))
+        .route("/v1/requests/{id}/verify-identity", post(requests::verify_identity))
+        .route("/v1/requests/{id}/lift", post(requests::lift))
+        .route("/v1/requests/{id}/certificate", get(certificates::of_request))
         .route("/v1/holds", post(holds::place).get(holds::list))
         .route("/v1/holds/{id}", get(holds::show))
         .route("/v1/holds/{id}/release", post(holds::release))
@@ -126,11 +133,13 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/sweeps/resume", post(sweeps::resume))
         .route("/v1/sweeps/{id}", get(sweeps::show))
         .route("/v1/sweeps/{id}/approve", post(sweeps::approve))
+        .route("/v1/sweeps/{id}/certificate", get(certificates::of_sweep))
         .route("/v1/items/lookup", post(items::lookup))
         .route("/v1/items/{id}", get(items::show))
         .route("/v1/items/{id}/explain", get(explain::item))
         .route("/v1/explain", post(explain::explain))
         .route("/v1/subjects/lookup", post(items::subject))
+        .route("/v1/exposures", post(exposures::count))
         .route("/v1/partitions", get(partitions::list))
         .route("/v1/clock/accept", post(clock::accept))
         .route("/v1/audit/entries", get(audit::entries))

@@ -7,8 +7,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use super::{
-    audit, clock, dead_letters, events, explain, health, holds, items, metrics, partitions, policies,
-    reapplies, requests, sources, sweeps, systems,
+    audit, certificates, clock, dead_letters, events, explain, exposures, health, holds, items, metrics,
+    partitions, policies, reapplies, requests, sources, sweeps, systems,
 };
 
 #[derive(OpenApi)]
@@ -16,15 +16,15 @@ use super::{
     info(title = "quietus", description = "Retention and erasure: knows when personal data must be gone, has it erased everywhere, and proves it."),
     paths(
         events::take,
-        policies::store, policies::publish, policies::plan, policies::show, policies::list, policies::uncovered,
+        policies::store, policies::publish, policies::approve, policies::plan, policies::show, policies::list, policies::uncovered,
         systems::put, systems::show, systems::list, systems::retire, systems::check, systems::coverage, systems::scan, systems::scanned, systems::enforce, systems::observe,
         sources::put, sources::show, sources::list, sources::retire, sources::take, sources::import,
         dead_letters::list, dead_letters::show, dead_letters::retry,
-        requests::receive, requests::show, requests::list, requests::cancel, requests::decide, requests::extend,
+        requests::receive, requests::show, requests::list, requests::cancel, requests::decide, requests::extend, requests::verify_identity, requests::lift, certificates::of_request,
         holds::place, holds::show, holds::list, holds::release,
-        sweeps::start, sweeps::show, sweeps::approve, sweeps::list, sweeps::stop, sweeps::resume,
+        sweeps::start, sweeps::show, sweeps::approve, sweeps::list, sweeps::stop, sweeps::resume, certificates::of_sweep,
         reapplies::start, reapplies::show, reapplies::restored,
-        items::lookup, items::show, items::subject, explain::explain, explain::item,
+        items::lookup, items::show, items::subject, explain::explain, explain::item, exposures::count,
         partitions::list, clock::accept,
         audit::entries, audit::proof, audit::checkpoint, audit::keys, audit::state_digest, audit::verify,
         health::healthz, health::readyz, metrics::scrape,

@@ -13,7 +13,7 @@ use utoipa::IntoParams;
 use super::extract::{Asked, Document};
 use super::page::Paging;
 use super::problem::{Refused, warnings};
-use super::{Caller, Shared};
+use super::{App, Caller, Shared};
 use crate::node::{Moved, NodeError, RuleDifference, check_policy, rule_change};
 use crate::surface::wire::{
     Page, PolicyAnswer, PolicyPlan, PolicyView, Problem, RuleDiff, UncoveredView, open_word,
@@ -63,13 +63,28 @@ pub(super) async fn publish(
     let before = app.node.with_control(|c| c.policy.as_ref().map(|a| a.version));
     let version = app.node.publish_policy(&name, caller.name).await?;
     let result = if before == Some(version) { "unchanged" } else { "published" };
+    answer(&app, name, result, version)
+}
+
+fn answer(app: &App, name: String, result: &str, version: u64) -> Result<Json<PolicyAnswer>, Refused> {
     let (_, found) = app.node.stored_policy(&name)?;
-    Ok(Json(PolicyAnswer {
-        name,
-        result: result.to_owned(),
-        version: Some(version),
-        warnings: warnings(&found),
-    }))
+    let (result, version) = (result.to_owned(), Some(version));
+    Ok(Json(PolicyAnswer { name, result, version, warnings: warnings(&found) }))
+}
+
+/// A policy that shortens locked rules, approved by a second person; `If-Match` binds it to the document that was read.
+#[utoipa::path(post, path = "/v1/policies/{name}/approve", tag = "policies", params(("name" = String, Path)),
+    responses((status = 200, body = PolicyAnswer), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
+pub(super) async fn approve(
+    State(app): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<PolicyAnswer>, Refused> {
+    let known = app.node.with_control(|c| c.stored.get(&name).cloned());
+    super::etag::check(&headers, known.as_deref())?;
+    let version = app.node.approve_policy(&name, caller.name).await?;
+    answer(&app, name, "approved", version)
 }
 
 #[utoipa::path(post, path = "/v1/policies/{name}/plan", tag = "policies", params(("name" = String, Path)),
@@ -117,7 +132,7 @@ pub struct Version {
 }
 
 /// A policy as it was published once.
-fn published(app: &super::App, name: &str, version: u64) -> Option<PolicyView> {
+fn published(app: &App, name: &str, version: u64) -> Option<PolicyView> {
     app.node.with_control(|c| {
         let then = c.versions.get(&version).filter(|then| then.policy.name == name)?;
         Some(PolicyView {

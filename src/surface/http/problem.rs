@@ -106,6 +106,11 @@ fn wrong_document(found: &[Diagnostic]) -> Refused {
     Refused::new(422, "wrong-document", "The document has errors", detail).errors(errors)
 }
 
+/// One mistake that stands nowhere in particular.
+pub(super) fn finding(detail: &str, fix: &str) -> Finding {
+    Finding { detail: detail.to_owned(), fix: Some(fix.to_owned()), ..Finding::default() }
+}
+
 /// What is worth saying and stops nothing.
 pub(super) fn warnings(found: &[Diagnostic]) -> Vec<Finding> {
     found.iter().filter(|d| d.severity == Severity::Warning).map(Finding::from).collect()

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use quietus_core::engine::restrict::in_force;
 use quietus_core::identity::SubjectKey;
 use quietus_core::policy::Taxonomy;
 use quietus_core::record::RequestMoved;
@@ -39,18 +40,9 @@ pub(super) async fn receive(
 
 fn order(app: &App, body: RequestBody, caller: Caller) -> Result<RequestOrder, Refused> {
     let kind = RequestKind::parse(&body.kind).ok_or_else(|| {
-        let fix = "write one of erase, correct, object, withdraw";
+        let fix = "write one of erase, correct, restrict, object, withdraw, access";
         Refused::field("unknown-type", "/type", "there is no such type of request", fix)
     })?;
-    if matches!(kind, RequestKind::Restrict | RequestKind::Access) {
-        let fix = "answer it by hand for now; look-ups say where the person's data lies";
-        return Err(Refused::field(
-            "unsupported-type",
-            "/type",
-            "this node does not carry out such requests",
-            fix,
-        ));
-    }
     corrections(app, kind, &body)?;
     if let Some(grounds) = body.grounds.as_deref().filter(|g| !GROUNDS.contains(g)) {
         let near = quietus_core::document::nearest(grounds, GROUNDS);
@@ -77,6 +69,11 @@ fn order(app: &App, body: RequestBody, caller: Caller) -> Result<RequestOrder, R
             return Err(Refused::field("subject-missing", "/subject", detail, "write it as type:value"));
         }
     };
+    if body.unverified && !others.is_empty() {
+        let detail = "what somebody unverified says of other identities joins nobody";
+        let fix = "name one identity, or verify first";
+        return Err(Refused::field("unverified-link", "/identities", detail, fix));
+    }
     let who = app.node.subject_of(text, pointer)?;
     let also = others.iter().map(|text| Ok(app.node.subject_of(text, "identities")?.key));
     let also: Vec<SubjectKey> = also.collect::<Result<_, Refused>>()?;
@@ -106,6 +103,7 @@ fn order(app: &App, body: RequestBody, caller: Caller) -> Result<RequestOrder, R
         corrections,
         regime: body.regime,
         on_behalf_of,
+        unverified: body.unverified,
         by: caller.name,
         once: None,
     })
@@ -212,7 +210,7 @@ pub(super) async fn decide(
     let mut open: Vec<String> = request.targets.iter().filter_map(to_decide).collect();
     open.sort();
     open.dedup();
-    if open.is_empty() && request.waits.is_none() {
+    if request.is_unverified() || (open.is_empty() && request.waits.is_none()) {
         let detail = "this request waits for no decision";
         return Err(Refused::new(409, "nothing-to-decide", "Nothing to decide", detail));
     }
@@ -244,6 +242,61 @@ pub(super) async fn extend(
     moved(&app, id, "extend", body, Some(until), caller).await
 }
 
+#[utoipa::path(post, path = "/v1/requests/{id}/verify-identity", tag = "requests", params(("id" = String, Path)), request_body = MoveBody,
+    responses((status = 200, body = RequestView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn verify_identity(
+    State(app): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Optional(body): Optional<MoveBody>,
+) -> Result<Json<RequestView>, Refused> {
+    let (request, state) = app.node.request(&id)?;
+    if state != RequestState::IdentityUnverified {
+        let detail = "this request does not wait for an identity";
+        return Err(Refused::new(409, "nothing-to-verify", "Nothing to verify", detail)
+            .errors(vec![super::problem::finding(detail, "`quietus request show` says what it waits for")]));
+    }
+    moved(&app, request.id, "verify-identity", body, None, caller).await
+}
+
+#[utoipa::path(post, path = "/v1/requests/{id}/lift", tag = "requests", params(("id" = String, Path)), request_body = MoveBody,
+    responses((status = 200, body = RequestView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn lift(
+    State(app): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Optional(body): Optional<MoveBody>,
+) -> Result<Json<RequestView>, Refused> {
+    let (request, _) = app.node.request(&id)?;
+    if request.kind != RequestKind::Restrict || request.lifted.is_some() || request.cancelled {
+        let detail = "no restriction of this request stands";
+        return Err(Refused::new(409, "nothing-to-lift", "Nothing to lift", detail)
+            .errors(vec![super::problem::finding(detail, "name an open request of type restrict")]));
+    }
+    let stays = restricted_at(&app, &request);
+    if !stays.is_empty() {
+        let detail =
+            format!("it is in force at {}, and no connector takes a restriction back", stays.join(", "));
+        let fix = "lift it there by hand, then cancel the request";
+        return Err(Refused::new(409, "cannot-lift", "It stays restricted", detail.clone())
+            .errors(vec![super::problem::finding(&detail, fix)]));
+    }
+    moved(&app, id, "lift", body, None, caller).await
+}
+
+/// Systems where the restriction is in force or on its way.
+fn restricted_at(app: &App, request: &Request) -> Vec<String> {
+    let stands = |t: &RequestTarget| match t.answer {
+        RequestAnswer::Duty(id) => {
+            let inner = app.node.partition_of(t.item.subject).read();
+            inner.state.duties.get(id).is_some_and(|duty| in_force(duty.stand))
+        }
+        RequestAnswer::Refused { .. } | RequestAnswer::Decide { .. } | RequestAnswer::Held { .. } => false,
+    };
+    let systems = request.targets.iter().filter(|t| stands(t)).map(|t| t.place.system.clone());
+    systems.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+}
+
 async fn moved(
     app: &App,
     id: String,
@@ -270,7 +323,7 @@ async fn moved(
 fn to_decide(target: &RequestTarget) -> Option<String> {
     match &target.answer {
         RequestAnswer::Decide { purpose } => Some(purpose.clone()),
-        RequestAnswer::Duty(_) | RequestAnswer::Refused { .. } => None,
+        RequestAnswer::Duty(_) | RequestAnswer::Refused { .. } | RequestAnswer::Held { .. } => None,
     }
 }
 
@@ -282,6 +335,7 @@ fn view(app: &App, request: &Request, state: RequestState) -> RequestView {
         state: word.and_then(|w| w.as_str().map(str::to_owned)).unwrap_or_default(),
         received: request.received.to_string(),
         due: request.due.to_string(),
+        lifted: request.lifted.map(|at| at.to_string()),
         targets: request.targets.iter().map(|t| target_view(app, t)).collect(),
     }
 }
@@ -305,6 +359,11 @@ fn target_view(app: &App, target: &RequestTarget) -> RequestTargetView {
         RequestAnswer::Decide { purpose } => {
             view.outcome = "blocked".to_owned();
             view.detail = Some(format!("a person decides whether {purpose} ends"));
+        }
+        RequestAnswer::Held { purposes, until } => {
+            view.outcome = "live".to_owned();
+            view.purposes = purposes.clone();
+            view.until = until.map(|u| u.to_string());
         }
         RequestAnswer::Duty(id) => match inner.state.duties.get(*id) {
             None => view.outcome = "owed".to_owned(),

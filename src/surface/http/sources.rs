@@ -93,16 +93,8 @@ pub(super) async fn take(
     let headers = parts.headers.iter().filter_map(|(n, v)| Some((n.as_str(), v.to_str().ok()?)));
     let records = parcel::records(media, headers, &body)?;
     let fed = app.node.feed(&ready, &records, None, false).await?;
-    let rejected: Vec<RejectedView> = fed
-        .refused
-        .into_iter()
-        .map(|(index, why)| RejectedView {
-            index: index as u64,
-            id: why.id,
-            code: why.code.to_owned(),
-            detail: why.detail,
-        })
-        .collect();
+    let rejected: Vec<RejectedView> =
+        fed.refused.into_iter().map(|(index, why)| RejectedView::of(index as u64, why)).collect();
     let answer = EventsAnswer { accepted: (fed.taken + fed.skipped) as u64, rejected };
     let none = answer.accepted == 0 && !answer.rejected.is_empty();
     let status = if none { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::ACCEPTED };

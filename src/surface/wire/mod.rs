@@ -6,6 +6,7 @@
 mod audit;
 mod events;
 mod explain;
+mod exposures;
 mod holds;
 mod items;
 mod node;
@@ -27,6 +28,7 @@ pub use crate::schedule::sweeps::SweepView;
 pub use audit::{CheckpointView, DigestView, EntryView, KeyView, ProofView, VerifyView};
 pub use events::{EventsAnswer, RejectedView};
 pub use explain::{CopyExplained, ExplainBody, ExplainView, PartExplained, RuleExplained, open_word};
+pub use exposures::{ExposedView, ExposureBody, ExposureView};
 pub use holds::{Covered, HoldBody, HoldPlan, HoldView, InFlight, ReleaseBody, ScopeBody};
 pub use items::{LookupAnswer, LookupBody, SubjectBody, SubjectView};
 pub use node::{ClockView, HealthView, PartitionView};

@@ -30,6 +30,9 @@ pub struct RequestBody {
     /// `type:value`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<String>,
+    /// Nobody has verified yet that who asks is who they say: nothing is done before `/verify-identity`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unverified: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -43,6 +46,9 @@ pub struct RequestView {
     pub state: String,
     pub received: String,
     pub due: String,
+    /// Of a restriction: when it was lifted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifted: Option<String>,
     pub targets: Vec<RequestTargetView>,
 }
 
@@ -53,6 +59,9 @@ pub struct RequestTargetView {
     pub system: String,
     pub dataset: String,
     pub categories: Vec<String>,
+    /// Of a request for access: what it is held for there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub purposes: Vec<String>,
     pub outcome: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<String>,
@@ -67,7 +76,7 @@ pub struct RequestTargetView {
     pub detail: Option<String>,
 }
 
-/// `/cancel`, `/decide`, `/extend`: what a person says; each verb takes what concerns it.
+/// `/cancel`, `/decide`, `/extend`, `/verify-identity`, `/lift`: what a person says; each verb takes what concerns it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MoveBody {

@@ -77,3 +77,58 @@ async fn it_serves_on_a_socket_and_ends_when_told() {
     let ended = tokio::time::timeout(Duration::from_secs(10), serving).await.unwrap().unwrap();
     assert!(ended.is_ok(), "{ended:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shorter_locked_rule_takes_a_changed_law_and_a_second_person() {
+    let w = World::empty(vec![token("ann", Role::Admin, None), token("ben", Role::Platform, None)]).await;
+    let call = async |method: &str, path: &str, who: &str, tag: Option<&str>, body: &str| {
+        let bearer = format!("Bearer {who}");
+        let mut headers = vec![("authorization", bearer.as_str())];
+        headers.extend(tag.map(|tag| ("if-match", tag)));
+        send(&w.router, request(method, path, &headers, body.to_owned())).await
+    };
+    let at = "/v1/policies/shop";
+    let (approve, publish) = (format!("{at}/approve"), format!("{at}/publish"));
+    let locked = POLICY.replace(
+        "holds:",
+        "  - {id: books, category: user.financial, at_least: 10y after recorded, law: Old Act, locked: true}\nholds:",
+    );
+    assert_eq!(call("PUT", at, "ann", None, &locked).await.status, 201);
+    call("POST", &approve, "ben", None, "").await.is_problem(409, "nothing-to-approve");
+    assert_eq!(call("POST", &publish, "ann", None, "").await.status, 200);
+    let shorter = locked.replace("10y", "8y");
+    let stored = call("PUT", at, "ann", None, &shorter).await;
+    assert_eq!(stored.status, 200, "{}", stored.text);
+    call("POST", &publish, "ann", None, "").await.is_problem(409, "locked-rule");
+    call("POST", &approve, "ben", None, "").await.is_problem(409, "law-unchanged");
+    let lawful = shorter.replace("Old Act", "New Act");
+    let stored = call("PUT", at, "ann", None, &lawful).await;
+    call("POST", &publish, "ben", None, "").await.is_problem(409, "locked-rule");
+    call("POST", &approve, "ann", None, "").await.is_problem(409, "second-person");
+    call("POST", &approve, "ben", Some("\"other\""), "").await.is_problem(412, "changed-meanwhile");
+    let tag = stored.headers["etag"].to_str().unwrap();
+    let approved = call("POST", &approve, "ben", Some(tag), "").await;
+    assert_eq!(approved.status, 200, "{}", approved.text);
+    let answer = approved.json();
+    assert_eq!((&answer["result"], &answer["version"]), (&json!("approved"), &json!(2)));
+    let published = w
+        .node
+        .ledger()
+        .scan(&[])
+        .unwrap()
+        .flat_map(|frame| quietus::ledger::codec::decode_frame(&frame.unwrap().body).unwrap().records);
+    let persons: Vec<_> = published
+        .filter_map(|record| match record {
+            quietus_core::record::Record::PolicyPublished(p) => Some((p.by, p.approved_by)),
+            _ => None,
+        })
+        .collect();
+    assert!(persons.contains(&(Some("ann".to_owned()), Some("ben".to_owned()))), "{persons:?}");
+
+    let nobody = World::empty(vec![]).await;
+    for document in [&locked, &lawful] {
+        assert!(nobody.put(at, document).await.status.is_success());
+        nobody.post(&publish, json!({})).await;
+    }
+    nobody.post(&approve, json!({})).await.is_problem(409, "persons-unknown");
+}

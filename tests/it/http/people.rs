@@ -48,7 +48,7 @@ async fn a_wrong_request_says_where_and_how_to_mend_it() {
     let w = World::shop().await;
     for (body, code) in [
         (json!({"type": "delete", "subject": "1"}), "unknown-type"),
-        (json!({"type": "access", "subject": "1"}), "unsupported-type"),
+        (json!({"type": "erase", "identities": ["1", "2"], "unverified": true}), "unverified-link"),
         (json!({"type": "erase"}), "subject-missing"),
         (json!({"type": "erase", "subject": "1", "identities": ["1"]}), "subject-missing"),
         (json!({"type": "erase", "subject": "1", "grounds": "unlawfull"}), "unknown-grounds"),
@@ -108,4 +108,85 @@ async fn a_scope_that_would_preserve_nothing_is_refused() {
     nobody["owner"] = json!(" ");
     w.post("/v1/holds", nobody).await.is_problem(422, "empty-field");
     assert_eq!(w.get("/v1/holds").await.json()["items"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn access_restriction_and_an_unverified_request_are_told_truthfully() {
+    let w = World::shop().await;
+    w.customers(&[(1, 2, &["ads"])]).await;
+    let held = w.post("/v1/requests", json!({"type": "access", "subject": "customer_id:1"})).await.json();
+    assert_eq!(held["state"], "fulfilled", "{held}");
+    let target = &held["targets"][0];
+    assert_eq!(
+        (&target["system"], &target["outcome"], &target["purposes"]),
+        (&json!("shop-db"), &json!("live"), &json!(["ads"]))
+    );
+    assert!(target["until"].is_string() && !held.to_string().contains("u1@example.org"), "{held}");
+
+    let asked = w.post("/v1/requests", json!({"type": "restrict", "subject": "customer_id:1"})).await;
+    let path = asked.headers["location"].to_str().unwrap().to_owned();
+    let mut view = asked.json();
+    for _ in 0..400 {
+        view = w.get(&path).await.json();
+        if view["state"] != "in_progress" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    assert_eq!(
+        (&view["state"], &view["targets"][0]["outcome"]),
+        (&json!("refused"), &json!("refused")),
+        "{view}"
+    );
+    assert!(view["targets"][0]["detail"].as_str().unwrap().contains("cannot restrict"), "{view}");
+    w.post(&format!("{path}/verify-identity"), json!({})).await.is_problem(409, "nothing-to-verify");
+    let lifted = w.post(&format!("{path}/lift"), json!({"reason": "settled"})).await.json();
+    assert!(lifted["lifted"].is_string() && lifted["state"] == "refused", "{lifted}");
+    w.post(&format!("{path}/lift"), json!({})).await.is_problem(409, "nothing-to-lift");
+
+    let body = json!({"type": "erase", "subject": "customer_id:1", "unverified": true});
+    let asked = w.post("/v1/requests", body).await;
+    assert_eq!((&asked.json()["state"], w.rows()), (&json!("identity_unverified"), 1));
+    let path = asked.headers["location"].to_str().unwrap().to_owned();
+    w.post(&format!("{path}/decide"), json!({"decision": "end"})).await.is_problem(409, "nothing-to-decide");
+    let verified = w.post(&format!("{path}/verify-identity"), json!({"reason": "passport"})).await;
+    assert_eq!(verified.status, 200, "{}", verified.text);
+    for _ in 0..400 {
+        if w.get(&path).await.json()["state"] == "fulfilled" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    assert_eq!((&w.get(&path).await.json()["state"], w.rows()), (&json!("fulfilled"), 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lay_in_a_system_is_counted_by_category_and_purpose() {
+    let w = World::shop().await;
+    w.customers(&[(1, 40, &["service"]), (2, 5, &["service", "ads"])]).await;
+    let ago = |days: i64| {
+        use quietus_core::time::Millis;
+        w.node.clock.now().plus(-days * Millis::DAY).to_string()
+    };
+    let ask = async |system: &str, from: String, to: String| {
+        w.post("/v1/exposures", json!({"system": system, "from": from, "to": to})).await
+    };
+    let then = ask("shop-db", ago(20), ago(10)).await.json();
+    assert_eq!(
+        (&then["subjects"], &then["items"], &then["undated"]),
+        (&json!(1), &json!(1), &json!(0)),
+        "{then}"
+    );
+    assert_eq!(w.sweep().await["erased"], 1);
+    let now = ask("shop-db", ago(20), ago(-1)).await.json();
+    assert_eq!(now["items"], 2, "what was erased lay there before: {now}");
+    let row = |category: &str, purpose: &str, n: u64| json!({"category": category, "purpose": purpose, "subjects": n, "items": n});
+    let by = now["by"].as_array().unwrap();
+    assert!(by.contains(&row("user.contact.email", "service", 2)), "{now}");
+    assert!(by.contains(&row("user.contact.email", "ads", 1)), "{now}");
+    let later = ask("shop-db", ago(-2), ago(-3)).await.json();
+    assert_eq!(later["items"], 1, "{later}");
+    ask("shop", ago(2), ago(1)).await.is_problem(404, "not-found");
+    ask("shop-db", ago(1), ago(2)).await.is_problem(422, "wrong-time");
+    ask("shop-db", "then".into(), ago(2)).await.is_problem(422, "wrong-time");
 }

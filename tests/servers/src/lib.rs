@@ -10,11 +10,13 @@ mod kafka;
 mod maven;
 mod packages;
 mod postgres;
+mod promtool;
 mod redis;
 
 pub use connect::Connect;
 pub use kafka::Kafka;
 pub use postgres::Postgres;
+pub use promtool::Promtool;
 pub use quietus_servers::{Options, Result, free_port};
 pub use redis::Redis;
 

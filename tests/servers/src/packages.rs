@@ -1,5 +1,6 @@
 //! Debian packages, installed when a server's program is not there and we may.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::Result;
@@ -22,4 +23,10 @@ fn apt(arguments: &[&str]) -> Result<()> {
         .args(arguments)
         .env("RUNLEVEL", "1")
         .env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+/// A program in `PATH`.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|p| p.is_file())
 }

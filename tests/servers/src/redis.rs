@@ -103,10 +103,7 @@ impl Drop for Redis {
 }
 
 fn program() -> Result<PathBuf> {
-    let find = || {
-        let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path).map(|folder| folder.join("redis-server")).find(|p| p.is_file())
-    };
+    let find = || packages::program("redis-server");
     if let Some(found) = find() {
         return Ok(found);
     }

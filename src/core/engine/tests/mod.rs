@@ -1,5 +1,6 @@
 //! Given a partition, when records are read, then duties stand where they should.
 
+mod asking;
 mod corrections;
 mod derived;
 mod links;

@@ -252,6 +252,7 @@ impl World {
             on_behalf_of: None,
             by: None,
             identity: None,
+            unverified: false,
             asked: None,
         }
     }

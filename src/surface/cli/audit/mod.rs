@@ -1,5 +1,6 @@
 //! `quietus audit …`
 
+mod certificate;
 mod proof;
 mod verify;
 
@@ -10,6 +11,7 @@ use clap::Subcommand;
 use super::node::NodeArgs;
 use super::{Exit, Failure, Output};
 use crate::node::{Evidence, replay_dir};
+use crate::surface::client::Client;
 use crate::surface::wire::DigestView;
 use verify::{VerifyArgs, failure};
 
@@ -43,6 +45,21 @@ pub enum Audit {
         n: u64,
         #[command(flatten)]
         node: NodeArgs,
+    },
+    /// The evidence for one request or one sweep, for whoever has the public key alone; as JSON.
+    Certificate {
+        /// `rq_…` or `sw_…`
+        id: String,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Check a certificate with the public key alone, without a node.
+    CheckCertificate {
+        /// What `audit certificate` printed; `-` is stdin.
+        file: PathBuf,
+        /// What `audit keys` printed.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
     },
     /// Check a proof with the public key alone, without a node.
     CheckProof {
@@ -80,8 +97,26 @@ impl Audit {
                 let proof = node.client()?.proof(partition, n).await?;
                 out.answer(&proof, |out, p| out.text(&p.proof))?;
             }
+            Self::Certificate { id, node } => print_certificate(&node.client()?, &id, out).await?,
+            Self::CheckCertificate { file, key } => return certificate::check(&file, &key, out),
             Self::CheckProof { file, key } => return proof::check(&file, &key, out),
         }
         Ok(Exit::Done)
     }
+}
+
+/// A file to be given away: JSON, whoever reads it.
+pub async fn print_certificate(client: &Client, id: &str, out: &mut Output) -> Result<(), Failure> {
+    let of = match id.split('_').next() {
+        Some("rq") => "requests",
+        Some("sw") => "sweeps",
+        _ => {
+            let what = format!(
+                "{id}: a certificate is of a request (rq_…) or a sweep (sw_…); see `quietus request list`"
+            );
+            return Err(Failure::usage(what));
+        }
+    };
+    let certificate = client.certificate(of, id).await?;
+    out.json(&certificate)
 }

@@ -1,0 +1,71 @@
+//! Certificates: the ledger is read again, beside the running node, for what it decided about one thing.
+//!
+//! It costs a second state while it is read: certificates are asked for one at a time.
+
+use crate::audit::{Certificate, Chain, Checkpoint, Subject, Witness};
+use crate::ledger::Stream;
+use crate::ledger::codec::{Avro, decode_frame};
+use crate::partition::Partition;
+
+use super::{Node, NodeError};
+
+impl Node {
+    /// Blocks while the ledger is read.
+    pub fn certificate(&self, of: &Subject) -> Result<Certificate, NodeError> {
+        let _one = self.certifying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let partitions = self.read_again(of)?;
+        let inner: Vec<_> = partitions.iter().map(Partition::read).collect();
+        let mut chains: Vec<(&Chain, Checkpoint, String)> = Vec::new();
+        for (read, live) in inner.iter().zip(self.partitions.iter()) {
+            let checkpoint = Checkpoint::of(&self.ledger.id(), live.index(), &read.chain);
+            // What is signed is the log as this node knows it, or nothing.
+            let held = checkpoint.holds(&live.read().chain);
+            held.map_err(|what| NodeError::Rewritten {
+                what: what.to_string(),
+                path: self.options.dir.join(super::audit::FILE),
+            })?;
+            let signed = checkpoint.sign(&self.audit_key).ok_or_else(|| NodeError::NotFound {
+                what: "the key that signs checkpoints cannot be used".to_owned(),
+            })?;
+            chains.push((&read.chain, checkpoint, signed));
+        }
+        let (Subject::Request(id) | Subject::Sweep(id)) = of;
+        let made = self.now().to_string();
+        Certificate::write(of, made, &chains)
+            .ok_or_else(|| NodeError::NotFound { what: format!("nothing was decided about {id}") })
+    }
+
+    /// Every partition from its beginning up to where it stands now.
+    fn read_again(&self, of: &Subject) -> Result<Vec<Partition>, NodeError> {
+        let count = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
+        let salt = self.keys.audit_salt();
+        let mut read = Vec::new();
+        for live in self.partitions.iter() {
+            let stream = Stream::Partition(live.index());
+            if self.ledger.first(stream)? > 0 {
+                return Err(NodeError::Conflict {
+                    code: "ledger-truncated",
+                    what: "the beginning of the ledger is gone, and with it the decisions to be certified"
+                        .to_owned(),
+                    fix: "certify before the ledger is truncated".to_owned(),
+                });
+            }
+            let partition = Partition::new(live.index(), count, &salt);
+            partition.ask(Witness::of(of.clone()));
+            let end = live.applied();
+            for frame in
+                self.ledger.read(stream, 0)?.take_while(|f| f.as_ref().map_or(true, |f| f.offset < end))
+            {
+                let frame = frame?;
+                let batch = decode_frame(&frame.body).map_err(|cause| NodeError::Unreadable {
+                    partition: frame.stream.to_string(),
+                    offset: frame.offset,
+                    cause: cause.to_string(),
+                })?;
+                partition.apply(frame.offset, &frame.body, &batch, &Avro);
+            }
+            read.push(partition);
+        }
+        Ok(read)
+    }
+}
