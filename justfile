@@ -20,6 +20,10 @@ thread:
 kill N="100":
     QUIETUS_KILLS={{N}} cargo test --test rigs kill -- --nocapture
 
+# N kills of a node that reads a topic, while its three brokers are killed one by one and all at once.
+kafka-kill N="50":
+    QUIETUS_KILLS={{N}} cargo test --test rigs brokers -- --nocapture
+
 # N seeds of the simulation; one that breaks a promise says how to run it alone.
 sim N="300":
     QUIETUS_SIM_SEEDS={{N}} cargo test --test sim

@@ -36,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 #[derive(Debug)]
 pub struct Process {
     dir: PathBuf,
+    /// Settings beside the rigs' own, as environment variables.
+    settings: Vec<(String, String)>,
     child: Option<Child>,
     url: String,
     client: reqwest::Client,
@@ -48,7 +50,13 @@ pub struct NoAnswer;
 impl Process {
     pub fn at(dir: &Path) -> Self {
         let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-        Self { dir: dir.to_owned(), child: None, url: String::new(), client }
+        Self { dir: dir.to_owned(), settings: Vec::new(), child: None, url: String::new(), client }
+    }
+
+    /// With a setting more.
+    pub fn set(mut self, variable: &str, value: &str) -> Self {
+        self.settings.push((variable.to_owned(), value.to_owned()));
+        self
     }
 
     /// Starts it; false = it died before it listened, which only a kill point may cause.
@@ -61,6 +69,7 @@ impl Process {
             .args(["serve", "--dir", "data", "--listen", "127.0.0.1:0"])
             .env("QUIETUS_HTTP__SETTLE", "0s")
             .env("RUST_BACKTRACE", "1")
+            .envs(self.settings.iter().map(|(variable, value)| (variable, value)))
             .current_dir(&self.dir)
             .stderr(Stdio::piped());
         if let Some(point) = kill_at {

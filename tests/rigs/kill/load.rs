@@ -5,21 +5,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::books::{Books, Call, Held, Kind, Known};
+use crate::chance::Chance;
 use crate::database::Database;
 use crate::process::{Caller, NoAnswer, now, recorded_in};
-
-/// xorshift: the same seed makes the same choices.
-#[derive(Debug)]
-pub struct Chance(pub u64);
-
-impl Chance {
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
-}
 
 pub struct Load<'a> {
     pub caller: &'a Caller,

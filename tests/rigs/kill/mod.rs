@@ -21,8 +21,9 @@ use quietus_test_servers::Postgres;
 use serde_json::json;
 
 use self::books::Books;
-use self::load::{Chance, Load};
+use self::load::Load;
 use self::settle::{count, settle};
+use crate::chance::Chance;
 use crate::database::Database;
 use crate::process::{Process, now};
 

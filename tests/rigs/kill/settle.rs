@@ -7,7 +7,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::books::{Books, KEEP_MS, Kind};
-use super::load::{Chance, Load};
+use super::load::Load;
+use crate::chance::Chance;
 use crate::database::{Database, Effect};
 use crate::process::{Caller, Process, now};
 

@@ -1,4 +1,5 @@
-//! One Apache Kafka node (KRaft) of a test's own: its jars come from Maven, once, into `.test/` of the repository.
+//! Apache Kafka (KRaft) of a test's own, one node or several: its jars come from Maven, once, into `.test/` of the
+//! repository.
 //!
 //! `QUIETUS_TEST_KAFKA` names brokers to use instead: then topics stay there afterwards, and what stops or kills the
 //! server is an error.
@@ -20,19 +21,19 @@ const READY_WITHIN: Duration = Duration::from_secs(120);
 /// Any constant UUID does.
 const CLUSTER: &str = "SxB_CD6ySp6vTUu8-gjfKQ";
 const ARTIFACTS: [&str; 2] = ["org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36"];
-/// Started fast and kept small: one broker cannot hold three copies, and a killed one registers again only when its
-/// old session has run out.
+/// Started fast and kept small: as many copies as there are nodes, and a killed one registers again only when its old
+/// session has run out.
 const PROPERTIES: &str = "process.roles=broker,controller
-node.id=1
+node.id=@ID@
 listeners=PLAINTEXT://127.0.0.1:@BROKER@,CONTROLLER://127.0.0.1:@CONTROLLER@
 controller.listener.names=CONTROLLER
-controller.quorum.voters=1@127.0.0.1:@CONTROLLER@
+controller.quorum.voters=@VOTERS@
 log.dirs=@DIR@/data
 auto.create.topics.enable=false
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
+offsets.topic.replication.factor=@COPIES@
+transaction.state.log.replication.factor=@COPIES@
 transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.replication.factor=@COPIES@
 share.coordinator.state.topic.min.isr=1
 offsets.topic.num.partitions=4
 transaction.state.log.num.partitions=4
@@ -62,20 +63,30 @@ impl Kafka {
         if let Ok(brokers) = std::env::var("QUIETUS_TEST_KAFKA") {
             return Ok(Self { place: Place::Given { brokers } });
         }
+        let mut server = Self::prepared(root, 0, &[ports()?])?;
+        server.start_again()?;
+        Ok(server)
+    }
+
+    /// One node of several, not started: `at` says which.
+    fn prepared(root: &Path, at: usize, all: &[Ports]) -> Result<Self> {
         let jars = jars(root, "kafka", &ARTIFACTS)?;
         let folder =
             TempDir::with_prefix("quietus-kafka-").map_err(|e| format!("no temporary folder: {e}"))?;
-        let (port, controller) = (free_port()?, free_port()?);
+        let Some(own) = all.get(at) else { return Err(format!("no ports for node {at}")) };
+        let voter = |(n, ports): (usize, &Ports)| format!("{}@127.0.0.1:{}", n + 1, ports.controller);
+        let voters: Vec<String> = all.iter().enumerate().map(voter).collect();
         let properties = PROPERTIES
-            .replace("@BROKER@", &port.to_string())
-            .replace("@CONTROLLER@", &controller.to_string())
+            .replace("@ID@", &(at + 1).to_string())
+            .replace("@VOTERS@", &voters.join(","))
+            .replace("@COPIES@", &all.len().to_string())
+            .replace("@BROKER@", &own.broker.to_string())
+            .replace("@CONTROLLER@", &own.controller.to_string())
             .replace("@DIR@", &folder.path().display().to_string());
         let file = folder.path().join("server.properties");
         fs::write(&file, properties).map_err(|e| format!("{}: {e}", file.display()))?;
         run(java(&jars, "warn").args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"]).arg(&file))?;
-        let mut server = Self { place: Place::Own { jars, folder, port, child: None } };
-        server.start_again()?;
-        Ok(server)
+        Ok(Self { place: Place::Own { jars, folder, port: own.broker, child: None } })
     }
 
     /// The broker that the tests of this process share: it stops when the last of them is over. Topics and groups in
@@ -111,7 +122,12 @@ impl Kafka {
 
     /// Starts it on the same data and the same port.
     pub fn start_again(&mut self) -> Result<()> {
-        let Place::Own { jars, folder, port, child } = &mut self.place else {
+        self.spawn()?;
+        self.ready()
+    }
+
+    fn spawn(&mut self) -> Result<()> {
+        let Place::Own { jars, folder, child, .. } = &mut self.place else {
             return Err("brokers given by QUIETUS_TEST_KAFKA cannot be started by a test".to_owned());
         };
         if child.is_some() {
@@ -120,7 +136,7 @@ impl Kafka {
         let path = folder.path().join("log");
         let log = fs::File::create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         let errors = log.try_clone().map_err(|e| format!("{}: {e}", path.display()))?;
-        let mut running = java(jars, "info")
+        let running = java(jars, "info")
             .arg("kafka.Kafka")
             .arg(folder.path().join("server.properties"))
             .stdin(Stdio::null())
@@ -128,11 +144,18 @@ impl Kafka {
             .stderr(errors)
             .spawn()
             .map_err(|e| format!("java: {e}"))?;
+        *child = Some(running);
+        Ok(())
+    }
+
+    /// Waits until it takes connections; one that does not is stopped.
+    fn ready(&mut self) -> Result<()> {
+        let Place::Own { folder, port, child: Some(running), .. } = &mut self.place else { return Ok(()) };
+        let path = folder.path().join("log");
         let started = Instant::now();
         let said = || fs::read_to_string(&path).unwrap_or_default();
         while started.elapsed() < READY_WITHIN {
             if said().contains("Kafka Server started") && TcpStream::connect(("127.0.0.1", *port)).is_ok() {
-                *child = Some(running);
                 return Ok(());
             }
             if running.try_wait().map_err(|e| e.to_string())?.is_some() {
@@ -140,9 +163,56 @@ impl Kafka {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        let _ = running.kill();
-        let _ = running.wait();
-        Err(format!("the broker was not ready within {READY_WITHIN:?}; it said:\n{}", said()))
+        let told = said();
+        self.kill9()?;
+        Err(format!("the broker was not ready within {READY_WITHIN:?}; it said:\n{told}"))
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ports {
+    broker: u16,
+    controller: u16,
+}
+
+fn ports() -> Result<Ports> {
+    Ok(Ports { broker: free_port()?, controller: free_port()? })
+}
+
+/// Several nodes of one cluster; dropping it stops them.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Kafka>,
+}
+
+impl Cluster {
+    /// Fresh nodes, every one broker and controller; always of one's own, because they are there to be killed.
+    pub fn start(root: &Path, size: usize) -> Result<Self> {
+        let all = (0..size).map(|_| ports()).collect::<Result<Vec<_>>>()?;
+        let nodes = (0..size).map(|at| Kafka::prepared(root, at, &all)).collect::<Result<_>>()?;
+        let mut cluster = Self { nodes };
+        cluster.start_again()?;
+        Ok(cluster)
+    }
+
+    /// Where clients connect: `HOST:PORT`, comma, `HOST:PORT`.
+    pub fn brokers(&self) -> String {
+        self.nodes.iter().map(Kafka::brokers).collect::<Vec<_>>().join(",")
+    }
+
+    /// Whichever do not run, on the same data and ports. None is ready before most are.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.nodes.iter_mut().try_for_each(Kafka::spawn)?;
+        self.nodes.iter_mut().try_for_each(Kafka::ready)
+    }
+
+    /// One of them, as a power cut takes it.
+    pub fn kill9(&mut self, at: usize) -> Result<()> {
+        self.nodes.get_mut(at).map_or_else(|| Err(format!("there is no node {at}")), Kafka::kill9)
+    }
+
+    pub fn size(&self) -> usize {
+        self.nodes.len()
     }
 }
 

@@ -14,7 +14,7 @@ mod promtool;
 mod redis;
 
 pub use connect::Connect;
-pub use kafka::Kafka;
+pub use kafka::{Cluster, Kafka};
 pub use postgres::Postgres;
 pub use promtool::Promtool;
 pub use quietus_servers::{Options, Result, free_port};
