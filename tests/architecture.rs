@@ -23,8 +23,8 @@ const FLOW: &[(&str, &[&str])] = &[
     ("partition", &["audit", "sabotage", "store"]),
     ("confirm", &[]),
     // Loops and proposals of a running node: they read its partitions and append through it, never past it.
-    ("schedule", &["clock", "node", "partition", "store"]),
-    ("dispatch", &["confirm", "faults", "node", "partition", "sabotage", "sealing", "store", "telemetry"]),
+    ("schedule", &["clock", "node", "partition"]),
+    ("dispatch", &["confirm", "faults", "node", "partition", "sabotage", "sealing", "telemetry"]),
     (
         "node",
         &[
@@ -59,7 +59,6 @@ const FLOW: &[(&str, &[&str])] = &[
             "registering",
             "schedule",
             "sealing",
-            "store",
             "telemetry",
         ],
     ),

@@ -10,7 +10,6 @@ use quietus_core::identity::ItemId;
 use quietus_core::obligation::{Obligation, ObligationId, Stand};
 
 use crate::partition::{Inner, Partition};
-use crate::store::Store;
 
 /// Lets a command through that is still out under the same attempt, that no hold covers, and while nobody stopped.
 #[derive(Debug)]

@@ -13,7 +13,6 @@ use quietus_core::obligation::{Duty, Obligation, ObligationId, Stand};
 use super::runner::Dispatcher;
 use super::send;
 use crate::partition::Inner;
-use crate::store::Store;
 
 const HOUR: i64 = 3_600_000;
 const HOURS: i64 = 24;

@@ -7,7 +7,6 @@ use quietus_core::obligation::{Duty, Obligation};
 
 use crate::partition::Partition;
 use crate::sealing::{Keys, SealError};
-use crate::store::Store;
 
 /// Targets with their cells opened; what cannot be opened is answered as failed at once.
 pub fn targets(

@@ -9,6 +9,8 @@ pub enum NodeError {
     Ledger(LedgerError),
     #[error("a record could not be written: {0}")]
     Codec(#[from] CodecError),
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
     #[error("{0}")]
     Keys(#[from] crate::sealing::KeyFileError),
     #[error("partition {partition} offset {offset} cannot be read: {cause}; restore `dir` from a backup")]
@@ -36,6 +38,7 @@ impl NodeError {
     pub fn status(&self) -> u16 {
         match self {
             Self::Ledger(e) => e.status(),
+            Self::Store(_) => 500,
             Self::Codec(_) | Self::Unreadable { .. } | Self::Keys(_) | Self::Rewritten { .. } => 500,
             Self::ClockWaits { .. } => 503,
             Self::NotFound { .. } => 404,
@@ -50,6 +53,7 @@ impl NodeError {
         match self {
             Self::Ledger(LedgerError::Full) => "disk-full",
             Self::Ledger(_) => "ledger",
+            Self::Store(_) => "store",
             Self::Codec(_) => "codec",
             Self::Keys(_) => "keys",
             Self::Unreadable { .. } => "ledger-unreadable",
@@ -64,7 +68,7 @@ impl NodeError {
     pub fn may_retry(&self) -> bool {
         match self {
             Self::Ledger(e) => e.may_retry(),
-            Self::ClockWaits { .. } | Self::Elsewhere { .. } => true,
+            Self::ClockWaits { .. } | Self::Elsewhere { .. } | Self::Store(_) => true,
             Self::Codec(_) | Self::Keys(_) | Self::Unreadable { .. } | Self::Rewritten { .. } => false,
             Self::NotFound { .. } | Self::Refused { .. } | Self::Conflict { .. } => false,
         }
@@ -74,7 +78,7 @@ impl NodeError {
         match self {
             Self::Ledger(e) => e.might_have_happened(),
             Self::Codec(_) | Self::Keys(_) | Self::Unreadable { .. } | Self::Rewritten { .. } => false,
-            Self::ClockWaits { .. } => false,
+            Self::ClockWaits { .. } | Self::Store(_) => false,
             Self::NotFound { .. } | Self::Refused { .. } | Self::Conflict { .. } => false,
             Self::Elsewhere { .. } => false,
         }

@@ -22,7 +22,6 @@ use super::{Node, NodeError};
 use crate::ledger::Stream;
 use crate::ledger::codec::{Avro, decode_frame};
 use crate::partition::{Inner, ItemView, Partition};
-use crate::store::Store;
 
 /// A verdict with what is needed to show it.
 #[derive(Clone, Debug)]
@@ -196,13 +195,11 @@ impl Node {
     pub fn each_life(&self, mut visit: impl FnMut(&Inner, &Life, &Subject)) {
         for partition in self.partitions.iter() {
             let inner = partition.read();
-            inner.store.each(&mut |lives| {
+            inner.store.each(&mut |lives, subject| {
                 let Some(life) = lives.newest().filter(|l| !l.is_ended()) else { return };
-                let subject = inner.store.subject(life.item.id.subject);
-                let subject = subject.unwrap_or_else(|| Subject::unknown(life.item.id.subject));
                 let mut life = life.clone();
                 inner.state.control.complete(&mut life);
-                visit(&inner, &life, &subject);
+                visit(&inner, &life, subject);
             });
         }
     }

@@ -17,7 +17,6 @@ use crate::intake::mapping::Emptied;
 use crate::intake::refuse::Refused;
 use crate::ledger::Stream;
 use crate::ledger::codec::encode_frame;
-use crate::store::Store;
 
 /// Less than the ledger takes at once, so that a frame more still fits.
 const APPEND_BYTES: usize = 8 << 20;
@@ -204,7 +203,7 @@ impl Node {
         let mut frames = Vec::new();
         for partition in self.partitions.iter() {
             let mut items = Vec::new();
-            partition.read().store.each(&mut |lives| {
+            partition.read().store.each(&mut |lives, _| {
                 let there = lives.newest().filter(|life| {
                     let here = |c: &&quietus_core::item::Copy| {
                         c.system == emptied.system && c.dataset == emptied.dataset

@@ -79,12 +79,11 @@ impl Node {
         &self,
         scope: &Scope,
     ) -> Result<(u64, std::collections::BTreeMap<String, u64>), NodeError> {
-        use crate::store::Store;
         refuse_empty(scope)?;
         let (mut items, mut systems) = (0, std::collections::BTreeMap::new());
         for partition in self.partitions.iter() {
             let inner = partition.read();
-            inner.store.each(&mut |lives| {
+            inner.store.each(&mut |lives, _| {
                 let Some(mut life) = lives.newest().cloned() else { return };
                 inner.state.control.complete(&mut life);
                 let covers = |c: &&quietus_core::item::Copy| {

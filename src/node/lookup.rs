@@ -11,7 +11,6 @@ use quietus_core::life::Life;
 use super::{Node, NodeError};
 use crate::intake::identify;
 use crate::partition::{Inner, ItemView};
-use crate::store::Store;
 
 /// Which items are meant.
 #[derive(Clone, Debug, PartialEq)]

@@ -15,6 +15,7 @@ use crate::ledger::embedded::{Ledger, Options};
 use crate::ledger::{Frame, LedgerError, Stream};
 use crate::partition::Partition;
 use crate::sealing::Keys;
+use crate::store::{Database, DiskStore, Sizes, StoreError};
 use crate::telemetry::{Metrics, trace};
 
 /// How a node is made.
@@ -38,6 +39,8 @@ pub struct NodeOptions {
     /// None = no topic can be a source.
     pub kafka: Option<super::KafkaOptions>,
     pub resolver: Resolver,
+    /// When the store flushes and merges.
+    pub store: Sizes,
 }
 
 impl NodeOptions {
@@ -54,6 +57,7 @@ impl NodeOptions {
             reaudit_per_million: 10_000,
             kafka: None,
             resolver: Resolver::default(),
+            store: Sizes::default(),
         }
     }
 }
@@ -77,8 +81,13 @@ impl Node {
             tracing::info!(file = %key_file.display(), "made the key that signs the audit's checkpoints");
         }
         let salt = keys.audit_salt();
-        let partitions: Vec<Arc<Partition>> =
-            (0..options.partitions).map(|p| Arc::new(Partition::new(p, options.partitions, &salt))).collect();
+        // Rebuilt from the ledger at every start.
+        let database = Database::anew(&options.dir.join("store"))?;
+        let partitions = (0..options.partitions).map(|p| {
+            let store = DiskStore::open(&database, p, options.store)?;
+            Ok(Arc::new(Partition::with_store(p, options.partitions, &salt, Box::new(store))))
+        });
+        let partitions = partitions.collect::<Result<Vec<_>, StoreError>>()?;
         let desk = super::Desk::new(keys.clone(), options.partitions, &options.default_identity);
         let sources = super::Sources::new(options.kafka.as_ref(), &options.resolver);
         let sources = sources.map_err(|what| NodeError::Refused {
@@ -116,7 +125,13 @@ impl Node {
     /// Folds the whole ledger in. Effects are dropped: what was lost with a crash is found again from the state.
     fn replay(&self) -> Result<(), NodeError> {
         for frame in self.ledger.scan(&[])? {
-            self.take_in(&frame?)?;
+            let frame = frame?;
+            self.take_in(&frame)?;
+            if let Stream::Partition(p) = frame.stream
+                && let Some(partition) = self.partitions.get(p as usize)
+            {
+                while partition.tidy()? {}
+            }
         }
         self.desk.replayed();
         Ok(())

@@ -14,6 +14,9 @@ use crate::ledger::Stream;
 use crate::ledger::codec::encode_record;
 use crate::partition::Asked;
 use crate::schedule;
+use crate::store::StoreError;
+
+const TIDY_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Keeps a node running; dropping it stops every task.
 #[derive(Debug)]
@@ -53,6 +56,7 @@ impl Node {
             partition.has_applied(end.saturating_sub(1)).await;
         }
         tasks.spawn(schedule::scans::run(Arc::clone(self)));
+        tasks.spawn(Arc::clone(self).tidy());
         self.running.store(true, std::sync::atomic::Ordering::Relaxed);
         self.follow_topics();
         Ok(Running { tasks, node: Arc::clone(self) })
@@ -110,6 +114,24 @@ impl Node {
                 }
                 Effect::Applied { .. } => self.registry.nudge(),
                 Effect::Tell(what) => alarm(&what),
+            }
+        }
+    }
+
+    /// Merges the stores' runs, one merge at a time.
+    async fn tidy(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(TIDY_EVERY).await;
+            let partitions = Arc::clone(&self.partitions);
+            let tidied = tokio::task::spawn_blocking(move || {
+                partitions.iter().try_for_each(|partition| {
+                    while partition.tidy()? {}
+                    Ok(())
+                })
+            });
+            let tidied: Result<Result<(), StoreError>, _> = tidied.await;
+            if let Ok(Err(error)) = tidied {
+                tracing::error!(%error, "the store's runs cannot be merged: tried again");
             }
         }
     }

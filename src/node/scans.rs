@@ -21,7 +21,6 @@ use super::intake::Prepared;
 use super::{Node, NodeError};
 use crate::intake::scanned::{Known, Told};
 use crate::intake::{Collected, Feed};
-use crate::store::Store;
 
 /// Rows a page: short for the database, long enough that the way there does not count.
 const PAGE_ROWS: usize = 4_096;
@@ -293,7 +292,7 @@ impl Node {
     fn copies_at(&self, of: &Collected<'_>) -> HashSet<ItemId> {
         let mut found = HashSet::new();
         for partition in self.partitions.iter() {
-            partition.read().store.each(&mut |lives| {
+            partition.read().store.each(&mut |lives, _| {
                 let Some(life) = lives.newest() else { return };
                 let here = |c: &&quietus_core::item::Copy| {
                     c.is_live() && c.system == of.system && c.dataset == of.dataset

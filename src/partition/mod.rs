@@ -10,12 +10,12 @@ mod view;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use quietus_core::digest::Digest;
-use quietus_core::engine::{Effect, Input, State, needs, step};
+use quietus_core::engine::{Effect, Input, State, Step, begin, needs, step};
 use quietus_core::record::{Codec, Frame, Record};
 use tokio::sync::watch;
 
 use crate::audit::{Chain, Witness};
-use crate::store::{MemoryStore, Store};
+use crate::store::{MemoryStore, Store, StoreError};
 
 pub use report::{Report, Tallied};
 pub use view::{CopyView, ItemView, Why, outcome_name};
@@ -32,7 +32,7 @@ pub struct Partition {
 #[derive(Debug)]
 pub struct Inner {
     pub state: State,
-    pub store: MemoryStore,
+    pub store: Box<dyn Store>,
     pub chain: Chain,
 }
 
@@ -45,10 +45,15 @@ pub struct Asked {
 }
 
 impl Partition {
+    /// With its items in memory.
     pub fn new(index: u32, of: u32, salt_key: &[u8]) -> Self {
+        Self::with_store(index, of, salt_key, Box::new(MemoryStore::default()))
+    }
+
+    pub fn with_store(index: u32, of: u32, salt_key: &[u8], store: Box<dyn Store>) -> Self {
         let heedless = crate::sabotage::removes("watermark");
         let state = State { partition: index, partitions: of, heedless, ..State::default() };
-        let inner = Inner { state, store: MemoryStore::default(), chain: Chain::new(index, salt_key) };
+        let inner = Inner { state, store, chain: Chain::new(index, salt_key) };
         Self { index, inner: RwLock::new(inner), applied: watch::Sender::new(0) }
     }
 
@@ -69,13 +74,15 @@ impl Partition {
                     record: record.clone(),
                     control: control_entry(record, codec),
                 };
-                let found = inner.store.fetch(&needs(&inner.state, &input));
-                let step = step(&mut inner.state, &input, found);
+                let step = inner.decide(&input);
                 inner.store.write(&step.rows);
                 decisions.extend(step.decisions);
                 effects.extend(step.effects);
             }
             inner.chain.add(offset, bytes, &decisions);
+            if let Err(error) = inner.store.settle(offset + 1) {
+                tracing::error!(%error, partition = self.index, "the store cannot be written: its rows stay in memory");
+            }
         }
         self.applied.send_replace(offset + 1);
         Asked { partition: self.index, trace: frame.trace.clone(), effects }
@@ -84,6 +91,14 @@ impl Partition {
     /// From here on the audit chain keeps the decisions that this asks about.
     pub fn ask(&self, witness: Witness) {
         self.write().chain.ask(witness);
+    }
+
+    /// Merges what has become many on the disk, while others read and write; true = there may be more to do.
+    pub fn tidy(&self) -> Result<bool, StoreError> {
+        let Some(merge) = self.write().store.begin_merge() else { return Ok(false) };
+        let merged = merge.run();
+        self.write().store.end_merge(merge, merged)?;
+        Ok(true)
     }
 
     /// Looks at the state between two frames. Keep it short: the owner waits.
@@ -115,6 +130,21 @@ impl Partition {
         inner.state.duties.all().for_each(|d| digest.duty(d));
         inner.state.requests.values().for_each(|r| digest.request(r));
         digest.finish()
+    }
+}
+
+impl Inner {
+    fn decide(&mut self, input: &Input) -> Step {
+        let needs = needs(&self.state, input);
+        let begun = needs.everything.then(|| begin(&mut self.state, input)).flatten();
+        let Some((mut pass, mut all)) = begun else {
+            let found = self.store.fetch(&needs);
+            return step(&mut self.state, input, found);
+        };
+        let state = &mut self.state;
+        self.store.slices(&mut |slice| all.then(pass.slice(state, slice.everything())));
+        all.then(pass.end(state));
+        all
     }
 }
 

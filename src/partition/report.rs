@@ -8,7 +8,6 @@ use quietus_core::verdict::Action;
 use serde::{Deserialize, Serialize};
 
 use super::Inner;
-use crate::store::Store;
 
 /// One JSON object. Item-copies, but for `subjects`, `items`, `generations`, `audit` and `seconds`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -63,10 +62,9 @@ enum Column {
 impl Report {
     /// Adds what this partition knows of the duties that `counts` lets through.
     pub fn add(&mut self, inner: &Inner, counts: impl Fn(&Obligation) -> bool) {
-        let live = inner.store.counts();
-        self.subjects += live.subjects;
-        self.items += live.items;
-        self.copies += copies(inner, live.copies);
+        self.subjects += inner.store.subjects_alive();
+        self.items += inner.state.alive.items;
+        self.copies += copies(inner, inner.state.alive.copies);
         self.corrected += inner.state.tally.corrected;
         self.resurrected += inner.state.tally.resurrected;
         self.generations += inner.state.tally.generations;
@@ -119,7 +117,7 @@ fn copies(inner: &Inner, counted: u64) -> u64 {
         return counted;
     }
     let mut all = 0;
-    inner.store.each(&mut |lives| {
+    inner.store.each(&mut |lives, _| {
         let Some(mut life) = lives.newest().cloned() else { return };
         control.complete(&mut life);
         all += life.item.copies.iter().filter(|c| c.is_live()).count() as u64;

@@ -14,7 +14,6 @@ use quietus_core::time::Millis;
 
 use crate::node::Node;
 use crate::partition::{Inner, Partition};
-use crate::store::Store;
 
 const PERIOD: Duration = Duration::from_millis(20);
 

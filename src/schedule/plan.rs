@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use quietus_core::engine::{Reach, State, Stop, Wish, is_new, wishes};
 use quietus_core::identity::ItemId;
-use quietus_core::item::Subject;
 use quietus_core::life::Life;
 use quietus_core::merkle::{self, Tree};
 use quietus_core::obligation::{Block, Duty, Stand};
@@ -14,7 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::node::Node;
 use crate::partition::{Inner, Partition, Report, outcome_name};
-use crate::store::Store;
 
 /// `sweep plan --json`: the report, and what each rule makes due.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -70,13 +68,11 @@ pub fn rows(partitions: &[Arc<Partition>], as_of: Millis) -> Vec<Vec<PlanRow>> {
 fn partition_rows(inner: &Inner, as_of: Millis) -> Vec<PlanRow> {
     let mut rows = Vec::new();
     let reach = Reach::of(&inner.state);
-    inner.store.each(&mut |lives| {
+    inner.store.each(&mut |lives, subject| {
         let Some(mut life) = lives.newest().filter(|l| !l.is_ended()).cloned() else { return };
         inner.state.control.complete(&mut life);
-        let subject = inner.store.subject(life.item.id.subject);
-        let subject = subject.unwrap_or_else(|| Subject::unknown(life.item.id.subject));
         let Some(as_of) = reach.limit(&life, as_of) else { return };
-        let due = wishes(&inner.state.control, &life, &subject, as_of);
+        let due = wishes(&inner.state.control, &life, subject, as_of);
         rows.extend(due.into_iter().map(|wish| row(&inner.state, &life, wish)));
     });
     rows

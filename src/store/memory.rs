@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quietus_core::digest::Digest;
 use quietus_core::engine::{Found, Needs, Row};
-use quietus_core::hold::Scope;
 use quietus_core::identity::{ItemId, ItemKey, ShownItem, SubjectKey};
-use quietus_core::item::{CopyState, Subject};
-use quietus_core::life::{Life, Lives, What, change_subject};
+use quietus_core::item::Subject;
+use quietus_core::life::{Lives, What, change_subject};
 use quietus_core::time::Millis;
 
-use super::{Counts, Store};
+use super::{Store, StoreError};
 
 #[derive(Debug, Default)]
 pub struct MemoryStore {
@@ -18,9 +17,6 @@ pub struct MemoryStore {
     by_key: BTreeMap<ItemKey, BTreeSet<SubjectKey>>,
     subjects: BTreeMap<SubjectKey, Subject>,
     identities: BTreeMap<SubjectKey, Vec<u8>>,
-    /// Live items per subject.
-    alive: BTreeMap<SubjectKey, u64>,
-    counts: Counts,
 }
 
 impl Store for MemoryStore {
@@ -55,9 +51,16 @@ impl Store for MemoryStore {
         }
     }
 
+    fn settle(&mut self, _: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn fetch(&self, needs: &Needs) -> Found {
         let mut found = Found::default();
         for id in &needs.items {
+            self.found_item(&mut found, *id);
+        }
+        for id in needs.news.iter().filter(|id| self.items.contains_key(id)) {
             self.found_item(&mut found, *id);
         }
         for key in &needs.subjects {
@@ -70,13 +73,6 @@ impl Store for MemoryStore {
             for subject in self.by_key.get(key).into_iter().flatten() {
                 self.found_item(&mut found, ItemId { subject: *subject, item: *key });
             }
-        }
-        if needs.due.is_some() {
-            let live = self.items.iter().filter(|(_, l)| l.newest().is_some_and(|l| !l.is_ended()));
-            live.for_each(|(id, _)| self.found_item(&mut found, *id));
-        }
-        if let Some(scope) = &needs.scope {
-            self.in_scope(scope).for_each(|id| self.found_item(&mut found, id));
         }
         found
     }
@@ -92,9 +88,7 @@ impl Store for MemoryStore {
     }
 
     fn items_of(&self, subject: SubjectKey) -> Vec<ItemId> {
-        let first = ItemId { subject, item: ItemKey([0; 16]) };
-        let last = ItemId { subject, item: ItemKey([255; 16]) };
-        self.items.range(first..=last).map(|(id, _)| *id).collect()
+        self.of(subject).map(|(id, _)| *id).collect()
     }
 
     fn subject(&self, key: SubjectKey) -> Option<Subject> {
@@ -105,46 +99,53 @@ impl Store for MemoryStore {
         self.identities.get(&key).cloned()
     }
 
-    fn each(&self, visit: &mut dyn FnMut(&Lives)) {
-        self.items.values().for_each(visit);
+    fn slices(&self, visit: &mut dyn FnMut(&MemoryStore)) {
+        visit(self);
     }
 
-    fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    fn digest(&self, digest: &mut Digest) {
-        self.items.values().for_each(|lives| digest.item(lives));
-        self.subjects.values().for_each(|subject| digest.subject(subject));
-        for (subject, cell) in &self.identities {
-            digest.text("identity").bytes(&subject.0).bytes(cell);
-        }
+    fn subjects_alive(&self) -> u64 {
+        let alive = self.items.iter().filter(|(_, lives)| lives.live_copies() > 0);
+        alive.map(|(id, _)| id.subject).collect::<BTreeSet<_>>().len() as u64
     }
 }
 
 impl MemoryStore {
-    /// Changes an item, and keeps count of what lives.
-    fn item(&mut self, id: ItemId, change: impl FnOnce(&mut Lives)) {
-        let lives = self.items.entry(id).or_default();
-        let before = live_copies(lives);
-        change(lives);
-        let after = live_copies(lives);
-        self.by_key.entry(id.item).or_default().insert(id.subject);
-        self.counts.copies = self.counts.copies + after - before;
-        let alive = self.alive.entry(id.subject).or_default();
-        match (before, after) {
-            (0, 1..) => {
-                self.counts.items += 1;
-                *alive += 1;
-                self.counts.subjects += u64::from(*alive == 1);
+    /// All there is, for the engine to go through.
+    pub fn everything(&self) -> Found {
+        Found { lives: self.items.clone(), subjects: self.subjects.clone() }
+    }
+
+    pub(super) fn each_here(&self, visit: &mut dyn FnMut(&Lives, &Subject)) {
+        for (id, lives) in &self.items {
+            match self.subjects.get(&id.subject) {
+                Some(subject) => visit(lives, subject),
+                None => visit(lives, &Subject::unknown(id.subject)),
             }
-            (1.., 0) => {
-                self.counts.items -= 1;
-                *alive -= 1;
-                self.counts.subjects -= u64::from(*alive == 0);
-            }
-            _ => {}
         }
+    }
+
+    pub(super) fn digest_here(&self, digest: &mut Digest) {
+        let known = self.items.keys().map(|id| id.subject);
+        let told = self.subjects.keys().chain(self.identities.keys()).copied();
+        for key in known.chain(told).collect::<BTreeSet<_>>() {
+            digest.text("subject").bytes(&key.0);
+            self.subjects.get(&key).into_iter().for_each(|subject| digest.subject(subject));
+            if let Some(cell) = self.identities.get(&key) {
+                digest.text("identity").bytes(cell);
+            }
+            self.of(key).for_each(|(_, lives)| digest.item(lives));
+        }
+    }
+
+    fn of(&self, subject: SubjectKey) -> impl Iterator<Item = (&ItemId, &Lives)> {
+        let first = ItemId { subject, item: ItemKey([0; 16]) };
+        let last = ItemId { subject, item: ItemKey([255; 16]) };
+        self.items.range(first..=last)
+    }
+
+    fn item(&mut self, id: ItemId, change: impl FnOnce(&mut Lives)) {
+        change(self.items.entry(id).or_default());
+        self.by_key.entry(id.item).or_default().insert(id.subject);
     }
 
     fn subject_mut(&mut self, key: SubjectKey) -> &mut Subject {
@@ -177,17 +178,4 @@ impl MemoryStore {
             found.subjects.entry(key).or_insert_with(|| subject.clone());
         }
     }
-
-    fn in_scope<'a>(&'a self, scope: &'a Scope) -> Box<dyn Iterator<Item = ItemId> + 'a> {
-        match scope.only_subjects() {
-            Some(subjects) => Box::new(subjects.flat_map(|s| self.items_of(s))),
-            None => Box::new(self.items.keys().copied()),
-        }
-    }
-}
-
-fn live_copies(lives: &Lives) -> u64 {
-    let derived = |l: &Life| l.derived.values().filter(|d| d.state == CopyState::Live).count();
-    let named = |l: &Life| l.item.copies.iter().filter(|c| c.is_live()).count();
-    lives.newest().map(|l| named(l) + derived(l)).unwrap_or_default() as u64
 }

@@ -1,9 +1,11 @@
 //! What is known about items and subjects: facts and changes appended without reading, looked up by item and by
-//! subject, swept by what may be due.
+//! subject, shown slice by slice.
 //!
-//! [`memory`] is the reference: rebuilt from the ledger at every start, and the model that every other store must
-//! equal in every answer and in the digest.
+//! [`memory`] is the reference: the model that every other store must equal in every answer and in the digest.
+//! [`disk`] keeps rows in sorted runs, and answers by handing those that a question concerns to a small reference.
+//! A store that cannot read what it wrote guesses nothing: the process ends, see [`disk::StoreError`].
 
+pub mod disk;
 pub mod memory;
 
 use quietus_core::digest::Digest;
@@ -12,6 +14,7 @@ use quietus_core::identity::{ItemId, ShownItem, SubjectKey};
 use quietus_core::item::Subject;
 use quietus_core::life::Lives;
 
+pub use disk::{Database, DiskStore, Merge, Merged, Sizes, StoreError};
 pub use memory::MemoryStore;
 
 /// One partition's items and subjects.
@@ -19,7 +22,21 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Appends rows in order; never reads first.
     fn write(&mut self, rows: &[Row]);
 
-    /// Looks up what the engine asks for before it decides a record.
+    /// Between two frames: brings to disk what has become much. `applied` = frames whose rows are in.
+    /// An error changes nothing: the rows stay in memory and are tried again.
+    fn settle(&mut self, applied: u64) -> Result<(), StoreError>;
+
+    /// What should be merged now, if anything: to be run beside the store, then handed back.
+    fn begin_merge(&mut self) -> Option<Merge> {
+        None
+    }
+
+    /// Lets what was merged take the place of what it was merged from.
+    fn end_merge(&mut self, _: Merge, _: Result<Merged, StoreError>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Looks up what the engine asks for before it decides a record. Not everything: that is shown in slices.
     fn fetch(&self, needs: &Needs) -> Found;
 
     fn lives(&self, id: ItemId) -> Option<Lives>;
@@ -35,19 +52,23 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The sealed identity of a subject.
     fn identity(&self, key: SubjectKey) -> Option<Vec<u8>>;
 
-    /// Every item, in key order.
-    fn each(&self, visit: &mut dyn FnMut(&Lives));
+    /// Everything in key order, no subject in two slices.
+    fn slices(&self, visit: &mut dyn FnMut(&MemoryStore));
 
-    fn counts(&self) -> Counts;
+    /// Subjects with an item that lives.
+    fn subjects_alive(&self) -> u64 {
+        let mut subjects = 0;
+        self.slices(&mut |slice| subjects += slice.subjects_alive());
+        subjects
+    }
+
+    /// Every item with its subject, in key order.
+    fn each(&self, visit: &mut dyn FnMut(&Lives, &Subject)) {
+        self.slices(&mut |slice| slice.each_here(visit));
+    }
 
     /// Every row in key order.
-    fn digest(&self, digest: &mut Digest);
-}
-
-/// What lives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub subjects: u64,
-    pub items: u64,
-    pub copies: u64,
+    fn digest(&self, digest: &mut Digest) {
+        self.slices(&mut |slice| slice.digest_here(digest));
+    }
 }

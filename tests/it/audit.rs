@@ -72,9 +72,10 @@ impl Kept {
     /// A copy of the node's folder, to be tampered with.
     fn copy(&self) -> tempfile::TempDir {
         let copy = tempfile::tempdir().unwrap();
-        fs::create_dir(copy.path().join("ledger")).unwrap();
         for file in files(&self.data()) {
-            fs::copy(&file, copy.path().join(file.strip_prefix(self.data()).unwrap())).unwrap();
+            let to = copy.path().join(file.strip_prefix(self.data()).unwrap());
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::copy(&file, to).unwrap();
         }
         copy
     }

@@ -93,7 +93,7 @@ fn ten_finds_what_a_lagging_source_would_have_kept() {
 
 /// A world that has lived for a while.
 fn lived() -> World {
-    let mut world = World::new(3);
+    let mut world = World::new(3, crate::stored::Stored::Memory);
     for _ in 0..400 {
         world.step().unwrap();
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use quietus::ledger::Stream;
 use quietus::ledger::codec::{Avro, decode_frame};
-use quietus::partition::Partition;
+use quietus::partition::{Inner, Partition};
 use quietus::schedule::sweeps;
-use quietus::store::Store;
+use quietus_core::engine::Alive;
 use quietus_core::identity::ItemId;
 use quietus_core::obligation::{Obligation, Stand};
 
@@ -233,6 +233,8 @@ impl World {
             again.apply(again.applied(), &entry.bytes, &frame, &Avro);
         }
         invariants::six_same_again(&kept.digest(), &again.digest(), "state")?;
+        let counted = counted(&kept.read());
+        invariants::six_same_again(&kept.read().state.alive, &counted, "what lives")?;
         let (kept, again) = (kept.read(), again.read());
         invariants::six_same_again(&kept.chain.head(), &again.chain.head(), "audit chain")?;
         let at = self.rng.usize(..1_000_000);
@@ -256,4 +258,14 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// What lives, counted anew from every item.
+fn counted(inner: &Inner) -> Alive {
+    let mut alive = Alive::default();
+    inner.store.each(&mut |lives, _| {
+        alive.items += u64::from(lives.live_copies() > 0);
+        alive.copies += lives.live_copies();
+    });
+    alive
 }

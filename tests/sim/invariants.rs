@@ -85,7 +85,7 @@ pub fn five_new_life_left_alone(ordered_for: u32, lies_there: u32) -> Checked {
 }
 
 /// 6: a replay gives the same state and the same chain.
-pub fn six_same_again(kept: &[u8; 32], replayed: &[u8; 32], what: &str) -> Checked {
+pub fn six_same_again<T: PartialEq>(kept: &T, replayed: &T, what: &str) -> Checked {
     if kept == replayed { Ok(()) } else { Broken::of(6, format!("the {what} of a replay differs")) }
 }
 

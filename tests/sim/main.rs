@@ -23,11 +23,13 @@ mod model;
 mod news;
 mod plain;
 mod rules;
+mod stored;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use stored::Stored;
 use world::World;
 
 /// Without `QUIETUS_SIM_SEEDS`.
@@ -35,7 +37,11 @@ const SEEDS: u64 = 60;
 
 /// What a seed came to: the hash of its history, or what it broke.
 fn run(seed: u64) -> Result<String, String> {
-    let mut world = World::new(seed);
+    run_on(seed, Stored::of(seed))
+}
+
+fn run_on(seed: u64, stored: Stored) -> Result<String, String> {
+    let mut world = World::new(seed, stored);
     let steps = world.rng.usize(200..900);
     let lived = catch_unwind(AssertUnwindSafe(|| {
         if seed.is_multiple_of(8) {
@@ -111,6 +117,13 @@ fn a_check_taken_out_is_found() {
         let broken = told.lines().find(|line| line.contains(" breaks invariant "));
         println!("without {check}: {}", broken.unwrap_or("nothing was noticed"));
         assert!(!sabotaged.status.success() && broken.is_some(), "without {check}: {told}");
+    }
+}
+
+#[test]
+fn both_stores_give_the_same_history() {
+    for seed in 201..=206 {
+        assert_eq!(run_on(seed, Stored::Memory), run_on(seed, Stored::disk()), "seed {seed}");
     }
 }
 

@@ -29,6 +29,7 @@ use crate::invariants::{Broken, Checked, Memory};
 use crate::ledger::{Ledger, Plain};
 use crate::model::{Decree, Gone, Model, Scope};
 use crate::plain::{DAY, Item, Person, System, Told, What};
+use crate::stored::Stored;
 
 pub const START: i64 = 1_750_000_000_000;
 pub const LEASE: i64 = 10_000;
@@ -75,6 +76,7 @@ pub struct Node {
     /// Proposed, until the frame at this offset has been applied.
     pub proposed: BTreeMap<(System, u32), u64>,
     pub unanswered: Vec<Unanswered>,
+    pub stored: Stored,
 }
 
 /// A batch that was written and is not yet durable.
@@ -88,7 +90,7 @@ pub struct Unanswered {
 }
 
 impl World {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, stored: Stored) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x51_71);
         let keys = Keys::from_tenant(&[u8::try_from(seed % 251).unwrap(); 32]).unwrap();
         let company = Company::new(&mut rng, seed);
@@ -101,7 +103,7 @@ impl World {
             (ItemId { subject, item: keys.item_key(&record.key) }, *n)
         });
         let by_id = by_id.collect();
-        let node = Node::new(&keys, partitions, &clock);
+        let node = Node::new(&keys, partitions, &clock, stored);
         let mut world = Self {
             rng,
             history: History::new(),
@@ -212,6 +214,7 @@ impl World {
         let frame = decode_frame(&entry.bytes).unwrap();
         let before = self.memory.before(&owner, &frame, entry.repeated);
         let asked = owner.apply(offset, &entry.bytes, &frame, &Avro);
+        while owner.tidy().unwrap() {}
         self.told(partition, &entry.plain);
         self.known(partition, &frame);
         self.memory.after(&owner, &frame, before)?;
@@ -276,7 +279,7 @@ impl World {
             if duty.duty == quietus_core::obligation::Duty::Delete {
                 let item = self.by_id[&duty.item];
                 let system = System::of(&duty.place.system);
-                let lives = quietus::store::Store::lives(&inner.store, duty.item).unwrap();
+                let lives = inner.store.lives(duty.item).unwrap();
                 let life = lives.lives.iter().find(|l| l.item.generation == duty.generation).unwrap();
                 let state = life.copy_at(&duty.place).map(|c| life.item.copies[c].state);
                 let gone = match state {
@@ -323,7 +326,8 @@ impl World {
         if (self.clock.now().0 - self.real).abs() > DAY {
             self.clock.set(Millis(self.real));
         }
-        self.node = Node::new(&self.keys, u32::try_from(before.len()).unwrap(), &self.clock);
+        let stored = self.node.stored.again();
+        self.node = Node::new(&self.keys, u32::try_from(before.len()).unwrap(), &self.clock, stored);
         self.node.calls = orphans;
         self.replay(&before)?;
         self.own();
@@ -400,9 +404,9 @@ impl World {
 }
 
 impl Node {
-    fn new(keys: &Keys, partitions: u32, clock: &SimulatedClock) -> Self {
+    fn new(keys: &Keys, partitions: u32, clock: &SimulatedClock, stored: Stored) -> Self {
         let salt = keys.audit_salt();
-        let of = |p: u32| Arc::new(Partition::new(p, partitions, &salt));
+        let of = |p: u32| Arc::new(Partition::with_store(p, partitions, &salt, stored.store(p)));
         let count = usize::try_from(partitions).unwrap();
         Self {
             steady: Steady::new(clock),
@@ -419,6 +423,7 @@ impl Node {
             looking: BTreeMap::new(),
             proposed: BTreeMap::new(),
             unanswered: Vec::new(),
+            stored,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::obligation::{Duty, Event};
 use crate::time::Millis;
 
 use super::decision::{Decision, Noticed, Row};
-use super::{Found, State};
+use super::{Alive, Found, State};
 
 pub(super) fn evolve(state: &mut State, found: &mut Found, decision: &Decision) {
     match decision {
@@ -24,7 +24,7 @@ pub(super) fn evolve(state: &mut State, found: &mut Found, decision: &Decision) 
             raise(&mut state.marks, (source.clone(), *generation, topic.clone(), *partition), *to);
         }
         Decision::Control { k, entry } => state.control.apply(*k, entry),
-        Decision::Wrote(row) => fold(found, row),
+        Decision::Wrote(row) => fold(&mut state.alive, found, row),
         Decision::Opened(duty) => {
             if duty.duty == Duty::Correct {
                 state.corrections = state.corrections.max(duty.round);
@@ -95,11 +95,13 @@ fn raise<K: Ord, V: Ord + Copy>(map: &mut BTreeMap<K, V>, key: K, value: V) {
 }
 
 /// What was fetched for this record follows what the record writes.
-fn fold(found: &mut Found, row: &Row) {
+fn fold(alive: &mut Alive, found: &mut Found, row: &Row) {
     match row {
         Row::Fact(fact) => {
             let lives: &mut Lives = found.lives.entry(fact.id).or_default();
+            let before = lives.live_copies();
             lives.record(fact);
+            alive.moved(before, lives.live_copies());
             let subject =
                 found.subjects.entry(fact.id.subject).or_insert_with(|| Subject::unknown(fact.id.subject));
             seen(subject, fact.start);
@@ -109,7 +111,11 @@ fn fold(found: &mut Found, row: &Row) {
                 found.subjects.entry(change.subject).or_insert_with(|| Subject::unknown(change.subject));
             match change.what.item() {
                 Some(id) => {
-                    found.lives.entry(id).or_default().change(&change.what);
+                    // What ends or revives a copy was looked up first; the rest changes no count.
+                    let lives = found.lives.entry(id).or_default();
+                    let before = lives.live_copies();
+                    lives.change(&change.what);
+                    alive.moved(before, lives.live_copies());
                     if let crate::life::What::Touched { at, .. } = &change.what {
                         seen(subject, Some(*at));
                     }

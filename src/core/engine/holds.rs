@@ -2,28 +2,52 @@
 //!
 //! From the moment the entry is read nothing covered is sent, and the gate stops what is out before its commit.
 
+use crate::hold::Hold;
 use crate::life::Life;
 use crate::obligation::{Block, Event, ObligationId, Stand};
 
 use super::Turn;
 use super::decision::Decision;
-use super::state::Covered;
+use super::state::{Covered, State};
 
-pub(super) fn placed(turn: &mut Turn<'_>, id: &str) {
-    let Some(hold) = turn.state.control.holds.get(id).cloned() else { return };
-    let mut total = Covered::default();
-    let lives: Vec<Life> = turn.found.lives.values().filter_map(|l| l.newest().cloned()).collect();
-    for life in lives {
+/// A hold being placed.
+#[derive(Debug)]
+pub(super) struct Placing {
+    id: String,
+    /// None = it is none that this version can read.
+    hold: Option<Hold>,
+    covered: Covered,
+}
+
+impl Placing {
+    pub(super) fn begin(state: &State, id: &str) -> Self {
+        let hold = state.control.holds.get(id).cloned();
+        Self { id: id.to_owned(), hold, covered: Covered::default() }
+    }
+
+    pub(super) fn slice(&mut self, turn: &mut Turn<'_>) {
+        let lives: Vec<Life> = turn.found.lives.values().filter_map(|l| l.newest().cloned()).collect();
+        lives.iter().for_each(|life| self.item(turn, life));
+    }
+
+    pub(super) fn end(self, turn: &mut Turn<'_>) {
+        if self.hold.is_some() {
+            turn.rule(Decision::Covered { hold: self.id, covered: self.covered });
+        }
+    }
+
+    fn item(&mut self, turn: &mut Turn<'_>, life: &Life) {
+        let Some(hold) = &self.hold else { return };
         let covers = |copy: &crate::item::Copy, parts: &[String]| {
             parts.iter().any(|category| hold.scope.covers(&life.item, copy, category))
         };
         let mut covered =
             life.item.copies.iter().filter(|c| c.is_live() && covers(c, &c.categories)).peekable();
         if covered.peek().is_none() {
-            continue;
+            return;
         }
-        total.items += 1;
-        covered.for_each(|c| *total.by_system.entry(c.system.clone()).or_default() += 1);
+        self.covered.items += 1;
+        covered.for_each(|c| *self.covered.by_system.entry(c.system.clone()).or_default() += 1);
         let duties: Vec<(ObligationId, Stand)> = turn
             .state
             .duties
@@ -38,11 +62,10 @@ pub(super) fn placed(turn: &mut Turn<'_>, id: &str) {
         for (duty, stand) in duties {
             // What is out is stopped by the gate, or answers; it cannot be called back here.
             if !stand.is_out() && stand != Stand::Withdrawn {
-                block(turn, duty, id);
+                block(turn, duty, &self.id);
             }
         }
     }
-    turn.rule(Decision::Covered { hold: id.to_owned(), covered: total });
 }
 
 fn block(turn: &mut Turn<'_>, duty: ObligationId, hold: &str) {

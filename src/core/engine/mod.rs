@@ -22,6 +22,7 @@ mod leaf;
 mod links;
 mod needs;
 mod orders;
+mod pass;
 mod people;
 mod reach;
 mod reapply;
@@ -42,8 +43,9 @@ pub use duties::{Stop, Wish, judge, wishes};
 pub use leaf::{DutyTold, Told};
 pub use needs::{Needs, needs};
 pub use orders::{MAX_TRIES, waits};
+pub use pass::{Pass, begin};
 pub use reach::{Reach, Read, read_of};
-pub use state::{Covered, Duties, Letter, Slice, State, Tally};
+pub use state::{Alive, Covered, Duties, Letter, Slice, State, Tally};
 pub use sweeps::is_new;
 
 use crate::identity::{ItemId, SubjectKey};
@@ -83,11 +85,23 @@ pub struct Step {
     pub effects: Vec<Effect>,
 }
 
+impl Step {
+    /// What comes after it.
+    pub fn then(&mut self, next: Self) {
+        self.decisions.extend(next.decisions);
+        self.rows.extend(next.rows);
+        self.effects.extend(next.effects);
+    }
+}
+
 /// Decides what comes of a record, and moves the state there.
 pub fn step(state: &mut State, input: &Input, found: Found) -> Step {
-    let mut found = found;
-    found.lives.values_mut().flat_map(|l| &mut l.lives).for_each(|life| state.control.complete(life));
-    let mut turn = Turn { state, found, trace: input.trace.clone(), passed_on: false, out: Step::default() };
+    if let Some((mut pass, mut all)) = begin(state, input) {
+        all.then(pass.slice(state, found));
+        all.then(pass.end(state));
+        return all;
+    }
+    let mut turn = Turn::new(state, input.trace.clone(), found);
     match &input.record {
         Record::OwnerStarted(_) => turn.rule(Decision::Began { epoch: input.offset }),
         Record::Tick(r) => ticks::tick(&mut turn, Millis(r.now)),
@@ -140,9 +154,7 @@ fn control_entry(turn: &mut Turn<'_>, entry: &Record) {
     let k = turn.state.control.k + 1;
     turn.rule(Decision::Control { k, entry: Box::new(entry.clone()) });
     match entry {
-        Record::HoldPlaced(r) => holds::placed(turn, &r.id),
         Record::HoldReleased(r) => holds::released(turn, &r.id),
-        Record::SweepOrdered(r) => sweeps::ordered(turn, r),
         Record::ReapplyOrdered(r) => reapply::ordered(turn, r),
         Record::SystemMode(r) if r.mode == "enforce" => requests::enforced(turn, &r.name),
         _ => {}
@@ -169,7 +181,12 @@ struct Turn<'a> {
     out: Step,
 }
 
-impl Turn<'_> {
+impl<'a> Turn<'a> {
+    fn new(state: &'a mut State, trace: Option<String>, mut found: Found) -> Self {
+        found.lives.values_mut().flat_map(|l| &mut l.lives).for_each(|life| state.control.complete(life));
+        Self { state, found, trace, passed_on: false, out: Step::default() }
+    }
+
     fn rule(&mut self, decision: Decision) {
         evolve::evolve(self.state, &mut self.found, &decision);
         if let Decision::Wrote(row) = &decision {

@@ -6,7 +6,6 @@ use crate::hold::Scope;
 use crate::identity::{ItemId, ItemKey, SubjectKey};
 use crate::obligation::ObligationId;
 use crate::record::{Change, ChangeKind, Record};
-use crate::time::Millis;
 
 use super::reapply::undone;
 use super::{Input, State};
@@ -15,14 +14,14 @@ use super::{Input, State};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Needs {
     pub items: BTreeSet<ItemId>,
+    /// Most likely new: only with one that is known comes its subject.
+    pub news: BTreeSet<ItemId>,
     /// With all their items.
     pub subjects: BTreeSet<SubjectKey>,
     /// Items known by their own key only.
     pub orphans: BTreeSet<ItemKey>,
-    /// What may be due as of this time.
-    pub due: Option<Millis>,
-    /// What this scope may cover.
-    pub scope: Option<Scope>,
+    /// All there is: see [`super::begin`].
+    pub everything: bool,
 }
 
 pub fn needs(state: &State, input: &Input) -> Needs {
@@ -30,7 +29,12 @@ pub fn needs(state: &State, input: &Input) -> Needs {
     match &input.record {
         Record::Facts(r) => {
             let rows = r.rows().unwrap_or_default();
-            needs.items.extend(rows.iter().map(|f| ItemId { subject: f.subject, item: f.item }));
+            // Twice in one record: the second row is judged with its subject.
+            for id in rows.iter().map(|f| ItemId { subject: f.subject, item: f.item }) {
+                if !needs.news.insert(id) {
+                    needs.items.insert(id);
+                }
+            }
         }
         Record::Changes(r) => r.rows.iter().for_each(|c| change(&mut needs, c)),
         Record::Ordered(r) => {
@@ -60,9 +64,14 @@ pub fn needs(state: &State, input: &Input) -> Needs {
             }
         }
         Record::ControlCopy(_) => match &input.control {
-            Some(Record::SweepOrdered(r)) => needs.due = Some(Millis(r.as_of)),
+            Some(Record::SweepOrdered(_)) => needs.everything = true,
             Some(Record::HoldPlaced(r)) => {
-                needs.scope = serde_json::from_str(&r.scope).ok().map(|scope| with_linked(state, scope));
+                let scope = serde_json::from_str(&r.scope).ok().map(|scope| with_linked(state, scope));
+                match scope.as_ref().map(Scope::only_subjects) {
+                    Some(Some(subjects)) => needs.subjects.extend(subjects),
+                    Some(None) => needs.everything = true,
+                    None => {}
+                }
             }
             Some(Record::ReapplyOrdered(r)) => needs.items.extend(undone(state, r).map(|d| d.item)),
             Some(Record::SystemMode(_)) => {
@@ -101,10 +110,16 @@ fn needs_of(state: &State, input: &Input, record: &Record) -> Needs {
     }
 }
 
-/// A hold on a person is one on every identity of theirs.
+/// A hold on a person is one on every identity of theirs; here may be known only whose this one is, or only its others.
 fn with_linked(state: &State, scope: Scope) -> Scope {
-    let linked = |key: &[u8; 16]| state.control.links.get(&SubjectKey(*key)).into_iter().flatten();
-    let more: Vec<[u8; 16]> = scope.subjects.iter().flat_map(linked).map(|SubjectKey(key)| *key).collect();
+    let named = |key: &SubjectKey| scope.subjects.contains(&key.0);
+    let linked = state.control.links.iter().flat_map(|(key, also)| {
+        let also_named = also.iter().any(&named);
+        let here = also_named.then_some(*key);
+        let others = also.iter().copied().filter(move |_| also_named || named(key));
+        here.into_iter().chain(others)
+    });
+    let more: Vec<[u8; 16]> = linked.map(|SubjectKey(key)| key).collect();
     let mut scope = scope;
     scope.subjects.extend(more);
     scope

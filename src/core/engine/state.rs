@@ -49,6 +49,7 @@ pub struct State {
     /// Partition → the last number that was taken in from it.
     pub received: BTreeMap<i32, i64>,
     pub tally: Tally,
+    pub alive: Alive,
     /// Corrections taken in here: the last one's round.
     pub corrections: u32,
     /// System → how often something erased was found there again.
@@ -85,6 +86,26 @@ pub struct Covered {
 impl Covered {
     pub fn copies(&self) -> u64 {
         self.by_system.values().sum()
+    }
+}
+
+/// What lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Alive {
+    pub items: u64,
+    /// Without derived ones that nothing became known of.
+    pub copies: u64,
+}
+
+impl Alive {
+    /// An item had so many copies and has so many now.
+    pub(super) fn moved(&mut self, before: u64, after: u64) {
+        self.copies = (self.copies + after).saturating_sub(before);
+        match (before, after) {
+            (0, 1..) => self.items += 1,
+            (1.., 0) => self.items = self.items.saturating_sub(1),
+            _ => {}
+        }
     }
 }
 

@@ -12,40 +12,61 @@ use super::reach::Reach;
 use super::state::{Slice, State};
 use super::{Turn, corrections};
 
-pub(super) fn ordered(turn: &mut Turn<'_>, record: &SweepOrdered) {
-    let at = usize::try_from(turn.state.partition).unwrap_or_default();
-    let mut quota = record.quota.get(at).map(|q| u64::try_from(*q).unwrap_or_default());
-    let cause = Cause::Sweep(record.id.clone());
-    let mut slice = Slice::default();
-    let mut tree = Tree::default();
-    let reach = Reach::of(turn.state);
-    let lives: Vec<Life> = turn.found.lives.values().filter_map(|l| l.newest().cloned()).collect();
-    for life in lives {
-        slice.candidates += 1;
-        let Some(as_of) = reach.limit(&life, Millis(record.as_of)) else { continue };
+/// A sweep under way.
+#[derive(Debug)]
+pub(super) struct Sweeping {
+    id: String,
+    as_of: Millis,
+    /// Left of the limit; None = there is none.
+    quota: Option<u64>,
+    reach: Reach,
+    slice: Slice,
+    tree: Tree,
+}
+
+impl Sweeping {
+    pub(super) fn begin(state: &State, record: &SweepOrdered) -> Self {
+        let at = usize::try_from(state.partition).unwrap_or_default();
+        let quota = record.quota.get(at).map(|q| u64::try_from(*q).unwrap_or_default());
+        let (id, as_of) = (record.id.clone(), Millis(record.as_of));
+        let (reach, slice, tree) = (Reach::of(state), Slice::default(), Tree::default());
+        Self { id, as_of, quota, reach, slice, tree }
+    }
+
+    pub(super) fn slice(&mut self, turn: &mut Turn<'_>) {
+        let lives: Vec<Life> = turn.found.lives.values().filter_map(|l| l.newest().cloned()).collect();
+        lives.iter().for_each(|life| self.item(turn, life));
+    }
+
+    pub(super) fn end(self, turn: &mut Turn<'_>) {
+        corrections::retried(turn);
+        let slice = Slice { root: self.tree.root(), ..self.slice };
+        turn.rule(Decision::Swept { sweep: self.id, slice });
+    }
+
+    fn item(&mut self, turn: &mut Turn<'_>, life: &Life) {
+        self.slice.candidates += 1;
+        let Some(as_of) = self.reach.limit(life, self.as_of) else { return };
         let subject = turn.subject(life.item.id.subject);
-        let mut due = wishes(&turn.state.control, &life, &subject, as_of);
-        if let Some(left) = &mut quota {
+        let mut due = wishes(&turn.state.control, life, &subject, as_of);
+        if let Some(left) = &mut self.quota {
             due.retain(|wish| {
-                if !is_new(turn.state, &life, wish) {
+                if !is_new(turn.state, life, wish) {
                     return true;
                 }
                 let room = *left > 0;
                 *left -= u64::from(room);
-                slice.over_limit += u64::from(!room);
+                self.slice.over_limit += u64::from(!room);
                 room
             });
         }
-        slice.due += due.len() as u64;
-        due.iter().for_each(|w| tree.push(merkle::leaf(&frozen(&life, w))));
+        self.slice.due += due.len() as u64;
+        due.iter().for_each(|w| self.tree.push(merkle::leaf(&frozen(life, w))));
         // Most items owe nothing and never did.
         if !due.is_empty() || turn.state.duties.of_item(life.item.id).next().is_some() {
-            turn.settle(&life, &due, &cause);
+            turn.settle(life, &due, &Cause::Sweep(self.id.clone()));
         }
     }
-    corrections::retried(turn);
-    slice.root = tree.root();
-    turn.rule(Decision::Swept { sweep: record.id.clone(), slice });
 }
 
 /// It would be ordered for the first time: this is what a limit counts. What is stopped, or was counted by an earlier

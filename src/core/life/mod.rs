@@ -138,6 +138,14 @@ impl Lives {
         self.lives.last()
     }
 
+    /// Copies of the newest life that are there: those that somebody named, and derived ones that something became
+    /// known of.
+    pub fn live_copies(&self) -> u64 {
+        let named = |l: &Life| l.item.copies.iter().filter(|c| !c.derived && c.is_live()).count();
+        let derived = |l: &Life| l.derived.values().filter(|d| d.state == CopyState::Live).count();
+        self.newest().map(|l| named(l) + derived(l)).unwrap_or_default() as u64
+    }
+
     fn of(&mut self, generation: u32) -> Option<&mut Life> {
         self.lives.iter_mut().rev().find(|l| l.item.generation == generation)
     }

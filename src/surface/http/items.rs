@@ -9,7 +9,6 @@ use super::page::Paging;
 use super::problem::Refused;
 use super::{App, Shared};
 use crate::node::Wanted;
-use crate::store::Store;
 use crate::surface::wire::{ItemView, LookupAnswer, LookupBody, Problem, SubjectBody, SubjectView};
 
 #[utoipa::path(post, path = "/v1/items/lookup", tag = "items", request_body = LookupBody,

@@ -20,7 +20,6 @@ use super::problem::Refused;
 use super::{App, Shared};
 use crate::node::Node;
 use crate::partition::outcome_name;
-use crate::store::Store;
 
 /// A scan is believed for this long, and for twenty times what it took.
 const FRESH: Duration = Duration::from_secs(5);
@@ -157,7 +156,7 @@ fn intake(page: &mut Page, node: &Node) {
 }
 
 fn items(page: &mut Page, app: &App) {
-    let live: u64 = app.node.partitions.iter().map(|p| p.read().store.counts().items).sum();
+    let live: u64 = app.node.partitions.iter().map(|p| p.read().state.alive.items).sum();
     page.one("quietus_items", "gauge", "Items that live.", live as f64);
     let seen = app.scan.seen(&app.node);
     page.one("quietus_due_items", "gauge", "Live items with something due.", seen.due as f64);

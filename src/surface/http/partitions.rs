@@ -7,7 +7,6 @@ use super::Shared;
 use super::extract::Asked;
 use super::page::Paging;
 use crate::ledger::Stream;
-use crate::store::Store;
 use crate::surface::wire::{Page, PartitionView};
 
 #[utoipa::path(get, path = "/v1/partitions", tag = "node", params(Paging), responses((status = 200, body = Page<PartitionView>)))]
@@ -19,7 +18,6 @@ pub(super) async fn list(
         let end = app.node.ledger().end(Stream::Partition(partition.index())).unwrap_or_default();
         let applied = partition.applied();
         let inner = partition.read();
-        let live = inner.store.counts();
         PartitionView {
             partition: partition.index(),
             applied,
@@ -27,9 +25,9 @@ pub(super) async fn list(
             lag: end.saturating_sub(applied),
             control: inner.state.control.k,
             now: inner.state.now.to_string(),
-            subjects: live.subjects,
-            items: live.items,
-            copies: live.copies,
+            subjects: inner.store.subjects_alive(),
+            items: inner.state.alive.items,
+            copies: inner.state.alive.copies,
         }
     });
     Json(paging.cut(views, |v| format!("{:010}", v.partition)))

@@ -63,6 +63,7 @@ impl From<NodeError> for Refused {
             NodeError::Ledger(_) => "The ledger did not take it",
             NodeError::Codec(_)
             | NodeError::Keys(_)
+            | NodeError::Store(_)
             | NodeError::Unreadable { .. }
             | NodeError::Rewritten { .. } => "The node is at fault",
             NodeError::ClockWaits { .. } => "The clock waits for a person",

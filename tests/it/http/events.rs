@@ -23,8 +23,7 @@ async fn structured_binary_and_batch_say_the_same() {
     assert_eq!(answer.status, 202, "{}", answer.text);
     assert_eq!(w.events(&[event, recorded(3, 1, &["service"], &w.node)]).await.json()["accepted"], 2);
     w.caught_up().await;
-    let items: u64 =
-        w.node.partitions.iter().map(|p| quietus::store::Store::counts(&p.read().store).items).sum();
+    let items: u64 = w.node.partitions.iter().map(|p| p.read().state.alive.items).sum();
     assert_eq!(items, 3);
 }
 

@@ -105,18 +105,18 @@ impl World {
 
     fn fetch(&self, needs: &Needs) -> Found {
         let mut found = Found::default();
-        let wanted = |id: &ItemId, lives: &Lives| {
+        let wanted = |id: &ItemId| {
             needs.items.contains(id)
+                || needs.news.contains(id)
                 || needs.subjects.contains(&id.subject)
                 || needs.orphans.contains(&id.item)
-                || needs.scope.is_some()
-                || (needs.due.is_some() && lives.newest().is_some_and(|l| !l.is_ended()))
+                || needs.everything
         };
-        for (id, lives) in self.lives.iter().filter(|(id, lives)| wanted(id, lives)) {
+        for (id, lives) in self.lives.iter().filter(|(id, _)| wanted(id)) {
             found.lives.insert(*id, lives.clone());
             found.subjects.extend(self.subjects.get(&id.subject).map(|s| (id.subject, s.clone())));
         }
-        for key in &needs.subjects {
+        for key in needs.subjects.iter().chain(needs.items.iter().map(|id| &id.subject)) {
             found.subjects.extend(self.subjects.get(key).map(|s| (*key, s.clone())));
         }
         found

@@ -1,0 +1,111 @@
+//! Look-ups: the rows that a question concerns, in the order they were written, folded by the store in memory.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use quietus_core::engine::{Found, Needs, Row};
+use quietus_core::identity::{ItemId, ItemKey, SubjectKey};
+
+use super::row::{Family, Stored};
+use super::{DiskStore, StoreError, run};
+use crate::store::{MemoryStore, Store};
+
+impl DiskStore {
+    /// What is known about a subject and its items.
+    pub(super) fn person(&self, key: SubjectKey) -> Result<MemoryStore, StoreError> {
+        let mut rows: Vec<(Family, Stored)> = self.memtable.of_subject(key).cloned().collect();
+        for (family, run) in self.runs() {
+            let mut found = Vec::new();
+            run.of_subject(&self.blocks, key, &mut found)?;
+            rows.extend(found.into_iter().map(|row| (family, row)));
+        }
+        self.fold(rows)
+    }
+
+    /// What is known about the items of this key, but nothing of their subjects.
+    pub(super) fn item(&self, key: ItemKey) -> Result<MemoryStore, StoreError> {
+        let mut rows: Vec<(Family, Stored)> = self.memtable.of_item(key).cloned().collect();
+        for (family, run) in self.runs() {
+            let mut found = Vec::new();
+            run.of_item(&self.blocks, key, &mut found)?;
+            rows.extend(found.into_iter().map(|row| (family, row)));
+        }
+        self.fold(rows)
+    }
+
+    /// Everything in key order, so many rows at a time.
+    pub(super) fn cut(&self, visit: &mut dyn FnMut(&MemoryStore)) -> Result<(), StoreError> {
+        let rows: u64 = self.runs().map(|(_, run)| run.rows).sum::<u64>() + self.memtable.len() as u64;
+        // Keys are hashes: equal ranges of them hold about equally many rows.
+        let slices = (rows / self.sizes.slice_rows.max(1) + 1).min(1 << 16);
+        for n in 0..slices {
+            let within = |key: SubjectKey| u64::from(prefix(key)) * slices >> 16 == n;
+            let mut rows: Vec<(Family, Stored)> =
+                self.memtable.iter().filter(|(_, row)| within(row.subject)).cloned().collect();
+            for (family, run) in self.runs() {
+                for page in 0..run.pages() {
+                    let found = run.page(&self.blocks, page)?.into_iter().filter(|row| within(row.subject));
+                    rows.extend(found.map(|row| (family, row)));
+                }
+            }
+            visit(&self.fold(rows)?);
+        }
+        Ok(())
+    }
+
+    /// What the engine asks for: a person's rows are read once, however many items of theirs are meant.
+    pub(super) fn found(&self, needs: &Needs) -> Result<Found, StoreError> {
+        let mut found = Found::default();
+        let mut people: BTreeMap<SubjectKey, MemoryStore> = BTreeMap::new();
+        for key in &needs.orphans {
+            let alone = Needs { orphans: [*key].into(), ..Needs::default() };
+            found.lives.extend(self.item(*key)?.fetch(&alone).lives);
+        }
+        let orphans: Vec<SubjectKey> = found.lives.keys().map(|id| id.subject).collect();
+        let known = needs.news.iter().filter(|id| self.may_know(id.item));
+        let items = needs.items.iter().chain(known).map(|id| id.subject);
+        for key in items.chain(needs.subjects.iter().copied()).chain(orphans) {
+            if let Entry::Vacant(unread) = people.entry(key) {
+                let person = unread.insert(self.person(key)?);
+                let of =
+                    |ids: &BTreeSet<ItemId>| ids.iter().filter(|id| id.subject == key).copied().collect();
+                let mine = Needs {
+                    items: of(&needs.items),
+                    news: of(&needs.news),
+                    subjects: needs.subjects.get(&key).copied().into_iter().collect(),
+                    orphans: needs.orphans.clone(),
+                    everything: false,
+                };
+                let Found { lives, subjects } = person.fetch(&mine);
+                found.lives.extend(lives);
+                found.subjects.extend(subjects);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Costs a look at the filters. True for one in some hundred that is not known.
+    fn may_know(&self, key: ItemKey) -> bool {
+        self.memtable.of_item(key).next().is_some() || self.runs().any(|(_, run)| run.may_hold(key))
+    }
+
+    fn runs(&self) -> impl Iterator<Item = (Family, &run::Run)> {
+        self.groups.iter().flat_map(|group| group.runs.iter().map(|run| (group.family, &**run)))
+    }
+
+    fn fold(&self, mut rows: Vec<(Family, Stored)>) -> Result<MemoryStore, StoreError> {
+        rows.sort_unstable_by_key(|(_, row)| row.seq);
+        let damaged = || StoreError::Damaged("a row cannot be read".to_owned());
+        let rows: Option<Vec<Row>> =
+            rows.iter().map(|(family, row)| row.row(*family, &self.shapes)).collect();
+        let mut store = MemoryStore::default();
+        Store::write(&mut store, &rows.ok_or_else(damaged)?);
+        Ok(store)
+    }
+}
+
+/// The first bytes of a key: what slices are cut by, in key order.
+fn prefix(key: SubjectKey) -> u16 {
+    let [a, b, ..] = key.0;
+    u16::from_be_bytes([a, b])
+}

@@ -1,0 +1,158 @@
+//! Runs as blocks in sled: the one file that names it.
+//!
+//! | key | value |
+//! |---|---|
+//! | partition (u16) · 0 (u32) · 0 (u32) | the partition's root, see [`super::root`] |
+//! | partition (u16) · run (u32, from 1) · block (u32) | a block of a run: page, far body, directory, index, header |
+//!
+//! Numbers are big endian, so that what is written together lies together; a run is dropped by its prefix. Every
+//! value is at most [`MAX_BYTES`] long. Invariant: a run is whole and flushed before a root names it, and no root
+//! names it any more before it is dropped; what no root names is left over from a crash and removed at opening.
+
+use std::collections::BTreeSet;
+
+use sled::IVec;
+
+use super::page::MAX_BYTES;
+
+/// The disk failed, or what it gave back is not what was put there. The state is not guessed: the partition stops.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// A retry may go through once the disk is mended; nothing was half done.
+    #[error("the store cannot be read or written: {0}")]
+    Disk(String),
+    /// Remedy: move `store/` away and start again, it is rebuilt from the ledger.
+    #[error(
+        "the store is damaged ({0}): move its folder away and start again, it is rebuilt from the ledger"
+    )]
+    Damaged(String),
+}
+
+impl From<sled::Error> for StoreError {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Corruption { .. } => Self::Damaged(error.to_string()),
+            other => Self::Disk(other.to_string()),
+        }
+    }
+}
+
+/// The database of all partitions of a node.
+#[derive(Clone, Debug)]
+pub struct Database(sled::Db);
+
+impl Database {
+    pub fn open(dir: &std::path::Path) -> Result<Self, StoreError> {
+        // Little on purpose: sled keeps more than it is told, and pages are read in order.
+        let config = sled::Config::new().path(dir).cache_capacity(16 << 20).flush_every_ms(None);
+        Ok(Self(config.open()?))
+    }
+
+    /// An empty one in this folder, whatever lay there.
+    pub fn anew(dir: &std::path::Path) -> Result<Self, StoreError> {
+        match std::fs::remove_dir_all(dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::Disk(error.to_string()))
+            }
+            Ok(()) | Err(_) => Self::open(dir),
+        }
+    }
+
+    pub fn partition(&self, index: u32) -> Blocks {
+        Blocks { tree: self.0.clone(), partition: u16::try_from(index).unwrap_or(u16::MAX) }
+    }
+}
+
+/// The blocks of one partition.
+#[derive(Clone, Debug)]
+pub struct Blocks {
+    tree: sled::Db,
+    partition: u16,
+}
+
+impl Blocks {
+    pub fn put(&self, run: u32, block: u32, bytes: &[u8]) -> Result<(), StoreError> {
+        debug_assert!(bytes.len() <= MAX_BYTES, "a block of {} bytes", bytes.len());
+        self.tree.insert(self.key(run, block), bytes)?;
+        Ok(())
+    }
+
+    pub fn get(&self, run: u32, block: u32) -> Result<IVec, StoreError> {
+        let found = self.tree.get(self.key(run, block))?;
+        found.ok_or_else(|| StoreError::Damaged(format!("run {run} lacks block {block}")))
+    }
+
+    /// Bytes of any length, from `first` on; says how many blocks they took.
+    pub fn put_long(&self, run: u32, first: u32, bytes: &[u8]) -> Result<u32, StoreError> {
+        let mut block = first;
+        for chunk in bytes.chunks(MAX_BYTES) {
+            self.put(run, block, chunk)?;
+            block += 1;
+        }
+        Ok(block - first)
+    }
+
+    pub fn get_long(&self, run: u32, first: u32, len: u64) -> Result<Vec<u8>, StoreError> {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity(len.min(1 << 20));
+        let mut block = first;
+        while bytes.len() < len {
+            bytes.extend_from_slice(&self.get(run, block)?);
+            block += 1;
+        }
+        if bytes.len() == len {
+            Ok(bytes)
+        } else {
+            Err(StoreError::Damaged(format!("run {run}: a body is {} bytes long", bytes.len())))
+        }
+    }
+
+    pub fn root(&self) -> Result<Option<IVec>, StoreError> {
+        Ok(self.tree.get(self.key(0, 0))?)
+    }
+
+    /// Replaces the root; what it names is on its way to the disk before it, in the order of sled's log.
+    pub fn set_root(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.tree.flush()?;
+        self.put(0, 0, bytes)?;
+        self.tree.flush()?;
+        Ok(())
+    }
+
+    /// Removes every block of a run.
+    pub fn drop_run(&self, run: u32) -> Result<(), StoreError> {
+        for key in self.tree.range(self.key(run, 0)..=self.key(run, u32::MAX)).keys() {
+            self.tree.remove(key?)?;
+        }
+        Ok(())
+    }
+
+    /// Runs that have any block.
+    pub fn runs(&self) -> Result<BTreeSet<u32>, StoreError> {
+        let mut runs = BTreeSet::new();
+        let mut next = 1;
+        // From each run to the next, without a look at the blocks between.
+        while let Some(found) =
+            self.tree.range(self.key(next, 0)..=self.key(u32::MAX, u32::MAX)).keys().next()
+        {
+            let key = found?;
+            let run = key.get(2..6).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes);
+            runs.insert(run);
+            match run.checked_add(1) {
+                Some(after) => next = after,
+                None => break,
+            }
+        }
+        Ok(runs)
+    }
+
+    fn key(&self, run: u32, block: u32) -> [u8; 10] {
+        let mut key = [0; 10];
+        let (partition, rest) = key.split_at_mut(2);
+        let (of_run, of_block) = rest.split_at_mut(4);
+        partition.copy_from_slice(&self.partition.to_be_bytes());
+        of_run.copy_from_slice(&run.to_be_bytes());
+        of_block.copy_from_slice(&block.to_be_bytes());
+        key
+    }
+}

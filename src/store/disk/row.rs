@@ -1,0 +1,133 @@
+//! Rows as runs keep them: a key that they are sorted and found by, and the rest as bytes.
+//!
+//! Invariant: [`Stored::of`] and [`Stored::row`] undo each other, so that what is folded from a run is what the
+//! engine wrote. Every row carries its sequence number in the partition, since what rows add up to depends on their
+//! order and runs lie in another one.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use quietus_core::engine::Row;
+use quietus_core::identity::{ItemId, ItemKey, ProcessKey, SubjectKey};
+use quietus_core::life::{ChangeRow, FactRow};
+use quietus_core::time::Millis;
+
+use super::bytes::{Reader, Writer};
+use super::change;
+use super::shapes::Shapes;
+
+/// What lies together in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// By (shape, start, subject, item): what a sweep reads stands together.
+    Facts,
+    /// By (subject, item).
+    Changes,
+    /// The newest sealed identity per subject.
+    Identities,
+}
+
+impl Family {
+    pub const ALL: [Self; 3] = [Self::Facts, Self::Changes, Self::Identities];
+
+    pub fn byte(self) -> u8 {
+        match self {
+            Self::Facts => 1,
+            Self::Changes => 2,
+            Self::Identities => 3,
+        }
+    }
+
+    pub fn of_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|family| family.byte() == byte)
+    }
+}
+
+/// One row of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Position among all rows of the partition.
+    pub seq: u64,
+    pub subject: SubjectKey,
+    /// None = about the subject.
+    pub item: Option<ItemKey>,
+    /// Of a fact: number of its interned shape; else 0.
+    pub shape: u32,
+    /// Of a fact: its start.
+    pub start: Option<Millis>,
+    pub body: Vec<u8>,
+}
+
+impl Stored {
+    pub fn of(seq: u64, row: &Row, shapes: &mut Shapes) -> (Family, Self) {
+        let mut body = Writer::default();
+        match row {
+            Row::Fact(fact) => {
+                body.number(u64::from(fact.generation) << 1 | u64::from(fact.process.is_some()));
+                if let Some(process) = fact.process {
+                    body.raw(&process.0);
+                }
+                fact.cells.iter().for_each(|cell| {
+                    body.bytes(cell);
+                });
+                let (subject, item) = (fact.id.subject, Some(fact.id.item));
+                let shape = shapes.intern(&fact.shape);
+                (Family::Facts, Self { seq, subject, item, shape, start: fact.start, body: body.0 })
+            }
+            Row::Change(row) => {
+                change::write(&mut body, &row.what);
+                let item = row.what.item().map(|id| id.item);
+                let stored = Self { seq, subject: row.subject, item, shape: 0, start: None, body: body.0 };
+                (Family::Changes, stored)
+            }
+            Row::Identity { subject, cell } => {
+                let stored =
+                    Self { seq, subject: *subject, item: None, shape: 0, start: None, body: cell.clone() };
+                (Family::Identities, stored)
+            }
+        }
+    }
+
+    /// None = bytes that are no row.
+    pub fn row(&self, family: Family, shapes: &Shapes) -> Option<Row> {
+        match family {
+            Family::Facts => self.fact(shapes).map(Row::Fact),
+            Family::Changes => {
+                let what = change::read(&mut Reader(&self.body), self.subject, self.item)?;
+                Some(Row::Change(ChangeRow { subject: self.subject, what }))
+            }
+            Family::Identities => Some(Row::Identity { subject: self.subject, cell: self.body.clone() }),
+        }
+    }
+
+    pub fn fact(&self, shapes: &Shapes) -> Option<FactRow> {
+        let mut reader = Reader(&self.body);
+        let head = reader.number()?;
+        let process = match head & 1 {
+            0 => None,
+            _ => Some(ProcessKey(reader.array()?)),
+        };
+        let mut cells = Vec::new();
+        while !reader.is_empty() {
+            cells.push(reader.bytes()?.to_vec());
+        }
+        Some(FactRow {
+            id: ItemId { subject: self.subject, item: self.item? },
+            generation: u32::try_from(head >> 1).ok()?,
+            start: self.start,
+            shape: Arc::clone(shapes.get(self.shape)?),
+            process,
+            cells,
+        })
+    }
+
+    pub fn order(&self, other: &Self) -> Ordering {
+        (self.shape, self.start, self.subject, self.item, self.seq).cmp(&(
+            other.shape,
+            other.start,
+            other.subject,
+            other.item,
+            other.seq,
+        ))
+    }
+}

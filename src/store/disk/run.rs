@@ -1,0 +1,243 @@
+//! A run: sorted rows in pages, with a directory and two indexes; written once, read until it is merged away.
+
+use quietus_core::identity::{ItemKey, SubjectKey};
+use quietus_core::time::Millis;
+
+use super::blocks::{Blocks, StoreError};
+use super::bytes::{Reader, Writer};
+use super::index::{Collected, Index};
+use super::page::{self, Body, Builder, Group, PageRow};
+use super::row::{Family, Stored};
+
+/// More would make a page's number in the index longer.
+pub const MAX_PAGES: usize = 60_000;
+/// The header's block.
+const HEADER: u32 = u32::MAX;
+
+/// One run, as much of it as is in memory.
+#[derive(Debug)]
+pub struct Run {
+    pub number: u32,
+    pub family: Family,
+    /// How often its rows were merged.
+    pub level: u8,
+    pub rows: u64,
+    /// Block and groups of each page, in order.
+    pages: Vec<(u32, Vec<Group>)>,
+    items: Index,
+    subjects: Index,
+}
+
+/// Writes a run from rows that come in order.
+#[derive(Debug)]
+pub struct RunWriter<'a> {
+    blocks: &'a Blocks,
+    number: u32,
+    family: Family,
+    next: u32,
+    rows: u64,
+    page: Builder,
+    pages: Vec<(u32, Vec<Group>)>,
+    items: Collected,
+    subjects: Collected,
+}
+
+impl<'a> RunWriter<'a> {
+    pub fn new(blocks: &'a Blocks, number: u32, family: Family) -> Self {
+        Self {
+            blocks,
+            number,
+            family,
+            next: 0,
+            rows: 0,
+            page: Builder::new(family),
+            pages: Vec::new(),
+            items: Collected::default(),
+            subjects: Collected::default(),
+        }
+    }
+
+    /// An empty one for the rows that come after.
+    pub fn successor(&self, number: u32) -> Self {
+        Self::new(self.blocks, number, self.family)
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.pages.len() >= MAX_PAGES
+    }
+
+    pub fn push(&mut self, row: Stored) -> Result<(), StoreError> {
+        if !self.page.has_room(&row) {
+            self.end_page()?;
+        }
+        let far = if Builder::is_far(&row) {
+            let block = self.next;
+            self.next += self.blocks.put_long(self.number, block, &row.body)?;
+            Some((row.body.len() as u64, block))
+        } else {
+            None
+        };
+        let page = u16::try_from(self.pages.len()).unwrap_or(u16::MAX);
+        self.subjects.push(&row.subject.0, page);
+        if let Some(item) = &row.item {
+            self.items.push(&item.0, page);
+        }
+        self.rows += 1;
+        self.page.push(row, far);
+        Ok(())
+    }
+
+    fn end_page(&mut self) -> Result<(), StoreError> {
+        if !self.page.is_empty() {
+            let (bytes, groups) = self.page.finish();
+            self.blocks.put(self.number, self.next, &bytes)?;
+            self.pages.push((self.next, groups));
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// Writes directory, indexes and header; None = there was no row.
+    pub fn finish(mut self, level: u8) -> Result<Option<Run>, StoreError> {
+        self.end_page()?;
+        if self.rows == 0 {
+            return Ok(None);
+        }
+        let directory = directory(&self.pages);
+        let mut header = Writer::default();
+        header.byte(self.family.byte()).byte(level).number(self.rows);
+        header.number(directory.len() as u64).number(u64::from(self.next));
+        self.next += self.blocks.put_long(self.number, self.next, &directory)?;
+        let (items, count) = self.items.write(self.blocks, self.number, self.next)?;
+        header.number(u64::from(self.next)).number(u64::from(count));
+        self.next += count;
+        let (subjects, count) = self.subjects.write(self.blocks, self.number, self.next)?;
+        header.number(u64::from(self.next)).number(u64::from(count));
+        self.blocks.put(self.number, HEADER, &header.0)?;
+        let (number, family, rows, pages) = (self.number, self.family, self.rows, self.pages);
+        Ok(Some(Run { number, family, level, rows, pages, items, subjects }))
+    }
+}
+
+impl Run {
+    pub fn open(blocks: &Blocks, number: u32) -> Result<Self, StoreError> {
+        let damaged = || StoreError::Damaged(format!("run {number} has no readable header"));
+        let header = blocks.get(number, HEADER)?;
+        let mut reader = Reader(&header);
+        let family = reader.byte().and_then(Family::of_byte).ok_or_else(damaged)?;
+        let level = reader.byte().ok_or_else(damaged)?;
+        let rows = reader.number().ok_or_else(damaged)?;
+        let len = reader.number().ok_or_else(damaged)?;
+        let at = reader.small().ok_or_else(damaged)?;
+        let bytes = blocks.get_long(number, at, len)?;
+        let pages = read_directory(&bytes).ok_or_else(damaged)?;
+        let mut index = || -> Result<Index, StoreError> {
+            let (first, count) = (reader.small().ok_or_else(damaged)?, reader.small().ok_or_else(damaged)?);
+            Index::open(blocks, number, first, count)
+        };
+        Ok(Self { number, family, level, rows, pages, items: index()?, subjects: index()? })
+    }
+
+    pub fn pages(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// True for some that it does not hold.
+    pub fn may_hold(&self, item: ItemKey) -> bool {
+        self.items.may_hold(&item.0)
+    }
+
+    /// Rows of one page, in order.
+    pub fn page(&self, blocks: &Blocks, page: usize) -> Result<Vec<Stored>, StoreError> {
+        self.filtered(blocks, page, &|_| true)
+    }
+
+    /// Adds every row of a subject.
+    pub fn of_subject(
+        &self,
+        blocks: &Blocks,
+        key: SubjectKey,
+        rows: &mut Vec<Stored>,
+    ) -> Result<(), StoreError> {
+        self.find(blocks, &self.subjects, &key.0, rows, &|row| row.subject == key)
+    }
+
+    /// Adds every row of an item, whoever its subject is.
+    pub fn of_item(&self, blocks: &Blocks, key: ItemKey, rows: &mut Vec<Stored>) -> Result<(), StoreError> {
+        self.find(blocks, &self.items, &key.0, rows, &|row| row.item == Some(key))
+    }
+
+    fn find(
+        &self,
+        blocks: &Blocks,
+        index: &Index,
+        key: &[u8; 16],
+        rows: &mut Vec<Stored>,
+        wanted: &dyn Fn(&PageRow<'_>) -> bool,
+    ) -> Result<(), StoreError> {
+        let mut pages = Vec::new();
+        index.pages(blocks, key, &mut pages)?;
+        for page in pages {
+            rows.extend(self.filtered(blocks, usize::from(page), wanted)?);
+        }
+        Ok(())
+    }
+
+    fn filtered(
+        &self,
+        blocks: &Blocks,
+        page: usize,
+        wanted: &dyn Fn(&PageRow<'_>) -> bool,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let damaged = || StoreError::Damaged(format!("run {} has no readable page {page}", self.number));
+        let (block, _) = self.pages.get(page).ok_or_else(damaged)?;
+        let bytes = blocks.get(self.number, *block)?;
+        let rows = page::read(&bytes, self.family).ok_or_else(damaged)?;
+        rows.into_iter().filter(|row| wanted(row)).map(|row| self.stored(blocks, &row)).collect()
+    }
+
+    fn stored(&self, blocks: &Blocks, row: &PageRow<'_>) -> Result<Stored, StoreError> {
+        let body = match row.body {
+            Body::Here(bytes) => bytes.to_vec(),
+            Body::Far { len, block } => blocks.get_long(self.number, block, len)?,
+        };
+        let PageRow { seq, subject, item, shape, start, .. } = *row;
+        Ok(Stored { seq, subject, item, shape, start, body })
+    }
+}
+
+fn directory(pages: &[(u32, Vec<Group>)]) -> Vec<u8> {
+    let mut out = Writer::default();
+    for (block, groups) in pages {
+        out.number(u64::from(*block)).number(groups.len() as u64);
+        for group in groups {
+            out.number(u64::from(group.shape)).byte(group.rows);
+            out.option(group.starts, |out, (first, last)| {
+                out.signed(first.0).number(last.0.abs_diff(first.0));
+            });
+        }
+    }
+    out.0
+}
+
+fn read_directory(bytes: &[u8]) -> Option<Vec<(u32, Vec<Group>)>> {
+    let mut reader = Reader(bytes);
+    let mut pages = Vec::new();
+    while !reader.is_empty() {
+        let block = reader.small()?;
+        let groups = reader.list(|r| {
+            let (shape, rows) = (r.small()?, r.byte()?);
+            let starts = r.option(|r| {
+                let first = r.signed()?;
+                Some((Millis(first), Millis(first.checked_add_unsigned(r.number()?)?)))
+            })?;
+            Some(Group { shape, rows, starts })
+        })?;
+        pages.push((block, groups));
+    }
+    Some(pages)
+}

@@ -1,0 +1,206 @@
+//! The store on disk against the one in memory: the same answers whatever was flushed, merged or lost in a crash.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use quietus_core::digest::Digest;
+use quietus_core::engine::{Needs, Row};
+use quietus_core::identity::{ItemId, ItemKey, ProcessKey, ShownItem, SubjectKey};
+use quietus_core::life::{AddedCopy, ChangeRow, FactRow, Parts, What};
+use quietus_core::obligation::Place;
+use quietus_core::record::{Shape, ShapeCopy};
+use quietus_core::time::Millis;
+use quietus_core::verdict::Action;
+
+use super::{Database, DiskStore, Sizes};
+use crate::store::{MemoryStore, Store};
+
+/// Small enough that a few rows make many runs of many pages.
+const SMALL: Sizes = Sizes { flush_rows: 7, fan_in: 3, run_rows: 9, slice_rows: 5 };
+
+fn subject(n: u8) -> SubjectKey {
+    // As far apart as hashes are.
+    SubjectKey([n.wrapping_mul(67); 16])
+}
+
+fn item(n: u8) -> ItemKey {
+    ItemKey([n.wrapping_mul(41); 16])
+}
+
+fn shape(n: u8) -> Arc<Shape> {
+    let copy = |m: u8| ShapeCopy { system: format!("s{m}"), dataset: "d.t".into(), ..ShapeCopy::default() };
+    Arc::new(Shape {
+        categories: vec!["user.name".into(), format!("user.c{n}")],
+        purposes: vec!["service".into()],
+        copies: (0..=n % 3).map(copy).collect(),
+        ..Shape::default()
+    })
+}
+
+fn place(n: u8) -> Place {
+    Place { system: format!("s{}", n % 3), dataset: "d.t".into(), cell: cell(n) }
+}
+
+/// Sometimes longer than a page.
+fn cell(n: u8) -> Vec<u8> {
+    vec![n; if n.is_multiple_of(11) { 5_000 } else { 3 }]
+}
+
+fn parts() -> impl Strategy<Value = Parts> {
+    prop_oneof![
+        Just(Parts::Whole),
+        Just(Parts::Some { categories: vec!["user.name".into()], action: Action::Mask }),
+    ]
+}
+
+fn what(id: ItemId) -> impl Strategy<Value = What> {
+    let name = prop_oneof![Just("ads".to_owned()), Just("news".to_owned())];
+    (0u8..20, any::<i16>(), any::<u8>(), name, parts()).prop_map(move |(kind, at, n, name, parts)| {
+        let at = Millis(i64::from(at));
+        let generation = u32::from(n % 2) + 1;
+        match kind {
+            0 => What::Touched { id, at },
+            1 => What::ItemEvent { id, event: name, at },
+            2 => What::ItemGranted { id, purpose: name, at },
+            3 => What::ItemWithdrawn { id, purpose: name, at },
+            4 => What::ItemEnded { id, purpose: name, at },
+            5 => {
+                let copy = AddedCopy { place: place(n), purposes: None, disclosure: Some(name) };
+                What::Copied { id, copy }
+            }
+            6 => What::Gone { id, system: (n % 2 == 0).then(|| "s1".into()), dataset: None, at },
+            7 => What::Outcome { id, generation, place: place(n), parts, executed: at, verified: Some(at) },
+            8 => What::Revived { id, generation, place: place(n) },
+            9 => What::Late { id, generation, place: place(n) },
+            10 => What::StillThere { id, generation, place: place(n), parts },
+            11 => What::Granted { purpose: name, at },
+            12 => What::Withdrawn { purpose: name, at },
+            13 => What::Ended { purpose: name, at },
+            14 => What::SubjectEvent { event: name, at },
+            15 => What::ProcessEvent { process: ProcessKey([n; 16]), event: name, at },
+            16 => What::Active { at },
+            17 => What::Returned { id, generation, place: place(n) },
+            18 => What::Derived { id, generation, place: place(n) },
+            _ => What::Linked { also: subject(n) },
+        }
+    })
+}
+
+fn row() -> impl Strategy<Value = Row> {
+    let id = (0u8..5, 0u8..4).prop_map(|(s, i)| ItemId { subject: subject(s), item: item(i) });
+    let fact = (id.clone(), any::<u8>(), proptest::option::of(any::<i16>()), 1u32..3).prop_map(
+        |(id, n, start, generation)| {
+            let shape = shape(n % 4);
+            let cells = shape.copies.iter().map(|_| cell(n)).collect();
+            let process = n.is_multiple_of(3).then_some(ProcessKey([n; 16]));
+            let start = start.map(|s| Millis(i64::from(s)));
+            Row::Fact(FactRow { id, generation, start, shape, process, cells })
+        },
+    );
+    let change = id.prop_flat_map(|id| {
+        what(id).prop_map(move |what| Row::Change(ChangeRow { subject: id.subject, what }))
+    });
+    let identity =
+        (0u8..5, any::<u8>()).prop_map(|(s, n)| Row::Identity { subject: subject(s), cell: vec![n, 1] });
+    prop_oneof![4 => fact, 4 => change, 1 => identity]
+}
+
+#[derive(Clone, Debug)]
+enum Deed {
+    Append(Vec<Row>),
+    Settle,
+    Flush,
+    Merge,
+    /// The process dies and comes back: what was not flushed comes from the ledger again.
+    Crash,
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        6 => proptest::collection::vec(row(), 1..6).prop_map(Deed::Append),
+        2 => Just(Deed::Settle),
+        1 => Just(Deed::Flush),
+        1 => Just(Deed::Merge),
+        1 => Just(Deed::Crash),
+    ]
+}
+
+fn agree(disk: &DiskStore, memory: &MemoryStore) {
+    for s in 0..5 {
+        let key = subject(s);
+        assert_eq!(disk.subject(key), memory.subject(key));
+        assert_eq!(disk.identity(key), memory.identity(key));
+        assert_eq!(disk.items_of(key), memory.items_of(key));
+        for id in memory.items_of(key) {
+            assert_eq!(disk.lives(id), memory.lives(id));
+            let shown = ShownItem::parse(&id.to_string()).unwrap();
+            assert_eq!(disk.shown(shown), memory.shown(shown));
+        }
+    }
+    let absent = ItemKey([7; 16]);
+    assert!(disk.lives(ItemId { subject: subject(0), item: absent }).is_none());
+    assert_eq!(disk.subjects_alive(), memory.subjects_alive());
+    let told = |store: &dyn Store| {
+        let mut told = Vec::new();
+        store.each(&mut |lives, subject| told.push((lives.clone(), subject.clone())));
+        told
+    };
+    assert_eq!(told(disk), told(memory));
+    let digest = |store: &dyn Store| {
+        let mut digest = Digest::default();
+        store.digest(&mut digest);
+        digest.finish()
+    };
+    assert_eq!(digest(disk), digest(memory));
+    for n in 0..5 {
+        assert_eq!(disk.fetch(&asked(n)).lives, memory.fetch(&asked(n)).lives);
+        assert_eq!(disk.fetch(&asked(n)).subjects, memory.fetch(&asked(n)).subjects);
+    }
+}
+
+/// Something of everything that the engine asks for.
+fn asked(n: u8) -> Needs {
+    let id = |s: u8, i: u8| ItemId { subject: subject(s), item: item(i) };
+    Needs {
+        items: [id(n, 0), id(n, 1)].into(),
+        news: [id(n + 1, 0), id(n, 2), id(n + 1, 9)].into(),
+        subjects: [subject(n + 2)].into(),
+        orphans: if n == 3 { [item(1)].into() } else { [].into() },
+        everything: false,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn it_answers_as_the_one_in_memory(deeds in proptest::collection::vec(deed(), 1..40)) {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::open(dir.path()).unwrap();
+        let mut disk = DiskStore::open(&database, 3, SMALL).unwrap();
+        let (mut memory, mut ledger) = (MemoryStore::default(), Vec::<Row>::new());
+        for deed in deeds {
+            match deed {
+                Deed::Append(rows) => {
+                    disk.write(&rows);
+                    memory.write(&rows);
+                    ledger.extend(rows);
+                }
+                Deed::Settle => disk.settle(ledger.len() as u64).unwrap(),
+                Deed::Flush => disk.flush(ledger.len() as u64).unwrap(),
+                Deed::Merge => {
+                    if let Some(merge) = disk.begin_merge() {
+                        let merged = merge.run();
+                        disk.end_merge(merge, merged).unwrap();
+                    }
+                }
+                Deed::Crash => {
+                    drop(disk);
+                    disk = DiskStore::open(&database, 3, SMALL).unwrap();
+                    let from = usize::try_from(disk.applied()).unwrap();
+                    disk.write(&ledger[from..]);
+                }
+            }
+        }
+        agree(&disk, &memory);
+    }
+}
