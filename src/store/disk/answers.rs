@@ -39,7 +39,7 @@ impl DiskStore {
         // Keys are hashes: equal ranges of them hold about equally many rows.
         let slices = (rows / self.sizes.slice_rows.max(1) + 1).min(1 << 16);
         for n in 0..slices {
-            let within = |key: SubjectKey| u64::from(prefix(key)) * slices >> 16 == n;
+            let within = |key: SubjectKey| (u64::from(prefix(key)) * slices) >> 16 == n;
             let mut rows: Vec<(Family, Stored)> =
                 self.memtable.iter().filter(|(_, row)| within(row.subject)).cloned().collect();
             for (family, run) in self.runs() {
