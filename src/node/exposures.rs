@@ -10,7 +10,6 @@ use quietus_core::item::{Copy, CopyState};
 use quietus_core::time::Millis;
 
 use super::{Node, NodeError};
-use crate::store::Store;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exposure {
@@ -46,7 +45,7 @@ impl Node {
             let inner = partition.read();
             let mut people: BTreeSet<SubjectKey> = BTreeSet::new();
             let mut by_person: BTreeMap<Row, BTreeSet<SubjectKey>> = BTreeMap::new();
-            inner.store.each(&mut |lives| {
+            inner.store.each(&mut |lives, _| {
                 for life in &lives.lives {
                     let mut life = life.clone();
                     inner.state.control.complete(&mut life);
