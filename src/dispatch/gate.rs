@@ -43,7 +43,8 @@ impl LedgerGate {
     }
 }
 
-fn held(inner: &Inner, duty: &Obligation) -> bool {
+/// A hold in force covers it.
+pub(super) fn held(inner: &Inner, duty: &Obligation) -> bool {
     // Most of the time no hold stands, and a transaction waits for this answer.
     if !inner.state.control.holds.values().any(Hold::blocks) {
         return false;

@@ -14,17 +14,22 @@ use quietus_core::time::Millis;
 
 /// Without `http.poll.every`: a minute.
 const EVERY: i64 = 60_000;
+const AT_ONCE: i64 = 1_000;
 
 #[derive(Debug)]
 pub struct Polls {
     every: i64,
     asked: Mutex<BTreeMap<ObligationId, Millis>>,
+    /// Taken back, by attempt: said once.
+    recalled: Mutex<BTreeMap<ObligationId, u32>>,
 }
 
 impl Polls {
     pub fn new(manifest: &Manifest) -> Self {
-        let every = manifest.http.as_ref().and_then(|http| http.poll.as_ref()).map(|poll| poll.every);
-        Self { every: every.unwrap_or(EVERY), asked: Mutex::default() }
+        let declared = manifest.http.as_ref().and_then(|http| http.poll.as_ref()).map(|poll| poll.every);
+        // Its confirmations are here already: to look costs nothing.
+        let every = if manifest.kind == "kafka" { AT_ONCE } else { EVERY };
+        Self { every: declared.unwrap_or(every), asked: Mutex::default(), recalled: Mutex::default() }
     }
 
     /// What was accepted at this system and is to be asked about now; from now on it was asked.
@@ -42,5 +47,12 @@ impl Polls {
             asked.insert(d.id, state.now);
         });
         ripe
+    }
+
+    /// Of these, what is to be taken back and was not yet; from now on it was.
+    pub fn to_recall(&self, held: Vec<Obligation>) -> Vec<Obligation> {
+        let mut recalled = self.recalled.lock().unwrap_or_else(PoisonError::into_inner);
+        recalled.retain(|id, _| held.iter().any(|d| d.id == *id));
+        held.into_iter().filter(|d| recalled.insert(d.id, d.attempt) != Some(d.attempt)).collect()
     }
 }

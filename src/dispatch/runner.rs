@@ -18,6 +18,7 @@ use tokio::sync::{AcquireError, Notify, Semaphore, SemaphorePermit};
 use tracing::Instrument;
 
 use super::breaker::{Breaker, Room};
+use super::gate::held;
 use super::plan::propose;
 use super::polls::Polls;
 use super::queue::Queue;
@@ -84,6 +85,7 @@ impl Dispatcher {
     pub async fn run(self: Arc<Self>) {
         loop {
             let _ = tokio::time::timeout(PERIOD, self.nudge.notified()).await;
+            self.take_back();
             self.ask_again();
             self.reaudit();
             let room = self.breaker.room(self.node.clock.monotonic());
@@ -256,6 +258,25 @@ impl Dispatcher {
             .filter(|d| d.place.system == self.manifest.system && awaits_read_back(d))
             .filter(|d| d.not_before.is_none_or(|at| at <= inner.state.now));
         ripe.filter(|d| looking.insert(d.id)).take(at_most).cloned().collect()
+    }
+
+    /// Takes back what was accepted and is held now; what was carried out all the same is told all the same.
+    fn take_back(self: &Arc<Self>) {
+        if !self.connector.describe().recall {
+            return;
+        }
+        let mut covered = Vec::new();
+        for partition in self.node.partitions.iter() {
+            let inner = partition.read();
+            let accepted = inner.state.duties.standing(Stand::Accepted);
+            let mine = accepted.filter(|d| d.place.system == self.manifest.system);
+            covered.extend(mine.filter(|d| held(&inner, d)).cloned());
+        }
+        let duties = self.polls.to_recall(covered);
+        if !duties.is_empty() {
+            let this = Arc::clone(self);
+            tokio::spawn(async move { send::recall(&this.node, &*this.connector, &duties).await });
+        }
     }
 
     /// Asks where that stands which was accepted.

@@ -146,10 +146,7 @@ pub(super) async fn poll(node: &Node, connector: Arc<dyn Connector>, system: &st
     let span = trace::child("dispatch", duties.iter().find_map(|d| d.trace.as_deref()));
     tracing::Span::record(&span, "system", system);
     async {
-        let (targets, _) = targets(&node.keys, &node.partitions, &duties);
-        let reference = |t: &Target| duties.iter().find(|d| d.id.0 == t.command.0)?.reference.clone();
-        let accepted: Vec<(Target, String)> =
-            targets.into_iter().filter_map(|t| reference(&t).map(|r| (t, r))).collect();
+        let accepted = accepted(node, &duties);
         let started = node.clock.monotonic();
         let mut told = connector.poll(&accepted).await;
         node.metrics.command(system, "poll", &told, node.clock.monotonic().saturating_sub(started));
@@ -163,6 +160,18 @@ pub(super) async fn poll(node: &Node, connector: Arc<dyn Connector>, system: &st
     }
     .instrument(span)
     .await;
+}
+
+/// Says of accepted duties that they are not to be carried out.
+pub(super) async fn recall(node: &Node, connector: &dyn Connector, duties: &[Obligation]) {
+    connector.recall(&accepted(node, duties)).await;
+}
+
+/// Accepted duties with what they are polled by.
+fn accepted(node: &Node, duties: &[Obligation]) -> Vec<(Target, String)> {
+    let (targets, _) = targets(&node.keys, &node.partitions, duties);
+    let reference = |t: &Target| duties.iter().find(|d| d.id.0 == t.command.0)?.reference.clone();
+    targets.into_iter().filter_map(|t| reference(&t).map(|r| (t, r))).collect()
 }
 
 /// It still stands accepted, or could not be asked: neither changes anything.

@@ -15,7 +15,8 @@ use quietus_core::record::{Frame, SCHEMAS};
 
 use super::{codec, examples, schemas, skim};
 
-const LIFECYCLE: &[(&str, &str)] = &[
+/// Records that others write and read: the lifecycle's, and those of connectors.
+const OUTWARD: &[(&str, &str)] = &[
     (
         "ItemRecorded",
         r#"{"item": "u-1", "subject": "customer_id:4711", "category": ["user.name", "user.contact"], "purposes": ["registration"],
@@ -53,13 +54,26 @@ const LIFECYCLE: &[(&str, &str)] = &[
         "SubjectLinked",
         r#"{"subject": "customer_id:4711", "also": ["email:ann@example.org"], "at": 1795000000123}"#,
     ),
+    (
+        "Command",
+        r#"{"id": "cm_000102030405060708090a0b0c0d0e0f", "attempt": 2, "system": "crm", "action": "correct",
+            "dataset": "crm.people", "locator": {"id": "4711"}, "identities": [{"type": "customer_id", "value": "4711"}],
+            "categories": ["user.contact.email"], "values": {"user.name": "Ann"}, "not_after": 1795000010123,
+            "issued_at": 1795000000123, "policy_version": 4, "control_k": 17, "plan_hash": "ab"}"#,
+    ),
+    (
+        "Confirmation",
+        r#"{"id": "cm_000102030405060708090a0b0c0d0e0f", "attempt": 2, "system": "crm", "outcome": "failed", "count": 1,
+            "detail": "locked", "may_retry": true, "might_have_happened": true, "until": 1795000010123,
+            "at": 1795000000123, "position": "0/16B3748"}"#,
+    ),
 ];
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schemas/avro")
 }
 
-fn lifecycle(name: &str) -> Schema {
+fn outward(name: &str) -> Schema {
     Schema::parse_str(&std::fs::read_to_string(folder().join(name).join("v1.avsc")).unwrap()).unwrap()
 }
 
@@ -93,8 +107,8 @@ fn written() -> BTreeMap<&'static str, (Vec<u8>, Vec<u8>)> {
         Frame { semantics: 1, epoch: Some(5), trace: Some("00-a-b-01".into()), records: examples::all() };
     let minimal = codec::encode_frame(&Frame::default()).unwrap();
     all.insert("Frame", (codec::encode_frame(&frame).unwrap(), minimal));
-    for (name, fields) in LIFECYCLE {
-        let schema = lifecycle(name);
+    for (name, fields) in OUTWARD {
+        let schema = outward(name);
         all.insert(name, (resolved(&schema, fields), resolved(&schema, "{}")));
     }
     all
@@ -161,9 +175,9 @@ fn every_schema_id_has_its_folder_and_every_folder_its_schema() {
     assert_eq!(known.len(), examples::all().len());
     for entry in std::fs::read_dir(folder()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let outward = LIFECYCLE.iter().any(|(n, _)| *n == name);
+        let others = OUTWARD.iter().any(|(n, _)| *n == name);
         assert!(
-            known.contains_key(name.as_str()) || outward || ["Frame", "ids.json"].contains(&name.as_str()),
+            known.contains_key(name.as_str()) || others || ["Frame", "ids.json"].contains(&name.as_str()),
             "{name}"
         );
     }
@@ -173,14 +187,14 @@ fn every_schema_id_has_its_folder_and_every_folder_its_schema() {
 fn outward_records_have_ids_and_fit_their_schemas() {
     let ids: BTreeMap<String, u32> =
         serde_json::from_str(&std::fs::read_to_string(folder().join("ids.json")).unwrap()).unwrap();
-    assert_eq!(ids.len(), LIFECYCLE.len());
+    assert_eq!(ids.len(), OUTWARD.len());
     let numbers: std::collections::BTreeSet<u32> = ids.values().copied().collect();
     assert_eq!(numbers.len(), ids.len(), "an id stands for one record");
-    for (name, _) in LIFECYCLE {
+    for (name, _) in OUTWARD {
         assert!(ids.contains_key(*name), "{name}");
         let (filled, minimal) = golden(name);
-        assert!(skim::whole(&lifecycle(name), &filled), "{name}");
-        assert!(skim::whole(&lifecycle(name), &minimal), "{name}");
+        assert!(skim::whole(&outward(name), &filled), "{name}");
+        assert!(skim::whole(&outward(name), &minimal), "{name}");
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod audit;
 mod certificates;
+pub mod conform;
 mod coverage;
 mod dead_letters;
 mod error;

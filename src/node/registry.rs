@@ -12,6 +12,7 @@ use quietus_core::system::Manifest;
 use quietus_files::FilesConnector;
 use quietus_http::HttpConnector;
 use quietus_memory::MemoryConnector;
+use quietus_outside::OutsideConnector;
 use quietus_postgres::PostgresConnector;
 use quietus_redis::RedisConnector;
 use quietus_sqlite::SqliteConnector;
@@ -84,11 +85,16 @@ pub fn connect(
             let now = Arc::new(move || clock.now().0);
             Ok(Arc::new(HttpConnector::new(manifest, &settings()?, now)?))
         }
+        "kafka" | "webhook" => {
+            let clock = Arc::clone(clock);
+            let now = Arc::new(move || clock.now().0);
+            Ok(Arc::new(OutsideConnector::new(manifest, &settings()?, now)?))
+        }
         "memory" => Ok(Arc::new(MemoryConnector::new(manifest.clone()))),
         other => Err(Failure::fatal(
             "unsupported_kind",
             format!(
-                "no connector for kind `{other}` yet; there are sqlite, postgres, redis, files, backup, http and memory"
+                "no connector for kind `{other}` yet; there are sqlite, postgres, redis, files, backup, http, kafka, webhook and memory"
             ),
         )),
     }

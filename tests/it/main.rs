@@ -22,6 +22,8 @@ mod http;
 mod kafka;
 mod no_plaintext;
 mod one_trace;
+#[cfg(test)]
+mod outside;
 mod postgres_outage;
 mod referred_to;
 mod registering;

@@ -58,7 +58,12 @@ impl Breakage {
 
     /// Whether a connector that can do this can be broken so: what erases nothing cannot tidy up.
     pub fn is_possible(self, can: &Capabilities) -> bool {
-        self != Self::CheckTidiesUp || can.erase
+        match self {
+            Self::CheckTidiesUp => can.erase,
+            // Whoever asks the gate before it knows what is there cannot lie of that alone.
+            Self::ClaimsCorrected => can.gated || !can.outside,
+            _ => true,
+        }
     }
 
     /// The one law it fails.

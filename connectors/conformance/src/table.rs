@@ -23,6 +23,7 @@ pub fn abilities(can: &Capabilities) -> String {
     }
     // Only a few kinds are of this sort: the others' tables need no line that says they are not.
     for (what, is) in [
+        ("take back what it handed over (recall)", can.recall),
         ("be scanned", can.scan),
         ("tell its tables (catalogue)", can.catalogue),
         ("hold copies made from others, found by a name: a correction takes the stale one away", can.derived),

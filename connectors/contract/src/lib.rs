@@ -68,6 +68,10 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
         Err(Failure::fatal("cannot_execute", what))
     }
 
+    /// Takes back what was `Accepted` and may not have been carried out yet: a hold covers it. What becomes of each is
+    /// told by the next [`Connector::poll`]. Only where [`Capabilities::recall`] says so.
+    async fn recall(&self, _accepted: &[(Target, String)]) {}
+
     /// What the target's own catalogue says of it; reads no rows. Only where [`Capabilities::catalogue`] says so.
     async fn catalogue(&self) -> Result<Catalogue, Failure> {
         Err(Failure::fatal("cannot_execute", "this kind of system has no catalogue"))
@@ -88,6 +92,8 @@ pub struct Capabilities {
     pub verify: bool,
     /// Answers `Accepted` and wants polling.
     pub poll: bool,
+    /// Can take back what it handed over, where it was not carried out yet.
+    pub recall: bool,
     /// Reads what lies there, page by page.
     pub scan: bool,
     /// Tells its tables and columns.

@@ -77,7 +77,7 @@ impl Config {
         let mut request = client.request(method, format!("{}{path}", self.base.reveal()));
         let body = body.map(Value::to_string).unwrap_or_default();
         if let Some(signer) = &self.signer {
-            for (name, value) in signer.headers(id, now, &body) {
+            for (name, value) in signer.headers(id, now, body.as_bytes()) {
                 request = request.header(name, value);
             }
         }

@@ -37,6 +37,8 @@ use crate::config::Config;
 use crate::ended::Ended;
 use crate::pace::Pace;
 
+pub use crate::sign::Signer;
+
 /// The node's clock, milliseconds since the epoch: deadlines of days are measured by it, and signatures dated.
 pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
 

@@ -64,6 +64,11 @@ fn said(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
         },
         // The second look after an attempt that might have happened: it had.
         AnswerKind::Absent if duty.uncertain => executed(turn, duty, answer),
+        // Nobody else can look: its own word is the last, here as where it says removed.
+        AnswerKind::Absent | AnswerKind::Unchanged if !reads_back(turn, duty) => {
+            executed(turn, duty, answer);
+            turn.note(duty.id, |d| d.detail = Some("nothing there to do, by its own word".to_owned()));
+        }
         // Nothing there at the first look, or nothing left to change: the read-back decides.
         AnswerKind::Absent | AnswerKind::Unchanged => turn.note(duty.id, |d| {
             d.absent = true;
@@ -121,6 +126,10 @@ fn manifest<'a>(turn: &'a Turn<'_>, duty: &Obligation) -> Option<&'a Manifest> {
     turn.state.control.systems.get(&duty.place.system).map(|s| &s.manifest)
 }
 
+fn reads_back(turn: &Turn<'_>, duty: &Obligation) -> bool {
+    manifest(turn, duty).is_none_or(Manifest::reads_back)
+}
+
 fn proves_by_reading(turn: &Turn<'_>, duty: &Obligation) -> bool {
     manifest(turn, duty).is_some_and(Manifest::proves_by_reading)
 }
@@ -153,7 +162,7 @@ fn goes_again(turn: &Turn<'_>, duty: &Obligation) -> bool {
 fn executed(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
     let now = turn.state.now;
     let at = answer.at.map(Millis);
-    let confirmed = manifest(turn, duty).is_some_and(|m| !m.reads_back());
+    let confirmed = !reads_back(turn, duty);
     turn.advance(duty.id, Event::Execute, |d| {
         d.confirmed = confirmed;
         d.executed = Some(now);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::document::{Diagnostics, Key, Node, choose};
 
 /// Every setting some kind of system knows. Closed, because a misspelt `password` would slip past the check.
-const KNOWN: [&str; 26] = [
+const KNOWN: [&str; 27] = [
     "url",
     "user",
     "password",
@@ -34,6 +34,7 @@ const KNOWN: [&str; 26] = [
     "sslmode",
     "header",
     "mechanism",
+    "protocol",
 ];
 const SECRET: [&str; 8] =
     ["tenant_key", "password", "secret", "token", "secret_key", "passphrase", "key", "header"];
@@ -168,7 +169,7 @@ fn scheme(kind: &str, value: &str, node: &Node, found: &mut Diagnostics) {
         "mysql" => &["mysql://", "mariadb://"],
         "redis" => &["redis://", "rediss://", "redis+unix://", "unix://"],
         "files" | "backup" => &["file:///"],
-        "http" | "opendsr" | "search" => &["http://", "https://"],
+        "http" | "webhook" | "opendsr" | "search" => &["http://", "https://"],
         _ => return,
     };
     if !value.starts_with("${") && !wanted.iter().any(|w| value.starts_with(w)) {

@@ -191,7 +191,7 @@ impl Manifest {
     pub fn reads_back(&self) -> bool {
         match self.kind.as_str() {
             "http" => self.proves_by_reading(),
-            "opendsr" | "kafka" | "manual" | "exec" => false,
+            "opendsr" | "kafka" | "webhook" | "manual" | "exec" => false,
             _ => true,
         }
     }

@@ -7,12 +7,15 @@ use super::{connection, window};
 use crate::document::{Diagnostic, Diagnostics, Fields, Node, choose, read, shown};
 
 /// Every kind of system there is a connector for.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 15] = [
     "sqlite", "postgres", "mysql", "redis", "files", "backup", "objects", "http", "opendsr", "search",
-    "kafka", "manual", "exec", "memory",
+    "kafka", "webhook", "manual", "exec", "memory",
 ];
-const NEEDS_URL: [&str; 9] =
-    ["sqlite", "postgres", "mysql", "redis", "files", "backup", "http", "opendsr", "search"];
+const NEEDS_URL: [&str; 10] =
+    ["sqlite", "postgres", "mysql", "redis", "files", "backup", "http", "webhook", "opendsr", "search"];
+
+/// What tells a connector's answers from anybody else's, and where it listens.
+const OUTSIDE: [(&str, &[&str]); 2] = [("kafka", &["brokers", "secret"]), ("webhook", &["secret"])];
 
 /// Reads the dataset file that a manifest names; the error says why it could not.
 pub type Load<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
@@ -77,6 +80,13 @@ fn manifest(node: &Node, load: Load, is_category: IsCategory, found: &mut Diagno
             format!("a `{}` system needs a url", out.kind),
             fix,
         );
+    }
+    for key in OUTSIDE.iter().filter(|(kind, _)| *kind == out.kind).flat_map(|(_, keys)| keys.iter()) {
+        if !out.connection.contains_key(*key) {
+            let detail = format!("a `{}` system needs `{key}`", out.kind);
+            let at = node.get("connection").unwrap_or(node);
+            found.error(at, detail, format!("add `connection: {{{key}: \"${{env:NAME}}\"}}`"));
+        }
     }
     out.owner = fields.text("owner", found);
     out.region = fields.text("region", found);

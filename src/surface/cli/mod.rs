@@ -11,6 +11,7 @@ mod beside;
 mod clock;
 mod completions;
 mod config;
+mod connector;
 mod dataset;
 mod dead_letter;
 mod demo;
@@ -76,6 +77,9 @@ enum Verb {
     /// Check dataset files.
     #[command(subcommand)]
     Dataset(dataset::Dataset),
+    /// Try out connectors in other languages.
+    #[command(subcommand)]
+    Connector(connector::Connector),
     /// Check, import and look at sources.
     Source(source::Source),
     /// Records that could not be read.
@@ -146,6 +150,7 @@ impl Verb {
             Self::Init(verb) => verb.run(out).await,
             Self::Apply(verb) => verb.run(out).await,
             Self::System(verb) => verb.run(out).await,
+            Self::Connector(verb) => verb.run(out).await,
             Self::Source(verb) => verb.run(out).await,
             Self::DeadLetter(verb) => verb.run(out).await,
             Self::Request(verb) => verb.run(out).await,

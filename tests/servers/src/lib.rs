@@ -11,12 +11,14 @@ mod maven;
 mod packages;
 mod postgres;
 mod promtool;
+mod python;
 mod redis;
 
 pub use connect::Connect;
 pub use kafka::{Cluster, Kafka};
 pub use postgres::Postgres;
 pub use promtool::Promtool;
+pub use python::python;
 pub use quietus_servers::{Options, Result, free_port};
 pub use redis::Redis;
 

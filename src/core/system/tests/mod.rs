@@ -147,7 +147,7 @@ fn connections_without_literal_secrets_pass() {
         ("redis", "{url: \"redis://127.0.0.1:6379/0\"}"),
         ("redis", "{url: \"${env:REDIS_URL}\"}"),
         ("backup", "{url: \"file:///var/backups\"}"),
-        ("kafka", "{brokers: [\"a:9092\", \"b:9092\"]}"),
+        ("kafka", "{brokers: [\"a:9092\", \"b:9092\"], secret: \"${env:S}\"}"),
     ] {
         let m = good(&format!("system: a\nkind: {kind}\nconnection: {connection}\n"));
         assert!(!m.connection.is_empty());
