@@ -54,7 +54,7 @@ impl Node {
         let mut rest = records;
         while !rest.is_empty() {
             self.fetch_schemas(ready, rest).await?;
-            let fed = self.prepare_records(ready, rest, origin);
+            let mut fed = self.prepare_records(ready, rest, origin);
             let done = out_of(rest, &fed);
             let mut frames = Vec::new();
             if letters {
@@ -65,7 +65,7 @@ impl Node {
                     self.settle().await;
                     frames.extend(self.empty(ready, emptied, rest.first())?);
                 }
-                None => frames.extend(fed.frames.iter().cloned()),
+                None => frames.append(&mut fed.frames),
             }
             self.append_records(frames).await?;
             self.desk().intake().remember(&fed.receipt);

@@ -93,6 +93,8 @@ pub struct Node {
     certifying: Mutex<()>,
     /// Sweeps whose report stands in the control log or is being written.
     closing: Mutex<std::collections::BTreeSet<String>>,
+    /// The running sweep's report, for those who ask often.
+    pub counted: crate::schedule::Counted,
     /// What the wall clock is held against.
     steady: Mutex<Steady>,
     /// Something moved: partitions' loops wake who waits for an outcome.

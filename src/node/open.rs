@@ -111,6 +111,7 @@ impl Node {
             scans: super::scans::Scans::default(),
             certifying: Mutex::default(),
             closing: Mutex::default(),
+            counted: crate::schedule::Counted::default(),
             moved: Notify::new(),
             options,
             running: std::sync::atomic::AtomicBool::new(false),

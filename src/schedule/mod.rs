@@ -6,7 +6,10 @@
 pub mod barrier;
 pub mod brake;
 pub mod clock;
+mod counted;
 pub mod plan;
 pub mod scans;
 pub mod sweeps;
 pub mod ticks;
+
+pub use counted::Counted;

@@ -298,7 +298,10 @@ pub fn view(node: &Node, id: &str) -> Option<SweepView> {
         (None, Some(waits)) => {
             ("awaiting_approval".to_owned(), serde_json::from_str(&waits.report).unwrap_or_default())
         }
-        (None, None) => ("running".to_owned(), report(node, id)),
+        (None, None) => {
+            let counted = node.counted.report(id, || node.clock.monotonic(), || report(node, id));
+            ("running".to_owned(), counted)
+        }
     };
     let mode = info.by.clone().unwrap_or_else(|| "cron".to_owned());
     Some(SweepView { id: info.id, state, mode, as_of: info.as_of.to_string(), report })

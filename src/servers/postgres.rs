@@ -81,7 +81,9 @@ impl Postgres {
         let name = format!("quietus_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let url = self.url();
         let psql = programs()?.join("psql");
-        run(Command::new(psql).args([&url, "-X", "-q", "-c", &format!("CREATE DATABASE {name}")]))?;
+        // The server's own vacuum may sit in template1, which then is no template; nobody ever connects to this one.
+        let statement = format!("CREATE DATABASE {name} TEMPLATE template0");
+        run(Command::new(psql).args([&url, "-X", "-q", "-c", &statement]))?;
         other_database(&url, &name)
     }
 

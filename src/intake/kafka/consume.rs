@@ -17,8 +17,8 @@ use tokio::runtime::Handle;
 use super::feed::{Feed, Trouble, guard};
 use crate::intake::arrived::Arrived;
 
-/// A batch ends here; it fits one append of the ledger.
-const RECORDS_MAX: usize = 2_000;
+/// A batch ends here; it fits one append of the ledger. Each waits for an fsync: small ones would wait most of the time.
+const RECORDS_MAX: usize = 10_000;
 const BYTES_MAX: usize = 2 << 20;
 const POLL: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_millis(500);
