@@ -49,6 +49,11 @@ impl Polls {
         ripe
     }
 
+    /// There is news: everything is asked about at once.
+    pub fn forget(&self) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Of these, what is to be taken back and was not yet; from now on it was.
     pub fn to_recall(&self, held: Vec<Obligation>) -> Vec<Obligation> {
         let mut recalled = self.recalled.lock().unwrap_or_else(PoisonError::into_inner);

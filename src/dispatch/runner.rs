@@ -81,6 +81,12 @@ impl Dispatcher {
         self.nudge.notify_one();
     }
 
+    /// What was accepted is asked about now, whenever it was asked about last.
+    pub fn ask_now(&self) {
+        self.polls.forget();
+        self.nudge();
+    }
+
     /// Rounds for ever; the task is aborted when the system is retired or replaced.
     pub async fn run(self: Arc<Self>) {
         loop {

@@ -288,5 +288,7 @@ pub fn all() -> Vec<Record> {
         }
         .into(),
         LinkLimit { max: 50, at: AT }.into(),
+        NewsSwitch { on: true, at: AT }.into(),
+        NewsTold { up_to: 99 }.into(),
     ]
 }

@@ -36,6 +36,7 @@ texts! {
     2 Tick,
     3 SourceAt,
     4 ControlCopy,
+    5 NewsTold,
     10 Facts,
     11 Changes,
     12 DeadLettered,
@@ -64,6 +65,7 @@ texts! {
     54 SweepAwaiting,
     56 ReapplyOrdered,
     57 LinkLimit,
+    58 NewsSwitch,
 }
 
 /// What reads and writes the data of a schema id; None when nobody knows it.

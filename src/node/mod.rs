@@ -17,6 +17,7 @@ mod import;
 mod intake;
 mod letters;
 mod lookup;
+mod news;
 mod offline;
 mod once;
 mod open;

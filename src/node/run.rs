@@ -47,6 +47,8 @@ impl Node {
         }
         self.follow_systems();
         self.limit_links().await?;
+        super::news::begin(self).await?;
+        tasks.spawn(super::news::tell(Arc::clone(self)));
         tasks.spawn(schedule::ticks::run(Arc::clone(self)));
         tasks.spawn(schedule::barrier::run(Arc::clone(self)));
         tasks.spawn(schedule::sweeps::run(Arc::clone(self)));

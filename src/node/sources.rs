@@ -13,7 +13,7 @@ use quietus_core::time::Millis;
 
 use super::policies::Refusal;
 use super::{Node, NodeError, Put};
-use crate::intake::kafka::{Consumers, Status};
+use crate::intake::kafka::{Consumers, Settings, Status};
 use crate::intake::mapping::{Mapping, Schemas, Unfit};
 use crate::intake::registry::Registry;
 
@@ -23,6 +23,17 @@ pub struct KafkaOptions {
     pub brokers: Vec<String>,
     pub security: BTreeMap<String, String>,
     pub registry: Option<String>,
+    /// Of the topics that others hear of decisions on; None = nobody does.
+    pub prefix: Option<String>,
+}
+
+impl KafkaOptions {
+    /// The error names the reference that cannot be read.
+    pub(super) fn resolved(&self, resolver: &super::Resolver) -> Result<Settings, String> {
+        let resolve = |(name, value): (&String, &String)| Ok((name.clone(), resolver.resolve(value)?));
+        let security = self.security.iter().map(resolve).collect::<Result<_, String>>()?;
+        Ok(Settings { brokers: self.brokers.clone(), security })
+    }
 }
 
 /// The sources' side of a node.

@@ -139,6 +139,16 @@ impl Node {
         })
     }
 
+    /// A callback, believed in nothing but that there is news: it makes us ask. False = nobody known signed it.
+    pub fn called_back(&self, name: &str, headers: &BTreeMap<String, String>, body: &[u8]) -> bool {
+        let known = self.registry().connector(name).and_then(Result::ok);
+        let is_signed = known.is_some_and(|connector| connector.is_signed(headers, body));
+        if let Some(dispatcher) = self.registry().dispatcher(name).filter(|_| is_signed) {
+            dispatcher.ask_now();
+        }
+        is_signed
+    }
+
     /// Takes a system off the books; refused while something is open there.
     pub async fn retire_system(&self, name: &str, by: Option<String>) -> Result<(), NodeError> {
         self.system(name)?;

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use super::sources::{Ready, Slot};
 use super::{Node, NodeError};
 use crate::intake::arrived::Arrived;
-use crate::intake::kafka::{self, Consumers, Plan, Settings, Sink, Trouble};
+use crate::intake::kafka::{self, Consumers, Plan, Sink, Trouble};
 use crate::intake::mapping::Mapping;
 
 /// Frames a partition may be behind before consumers wait.
@@ -68,15 +68,11 @@ impl Node {
         let source = ready.mapping.source();
         let kafka = source.kafka()?.clone();
         let options = self.options().kafka.as_ref()?;
-        let resolver = &self.options().resolver;
-        let resolve = |(name, value): (&String, &String)| Some((name.clone(), resolver.resolve(value).ok()?));
-        let security: Option<BTreeMap<String, String>> = options.security.iter().map(resolve).collect();
-        let Some(security) = security else {
+        let Ok(settings) = options.resolved(&self.options().resolver) else {
             // At start this was said with its place; a variable does not go away while the node runs.
             tracing::error!(source = source.source, "`kafka.security` holds a reference that cannot be read");
             return None;
         };
-        let settings = Settings { brokers: options.brokers.clone(), security };
         let id = data_encoding::HEXLOWER.encode(&self.ledger().id());
         let plan = Plan {
             source: source.source.clone(),

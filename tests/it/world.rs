@@ -58,8 +58,12 @@ impl World {
 
     /// As [`World::reading`], by a clock of the test's own.
     pub async fn under(dir: &Path, clock: Arc<dyn Clock>, brokers: Option<String>) -> Self {
-        let (keys, _) = Keys::load_or_create(&dir.join("tenant.key")).unwrap();
         let kafka = brokers.map(|b| KafkaOptions { brokers: vec![b], ..KafkaOptions::default() });
+        Self::with(dir, clock, kafka).await
+    }
+
+    pub async fn with(dir: &Path, clock: Arc<dyn Clock>, kafka: Option<KafkaOptions>) -> Self {
+        let (keys, _) = Keys::load_or_create(&dir.join("tenant.key")).unwrap();
         let options = NodeOptions { settle_ms: 0, kafka, ..NodeOptions::at(dir.join("data")) };
         let node = Node::open(options, keys, clock).await.unwrap();
         let running = node.start().await.unwrap();

@@ -24,6 +24,7 @@ mod permit;
 mod scan;
 mod target;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -66,6 +67,11 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
     async fn scan(&self, reading: &Reading) -> Result<Page, Failure> {
         let what = format!("{}: this kind of system cannot be scanned", reading.dataset);
         Err(Failure::fatal("cannot_execute", what))
+    }
+
+    /// Whether whoever runs the target signed this: their callback then makes us ask again, and says nothing else.
+    fn is_signed(&self, _headers: &BTreeMap<String, String>, _body: &[u8]) -> bool {
+        false
     }
 
     /// Takes back what was `Accepted` and may not have been carried out yet: a hold covers it. What becomes of each is

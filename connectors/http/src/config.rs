@@ -87,6 +87,12 @@ impl Config {
         request.header("content-type", "application/json").body(body)
     }
 
+    /// By whoever holds the secret, and not long ago.
+    pub(crate) fn is_signed(&self, headers: &BTreeMap<String, String>, body: &[u8], now: i64) -> bool {
+        let header = |name: &str| headers.get(name).map(String::as_str);
+        self.signer.as_ref().is_some_and(|signer| signer.is_signed(header, body, Some(now)))
+    }
+
     /// Identities cross the network in clear.
     pub(crate) fn is_open(&self) -> bool {
         let url = Url::parse(self.base.reveal()).ok();

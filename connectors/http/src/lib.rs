@@ -114,6 +114,10 @@ impl Connector for HttpConnector {
         poll::ask(self, accepted).await
     }
 
+    fn is_signed(&self, headers: &BTreeMap<String, String>, body: &[u8]) -> bool {
+        self.config.is_signed(headers, body, (self.now)())
+    }
+
     /// A partner's clock decides nothing here.
     async fn now(&self) -> Result<Option<i64>, Failure> {
         Ok(None)

@@ -1,6 +1,7 @@
 //! Where the connector listens, and the secret that both sides sign with: never shown, the settings are secrets.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use quietus_contract::{Failure, Secret};
 use quietus_core::system::Manifest;
@@ -11,7 +12,7 @@ const COMMANDS: &str = "quietus.commands";
 
 pub(crate) struct Config {
     pub(crate) system: String,
-    pub(crate) signer: Signer,
+    pub(crate) signer: Arc<Signer>,
     pub(crate) place: Place,
 }
 
@@ -37,7 +38,7 @@ impl Config {
             None => Place::Url(Secret::new(settings.get("url").map(String::as_str).unwrap_or_default())),
         };
         let signer = Signer::new(secret).map_err(|why| wrong(&why))?;
-        Ok(Self { system: system.system.clone(), signer, place })
+        Ok(Self { system: system.system.clone(), signer: Arc::new(signer), place })
     }
 }
 

@@ -19,7 +19,7 @@ pub mod conform;
 mod erase;
 mod link;
 mod topic;
-mod topics;
+pub mod topics;
 mod verify;
 mod web;
 
@@ -32,6 +32,7 @@ use quietus_contract::{
     Capabilities, CheckReport, Connector, Failure, Gate, Permit, ReadBack, Target, TargetOutcome,
 };
 use quietus_core::system::Manifest;
+use quietus_http::Signer;
 
 pub use avro::{Framed, read, write};
 pub use command::{Command, Identity};
@@ -52,6 +53,7 @@ pub struct OutsideConnector {
     keys: BTreeMap<String, Vec<String>>,
     kind: &'static str,
     now: Now,
+    signer: Arc<Signer>,
     link: Arc<dyn Link>,
 }
 
@@ -59,14 +61,16 @@ impl OutsideConnector {
     /// `settings` are the manifest's `connection`, references resolved.
     pub fn new(system: &Manifest, settings: &BTreeMap<String, String>, now: Now) -> Result<Self, Failure> {
         let kind = if settings.contains_key("brokers") { "kafka" } else { "webhook" };
-        let link = open(Config::new(system, settings)?, &now, false)?;
+        let config = Config::new(system, settings)?;
+        let signer = Arc::clone(&config.signer);
+        let link = open(config, &now, false)?;
         let collections = system.datasets.iter().flat_map(|d| d.collections.iter().map(move |c| (d, c)));
         let keys = collections.map(|(dataset, collection)| {
             let mut columns = collection.key.clone();
             columns.sort();
             (format!("{}.{}", dataset.fides_key, collection.name), columns)
         });
-        Ok(Self { system: system.system.clone(), keys: keys.collect(), kind, now, link })
+        Ok(Self { system: system.system.clone(), keys: keys.collect(), kind, now, signer, link })
     }
 
     /// What the manifest says of datasets, this target keeps to.
@@ -77,7 +81,7 @@ impl OutsideConnector {
 }
 
 fn open(config: Config, now: &Now, counts: bool) -> Result<Arc<dyn Link>, Failure> {
-    let signer = Arc::new(config.signer);
+    let signer = config.signer;
     Ok(match config.place {
         Place::Topics(topics) => Arc::new(TopicLink::open(topics, signer, Arc::clone(now), &config.system)?),
         Place::Url(url) => Arc::new(WebLink::open(url, signer, Arc::clone(now), counts)?),
@@ -127,6 +131,11 @@ impl Connector for OutsideConnector {
 
     async fn poll(&self, accepted: &[(Target, String)]) -> Vec<TargetOutcome> {
         erase::ask(self, accepted).await
+    }
+
+    fn is_signed(&self, headers: &BTreeMap<String, String>, body: &[u8]) -> bool {
+        let header = |name: &str| headers.get(name).map(String::as_str);
+        self.signer.is_signed(header, body, Some((self.now)()))
     }
 
     async fn recall(&self, accepted: &[(Target, String)]) {

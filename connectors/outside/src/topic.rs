@@ -96,7 +96,7 @@ impl Drop for TopicLink {
 /// Until the link is dropped: the topics are made or compared, then confirmations are read.
 fn listen(shared: &Shared, topics: &Topics, signer: &Signer, id: &str) {
     while !shared.is_stopped() {
-        let unfit = topics::compare(topics).err();
+        let unfit = topics::compare_pair(topics).err();
         let is_fit = unfit.is_none();
         *shared.unfit() = unfit;
         if is_fit {
@@ -230,7 +230,7 @@ impl Link for TopicLink {
 
     async fn check(&self) -> Vec<Problem> {
         let topics = self.topics.clone();
-        let compared = tokio::task::spawn_blocking(move || topics::compare(&topics)).await;
+        let compared = tokio::task::spawn_blocking(move || topics::compare_pair(&topics)).await;
         match compared {
             Ok(Ok(())) => Vec::new(),
             Ok(Err(unfit)) => vec![unfit.problem()],

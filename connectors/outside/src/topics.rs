@@ -1,11 +1,11 @@
-//! The two topics, made where they are missing and compared where they are there.
+//! Topics, made where they are missing and compared where they are there.
 //!
-//! Commands name people in clear, so they must go by themselves; a command or an answer must not be compacted away
-//! before it was read.
+//! What names people must go by itself; what somebody must read must not be compacted away, or be gone, before it was.
 
 use std::time::Duration;
 
 use quietus_contract::{Failure, Problem};
+use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
@@ -16,21 +16,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(200);
 const TRIES: u32 = 25;
 const DAY: i64 = 86_400_000;
-/// Of a topic that is made here.
-const KEPT: i64 = DAY;
 const PARTITIONS: i32 = 6;
 
 /// What a topic must be like.
-struct Wanted<'a> {
-    name: &'a str,
-    /// Between these, milliseconds.
-    kept: (i64, i64),
-    why: &'static str,
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub name: String,
+    /// Of one that is made here.
+    pub partitions: i32,
+    /// Kept between these, milliseconds.
+    pub kept: (i64, i64),
+    /// Of one that is made here, milliseconds.
+    pub made: i64,
+    pub why: &'static str,
 }
 
 /// Why the topics cannot be used.
 #[derive(Clone, Debug)]
-pub(crate) enum Unfit {
+pub enum Unfit {
     /// A setting breaks a promise; this command mends it.
     Settings { topic: String, what: String, fix: String },
     /// It is not known how they are.
@@ -38,7 +41,7 @@ pub(crate) enum Unfit {
 }
 
 impl Unfit {
-    pub(crate) fn failure(&self) -> Failure {
+    pub fn failure(&self) -> Failure {
         match self {
             Self::Settings { topic, what, fix } => {
                 Failure::retry("topic_settings", format!("{topic}: {what}; run: {fix}"))
@@ -47,7 +50,7 @@ impl Unfit {
         }
     }
 
-    pub(crate) fn problem(&self) -> Problem {
+    pub fn problem(&self) -> Problem {
         let (code, place, detail, fix) = match self {
             Self::Settings { topic, what, fix } => {
                 ("topic_settings", topic.clone(), what.clone(), format!("run: {fix}"))
@@ -63,37 +66,44 @@ impl Unfit {
     }
 }
 
-/// Makes what is missing; an error = they are not to be used. Blocks.
-pub(crate) fn compare(topics: &Topics) -> Result<(), Unfit> {
+/// A connector's two topics. Blocks.
+pub(crate) fn compare_pair(topics: &Topics) -> Result<(), Unfit> {
     let wanted = [
         Wanted {
-            name: &topics.commands,
+            name: topics.commands.clone(),
+            partitions: PARTITIONS,
             kept: (DAY / 24, 7 * DAY),
+            made: DAY,
             why: "commands name people in clear and must be gone after a week, and stay for an hour at least",
         },
         Wanted {
-            name: &topics.confirmations,
+            name: topics.confirmations.clone(),
+            partitions: PARTITIONS,
             kept: (DAY, i64::MAX),
+            made: DAY,
             why: "an answer must stay for a day at least, or a node that is down loses it",
         },
     ];
-    let unknown = |what: &str| Unfit::Unknown(format!("{what}; are the brokers there?"));
-    let admin: AdminClient<DefaultClientContext> =
-        topics.client("quietus-topics").create().map_err(|_| unknown("no client for them can be made"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime = runtime.map_err(|_| unknown("the runtime cannot start"))?;
-    runtime.block_on(async {
-        for topic in &wanted {
-            create(&admin, topic).await?;
-            look(&admin, topic, topics).await?;
-        }
-        Ok(())
-    })
+    let runtime = runtime.map_err(|_| Unfit::Unknown("the runtime cannot start".to_owned()))?;
+    runtime.block_on(compare(&topics.client("quietus-topics"), &topics.brokers, &wanted))
 }
 
-async fn create(admin: &AdminClient<DefaultClientContext>, topic: &Wanted<'_>) -> Result<(), Unfit> {
-    let kept = KEPT.to_string();
-    let new = NewTopic::new(topic.name, PARTITIONS, TopicReplication::Fixed(-1))
+/// Makes what is missing; an error = they are not to be used.
+pub async fn compare(client: &ClientConfig, brokers: &str, wanted: &[Wanted]) -> Result<(), Unfit> {
+    let unmade =
+        |_| Unfit::Unknown("no client for the topics can be made; are the brokers there?".to_owned());
+    let admin: AdminClient<DefaultClientContext> = client.create().map_err(unmade)?;
+    for topic in wanted {
+        create(&admin, topic).await?;
+        look(&admin, topic, brokers).await?;
+    }
+    Ok(())
+}
+
+async fn create(admin: &AdminClient<DefaultClientContext>, topic: &Wanted) -> Result<(), Unfit> {
+    let kept = topic.made.to_string();
+    let new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(-1))
         .set("cleanup.policy", "delete")
         .set("retention.ms", &kept);
     let options = AdminOptions::new().request_timeout(Some(PATIENCE));
@@ -116,17 +126,13 @@ async fn create(admin: &AdminClient<DefaultClientContext>, topic: &Wanted<'_>) -
     }
 }
 
-async fn look(
-    admin: &AdminClient<DefaultClientContext>,
-    topic: &Wanted<'_>,
-    topics: &Topics,
-) -> Result<(), Unfit> {
+async fn look(admin: &AdminClient<DefaultClientContext>, topic: &Wanted, brokers: &str) -> Result<(), Unfit> {
     let unknown =
         |what: String| Unfit::Unknown(format!("{}: its settings cannot be read: {what}", topic.name));
     let mut settings = None;
     // A topic that was just made is not known to every broker at once.
     for _ in 0..TRIES {
-        settings = read(admin, topic.name).await.map_err(|error| unknown(said(&error)))?;
+        settings = read(admin, &topic.name).await.map_err(|error| unknown(said(&error)))?;
         if settings.is_some() {
             break;
         }
@@ -138,11 +144,11 @@ async fn look(
     let fix = |setting: &str| {
         format!(
             "kafka-configs.sh --bootstrap-server {} --alter --entity-type topics --entity-name {} --add-config {setting}",
-            topics.brokers, topic.name
+            brokers, topic.name
         )
     };
     let broken = |what: String, setting: String| Unfit::Settings {
-        topic: topic.name.to_owned(),
+        topic: topic.name.clone(),
         what: format!("{what}: {}", topic.why),
         fix: fix(&setting),
     };
@@ -154,7 +160,7 @@ async fn look(
     let (least, most) = topic.kept;
     let lasts = if kept < 0 { i64::MAX } else { kept };
     if lasts < least || lasts > most {
-        return Err(broken(format!("retention.ms is {kept}"), format!("retention.ms={KEPT}")));
+        return Err(broken(format!("retention.ms is {kept}"), format!("retention.ms={}", topic.made)));
     }
     Ok(())
 }

@@ -69,9 +69,12 @@ pub enum LedgerKind {
     Kafka,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kafka {
     pub brokers: Vec<String>,
+    /// Others hear of decisions, on topics of this prefix.
+    pub events: bool,
+    pub prefix: String,
     /// `protocol`, `mechanism`, `username`, `password`, `ca`, `cert`, `key`; secrets are references.
     pub security: BTreeMap<String, String>,
     /// URL of the schema registry.
@@ -123,7 +126,13 @@ impl Default for Config {
                 prefix: "quietus.".to_owned(),
                 security: BTreeMap::new(),
             },
-            kafka: Kafka::default(),
+            kafka: Kafka {
+                brokers: Vec::new(),
+                events: true,
+                prefix: "quietus.".to_owned(),
+                security: BTreeMap::new(),
+                registry: None,
+            },
             tenant_key: None,
             identities: Identities { default: "customer_id".to_owned(), max_linked: 50 },
             tokens: Vec::new(),

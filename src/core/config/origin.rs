@@ -90,6 +90,8 @@ impl Config {
             ("ledger.brokers", list(&self.ledger.brokers)),
             ("ledger.prefix", self.ledger.prefix.clone()),
             ("kafka.brokers", list(&self.kafka.brokers)),
+            ("kafka.events", self.kafka.events.to_string()),
+            ("kafka.prefix", self.kafka.prefix.clone()),
             ("kafka.registry", option(&self.kafka.registry)),
             ("tenant_key", option(&self.tenant_key)),
             ("identities.default", self.identities.default.clone()),

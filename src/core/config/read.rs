@@ -156,6 +156,10 @@ impl Reader<'_, '_> {
     fn kafka(&mut self, mut f: Fields) {
         let brokers = self.list(&mut f, "brokers");
         self.put("kafka.brokers", &f, "brokers", brokers, |c, v| c.kafka.brokers = v);
+        let events = f.bool("events", self.found);
+        self.put("kafka.events", &f, "events", events, |c, v| c.kafka.events = v);
+        let prefix = f.text("prefix", self.found);
+        self.put("kafka.prefix", &f, "prefix", prefix, |c, v| c.kafka.prefix = v);
         let registry = self.url(&mut f, "registry");
         self.put("kafka.registry", &f, "registry", registry, |c, v| c.kafka.registry = Some(v));
         self.security(&mut f, "kafka", |c| &mut c.kafka.security);

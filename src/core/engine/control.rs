@@ -40,6 +40,8 @@ pub struct Control {
     /// How many identities one person may have before somebody must look.
     pub link_limit: Option<u32>,
     pub reapplies: BTreeMap<String, Reapply>,
+    /// Others are told what is decided.
+    pub tells_news: bool,
     pub clock_accepted: Option<Millis>,
     /// Entries that could not be read; they change nothing.
     pub unreadable: u64,
@@ -288,6 +290,7 @@ impl Control {
                 };
                 self.reapplies.insert(r.id.clone(), reapply);
             }
+            Record::NewsSwitch(r) => self.tells_news = r.on,
             Record::LinkLimit(r) => self.link_limit = u32::try_from(r.max).ok(),
             // What an owner acknowledges is for the control plane's barrier, not for the state.
             Record::Acknowledged(_) => {}
@@ -305,6 +308,7 @@ impl Control {
             | Record::RequestReceived(_)
             | Record::RequestMoved(_)
             | Record::Delivered(_)
+            | Record::NewsTold(_)
             | Record::Forwarded(_) => self.unreadable += 1,
         }
     }

@@ -89,6 +89,10 @@ pub enum Decision {
     Delivered {
         up_to: u64,
     },
+    /// Others were told of the news up to here.
+    Told {
+        up_to: u64,
+    },
     /// Taken in from another partition.
     Received {
         from: i32,

@@ -69,6 +69,7 @@ pub(super) fn evolve(state: &mut State, found: &mut Found, decision: &Decision) 
             state.outbox.insert(*number, (**letter).clone());
         }
         Decision::Delivered { up_to } => state.outbox.retain(|number, _| number > up_to),
+        Decision::Told { up_to } => state.news.told(*up_to),
         Decision::Received { from, number } => {
             state.received.insert(*from, *number);
         }

@@ -56,6 +56,7 @@ impl Decision {
             | Self::Doubted { .. }
             | Self::PassedOn { .. }
             | Self::Delivered { .. }
+            | Self::Told { .. }
             | Self::Received { .. }
             | Self::Ignored { .. } => return None,
         };

@@ -21,6 +21,7 @@ mod holds;
 mod leaf;
 mod links;
 mod needs;
+pub mod news;
 mod orders;
 mod pass;
 mod people;
@@ -129,6 +130,9 @@ pub fn step(state: &mut State, input: &Input, found: Found) -> Step {
         Record::Delivered(r) => {
             turn.rule(Decision::Delivered { up_to: u64::try_from(r.up_to).unwrap_or_default() });
         }
+        Record::NewsTold(r) => {
+            turn.rule(Decision::Told { up_to: u64::try_from(r.up_to).unwrap_or_default() })
+        }
         Record::PolicyStored(_)
         | Record::PolicyPublished(_)
         | Record::SystemPut(_)
@@ -145,6 +149,7 @@ pub fn step(state: &mut State, input: &Input, found: Found) -> Step {
         | Record::ClockAccepted(_)
         | Record::Acknowledged(_)
         | Record::LinkLimit(_)
+        | Record::NewsSwitch(_)
         | Record::ReapplyOrdered(_) => turn.ignore("a control record outside the control log"),
     }
     turn.out
@@ -188,6 +193,7 @@ impl<'a> Turn<'a> {
     }
 
     fn rule(&mut self, decision: Decision) {
+        news::note(self.state, &decision, self.trace.as_ref());
         evolve::evolve(self.state, &mut self.found, &decision);
         if let Decision::Wrote(row) = &decision {
             self.out.rows.push(row.clone());

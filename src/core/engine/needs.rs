@@ -80,6 +80,7 @@ pub fn needs(state: &State, input: &Input) -> Needs {
             _ => {}
         },
         Record::OwnerStarted(_) | Record::Tick(_) | Record::SourceAt(_) | Record::Delivered(_) => {}
+        Record::NewsTold(_) => {}
         Record::DeadLettered(_) | Record::DeadLetterClosed(_) => {}
         Record::PolicyStored(_)
         | Record::PolicyPublished(_)
@@ -97,6 +98,7 @@ pub fn needs(state: &State, input: &Input) -> Needs {
         | Record::ClockAccepted(_)
         | Record::Acknowledged(_)
         | Record::LinkLimit(_)
+        | Record::NewsSwitch(_)
         | Record::ReapplyOrdered(_) => {}
     }
     needs

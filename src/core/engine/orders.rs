@@ -18,6 +18,9 @@ use super::{Turn, corrections, restrict};
 /// Attempts before a duty waits for the next sweep.
 pub const MAX_TRIES: u32 = 8;
 
+/// How long a copy waits for the cache in front of it to go first, milliseconds.
+const CACHE_FIRST: i64 = 60_000;
+
 /// Milliseconds to wait after the given number of tries: doubling from one second, at most one minute, with up to a quarter of
 /// jitter drawn from the duty's own id, so that a replay waits alike and a thousand duties do not wake together.
 pub(super) fn back_off(id: ObligationId, tries: u32) -> i64 {
@@ -105,8 +108,11 @@ pub fn waits(state: &State, duty: &Obligation) -> bool {
         let origin = is_origin(control, duty, other)
             && (duty.evicted || !precedes(control, duty, other))
             && will_go(other);
-        // What failed or is stopped there keeps nothing else waiting.
-        let cache = precedes(control, other, duty) && !other.evicted && is_on_its_way(other.stand);
+        // What failed or is stopped there keeps nothing else waiting, and what nobody can reach not for long: it goes
+        // once more after this anyhow.
+        let is_fresh = state.now < other.opened.plus(CACHE_FIRST);
+        let cache =
+            precedes(control, other, duty) && !other.evicted && is_on_its_way(other.stand) && is_fresh;
         let earlier = (duty.duty, other.duty) == (Duty::Correct, Duty::Correct)
             && other.place == duty.place
             && other.round < duty.round

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::control::Control;
 use crate::engine::dead_letters::DeadLetters;
+use crate::engine::news::News;
 use crate::engine::orders::MAX_TRIES;
 use crate::identity::{ItemId, SubjectKey};
 use crate::obligation::{Cause, Obligation, ObligationId, Stand};
@@ -48,6 +49,8 @@ pub struct State {
     pub passed_on: u64,
     /// Partition → the last number that was taken in from it.
     pub received: BTreeMap<i32, i64>,
+    /// What others are to be told.
+    pub news: News,
     pub tally: Tally,
     pub alive: Alive,
     /// Corrections taken in here: the last one's round.

@@ -197,6 +197,13 @@ pub struct ReapplyOrdered {
     pub at: i64,
 }
 
+/// Whether others are told what is decided: kept only where somebody listens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewsSwitch {
+    pub on: bool,
+    pub at: i64,
+}
+
 /// How many identities one person may have before somebody must look.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LinkLimit {

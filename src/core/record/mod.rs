@@ -16,13 +16,13 @@ mod request;
 pub use answer::{Answer, AnswerKind, Confirmed, FindingKind, Order, Ordered, ReadBack, Seen};
 pub use change::{Change, ChangeKind, Changes, NamedCopy};
 pub use control::{
-    Acknowledged, ClockAccepted, HoldEffective, HoldPlaced, HoldReleased, LinkLimit, PolicyPublished,
-    PolicyStored, ReapplyOrdered, SourcePut, SweepAwaiting, SweepClosed, SweepOrdered, SweepSwitch,
-    SystemMode, SystemPut, SystemRetired,
+    Acknowledged, ClockAccepted, HoldEffective, HoldPlaced, HoldReleased, LinkLimit, NewsSwitch,
+    PolicyPublished, PolicyStored, ReapplyOrdered, SourcePut, SweepAwaiting, SweepClosed, SweepOrdered,
+    SweepSwitch, SystemMode, SystemPut, SystemRetired,
 };
 pub use dead_letter::{DeadLetterClosed, DeadLettered};
 pub use facts::{Fact, Facts, Mark, Origin, Shape, ShapeCopy};
-pub use owner::{ControlCopy, OwnerStarted, SourceAt, Tick};
+pub use owner::{ControlCopy, NewsTold, OwnerStarted, SourceAt, Tick};
 pub use request::{Delivered, Forwarded, RequestMoved, RequestReceived};
 
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,7 @@ records! {
     2 Tick,
     3 SourceAt,
     4 ControlCopy,
+    5 NewsTold,
     // Facts and what happens to them.
     10 Facts,
     11 Changes,
@@ -110,6 +111,7 @@ records! {
     54 SweepAwaiting,
     56 ReapplyOrdered,
     57 LinkLimit,
+    58 NewsSwitch,
 }
 
 /// A frame of the ledger: the records that were appended together and are applied together.

@@ -35,3 +35,9 @@ pub struct ControlCopy {
     #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
 }
+
+/// Others were told of this partition's news up to this number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewsTold {
+    pub up_to: i64,
+}

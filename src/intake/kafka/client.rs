@@ -24,7 +24,8 @@ impl std::fmt::Debug for Settings {
 }
 
 impl Settings {
-    fn client(&self, id: &str) -> ClientConfig {
+    /// What every client of this node is made from.
+    pub fn client(&self, id: &str) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", self.brokers.join(","))

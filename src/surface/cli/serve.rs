@@ -190,7 +190,8 @@ fn kafka(config: &Config, resolver: &Resolver) -> Result<Option<KafkaOptions>, F
         resolver.resolve(value).map_err(|why| at(config, &key, &why))?;
     }
     let (brokers, security) = (brokers.clone(), security.clone());
-    Ok(Some(KafkaOptions { brokers, security, registry: config.kafka.registry.clone() }))
+    let prefix = config.kafka.events.then(|| config.kafka.prefix.clone());
+    Ok(Some(KafkaOptions { brokers, security, registry: config.kafka.registry.clone(), prefix }))
 }
 
 /// The key that the configuration refers to; a node on loopback makes the file where there is none.

@@ -152,7 +152,8 @@ pub fn router(app: Shared) -> Router {
     let open = Router::new()
         .route("/openapi.json", get(openapi::serve))
         .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz));
+        .route("/readyz", get(health::readyz))
+        .route("/v1/systems/{name}/callback", post(systems::callback));
     // The last layer added is the first a call goes through.
     let gated = calls
         .layer(from_fn_with_state(Arc::clone(&app), gate::running))

@@ -17,7 +17,7 @@ use super::{
     paths(
         events::take,
         policies::store, policies::publish, policies::approve, policies::plan, policies::show, policies::list, policies::uncovered,
-        systems::put, systems::show, systems::list, systems::retire, systems::check, systems::coverage, systems::scan, systems::scanned, systems::enforce, systems::observe,
+        systems::put, systems::show, systems::list, systems::retire, systems::check, systems::coverage, systems::scan, systems::scanned, systems::enforce, systems::observe, systems::callback,
         sources::put, sources::show, sources::list, sources::retire, sources::take, sources::import,
         dead_letters::list, dead_letters::show, dead_letters::retry,
         requests::receive, requests::show, requests::list, requests::cancel, requests::decide, requests::extend, requests::verify_identity, requests::lift, certificates::of_request,

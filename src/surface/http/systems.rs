@@ -150,6 +150,31 @@ pub(super) async fn observe(
     switch(&app, name, Mode::Observe, caller).await
 }
 
+/// A partner's or connector's callback: signed with the system's own secret (Standard Webhooks), it needs no token. It is
+/// believed in nothing but that there is news: what was accepted there is asked about at once.
+#[utoipa::path(post, path = "/v1/systems/{name}/callback", tag = "systems", params(("name" = String, Path)),
+    request_body(content = String, description = "Anything, signed", content_type = "application/json"), security(()),
+    responses((status = 202), (status = 401, body = Problem)))]
+pub(super) async fn callback(
+    State(app): State<Shared>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: axum::body::Bytes,
+) -> Result<StatusCode, Refused> {
+    let text = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    };
+    let headers = headers.iter().filter_map(text).collect();
+    match app.node.called_back(&name, &headers, &body) {
+        true => Ok(StatusCode::ACCEPTED),
+        false => {
+            let detail =
+                "sign it with the system's secret, as Standard Webhooks says, not more than five minutes ago";
+            Err(Refused::new(401, "unsigned", "Who are you?", detail))
+        }
+    }
+}
+
 async fn switch(app: &Shared, name: String, to: Mode, caller: Caller) -> Result<Json<SystemAnswer>, Refused> {
     let before = app.node.system(&name)?.mode;
     app.node.set_mode(&name, to, caller.name).await?;

@@ -83,6 +83,18 @@ impl Watched<'_> {
     }
 }
 
+/// The partner says that there is news, signed with this secret; the status of the answer.
+async fn call_back(world: &World, clock: &Skipping, secret: &str) -> u16 {
+    let body = r#"{"job": "j-1"}"#;
+    let signer = quietus_http::Signer::new(secret).unwrap();
+    let mut call =
+        reqwest::Client::new().post(format!("{}/v1/systems/mailer/callback", world.url)).body(body);
+    for (name, value) in signer.headers("msg_1", clock.now().0, body.as_bytes()) {
+        call = call.header(name, value);
+    }
+    call.send().await.unwrap().status().as_u16()
+}
+
 fn target(view: &Value, system: &str) -> Value {
     let all = view["targets"].as_array().unwrap();
     let mine: Vec<&Value> = all.iter().filter(|t| t["system"] == system).collect();
@@ -144,6 +156,10 @@ async fn each_of_seven_systems_tells_its_own_truth_and_the_liar_is_found() {
     places.partner.ends_its_jobs();
     places.rotate();
     clock.days(2);
+    let tick = watched.until(&[("nightly", "verified")]).await;
+    assert_eq!(target(&tick, "mailer")["outcome"], "accepted", "it is asked once a month: {tick}");
+    assert_eq!(call_back(&world, &clock, "whsec_c29tZWJvZHkgZWxzZQ==").await, 401);
+    assert_eq!(call_back(&world, &clock, places::SECRET).await, 202);
     watched.until(&[("mailer", "verified"), ("nightly", "verified")]).await;
 
     // The liar was tried again and again; mended, it is verified like the others.

@@ -29,6 +29,7 @@ const LYING: &str = "
         'BEGIN INSERT INTO contacts VALUES (OLD.id, OLD.email); RETURN NULL; END';
     CREATE TRIGGER lies AFTER DELETE ON contacts FOR EACH ROW EXECUTE FUNCTION keep();";
 
+pub const SECRET: &str = "whsec_dGhlIG1haWxlcidzIG93biBzZWNyZXQ=";
 const DAY: Duration = Duration::from_secs(86_400);
 const LINE_OF_ANOTHER: &str = "{\"user_id\": \"1\", \"seen\": true}\r\n";
 
@@ -39,6 +40,7 @@ pub struct Places {
     legacy: PathBuf,
     archive: PathBuf,
     nights: PathBuf,
+    secret: PathBuf,
     cache: Mutex<Redis>,
     pub partner: Partner,
 }
@@ -73,7 +75,10 @@ impl Places {
         let generation = File::open(nights.join("1.dump")).unwrap();
         let made = generation.metadata().unwrap().modified().unwrap();
         generation.set_times(FileTimes::new().set_modified(made - DAY / 2)).unwrap();
+        let secret = dir.join("mailer.secret");
+        fs::write(&secret, SECRET).unwrap();
         let places = Self {
+            secret,
             _postgres: postgres,
             shop,
             crm,
@@ -118,10 +123,10 @@ impl Places {
             json!({"system": "nightly", "kind": "backup", "mode": "enforce", "expires": "1d",
                    "copies_of": of(json!({})), "connection": {"url": folder(&self.nights)}}),
             json!({"system": "mailer", "kind": "http", "mode": "enforce", "copies_of": of(json!({})),
-                   "connection": {"url": self.partner.url},
+                   "connection": {"url": self.partner.url, "secret": format!("${{file:{}}}", self.secret.display())},
                    "http": {"identity": "customer_id", "deadline": "30d",
                             "submit": {"path": "/erase", "body": {"people": "{values}"}, "ref": "/job"},
-                            "poll": {"path": "/jobs/{ref}", "every": "1s", "done": {"/state": ["done"]}},
+                            "poll": {"path": "/jobs/{ref}", "every": "30d", "done": {"/state": ["done"]}},
                             "read_back": {"path": "/find", "body": {"people": "{values}"},
                                           "absent": {"/found": []}}}}),
         ]

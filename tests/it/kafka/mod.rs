@@ -3,6 +3,9 @@
 mod debezium;
 mod exactly_once;
 mod lifecycle;
+mod news;
+mod producers;
+mod registry;
 mod trouble;
 mod watermarks;
 
@@ -77,6 +80,12 @@ impl Topics {
                 Err(_) => std::thread::sleep(Duration::from_millis(5)),
             }
         }
+    }
+
+    /// With one header whose value is no text.
+    fn send_with(&self, topic: &str, key: &str, value: &[u8], name: &str, header: &[u8]) {
+        let headers = OwnedHeaders::new().insert(Header { key: name, value: Some(header) });
+        self.producer.send(BaseRecord::to(topic).key(key).payload(value).headers(headers)).unwrap();
     }
 
     fn flush(&self) {

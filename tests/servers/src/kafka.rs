@@ -7,14 +7,14 @@
 use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::account::run;
-use crate::maven::{jars, java};
+use crate::maven::{compiler, jars, java};
 use crate::{Result, free_port};
 
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -45,6 +45,13 @@ log.cleaner.io.buffer.size=65536
 broker.heartbeat.interval.ms=200
 broker.session.timeout.ms=1500
 ";
+/// A second listener that wants a name and a password: `ann` and `s3cret`.
+const LOCKED: &str = "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LOCKED:SASL_PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+sasl.enabled.mechanisms=PLAIN
+listener.name.locked.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_ann=\"s3cret\";
+";
+
 /// A running broker; dropping it stops it and removes its folder.
 #[derive(Debug)]
 pub struct Kafka {
@@ -53,7 +60,7 @@ pub struct Kafka {
 
 #[derive(Debug)]
 enum Place {
-    Own { jars: PathBuf, folder: TempDir, port: u16, child: Option<Child> },
+    Own { jars: PathBuf, folder: TempDir, port: u16, locked: Option<u16>, child: Option<Child> },
     Given { brokers: String },
 }
 
@@ -68,6 +75,14 @@ impl Kafka {
         Ok(server)
     }
 
+    /// A fresh broker that can be reached at [`Kafka::locked`] too, where it wants a name and a password. Always one of
+    /// the test's own: given ones have locks of theirs.
+    pub fn start_locked(root: &Path) -> Result<Self> {
+        let mut server = Self::prepared(root, 0, &[Ports { locked: Some(free_port()?), ..ports()? }])?;
+        server.start_again()?;
+        Ok(server)
+    }
+
     /// One node of several, not started: `at` says which.
     fn prepared(root: &Path, at: usize, all: &[Ports]) -> Result<Self> {
         let jars = jars(root, "kafka", &ARTIFACTS)?;
@@ -76,17 +91,22 @@ impl Kafka {
         let Some(own) = all.get(at) else { return Err(format!("no ports for node {at}")) };
         let voter = |(n, ports): (usize, &Ports)| format!("{}@127.0.0.1:{}", n + 1, ports.controller);
         let voters: Vec<String> = all.iter().enumerate().map(voter).collect();
-        let properties = PROPERTIES
+        let mut properties = PROPERTIES
             .replace("@ID@", &(at + 1).to_string())
             .replace("@VOTERS@", &voters.join(","))
             .replace("@COPIES@", &all.len().to_string())
             .replace("@BROKER@", &own.broker.to_string())
             .replace("@CONTROLLER@", &own.controller.to_string())
             .replace("@DIR@", &folder.path().display().to_string());
+        if let Some(locked) = own.locked {
+            let listeners = format!("listeners=LOCKED://127.0.0.1:{locked},");
+            properties = properties.replacen("listeners=", &listeners, 1) + LOCKED;
+        }
         let file = folder.path().join("server.properties");
         fs::write(&file, properties).map_err(|e| format!("{}: {e}", file.display()))?;
         run(java(&jars, "warn").args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"]).arg(&file))?;
-        Ok(Self { place: Place::Own { jars, folder, port: own.broker, child: None } })
+        let (port, locked) = (own.broker, own.locked);
+        Ok(Self { place: Place::Own { jars, folder, port, locked, child: None } })
     }
 
     /// The broker that the tests of this process share: it stops when the last of them is over. Topics and groups in
@@ -107,6 +127,14 @@ impl Kafka {
         match &self.place {
             Place::Own { port, .. } => format!("127.0.0.1:{port}"),
             Place::Given { brokers } => brokers.clone(),
+        }
+    }
+
+    /// Where clients must say who they are: `ann`, `s3cret`, SASL/PLAIN.
+    pub fn locked(&self) -> String {
+        match &self.place {
+            Place::Own { locked: Some(port), .. } => format!("127.0.0.1:{port}"),
+            Place::Own { .. } | Place::Given { .. } => "nowhere".to_owned(),
         }
     }
 
@@ -173,10 +201,12 @@ impl Kafka {
 struct Ports {
     broker: u16,
     controller: u16,
+    /// Where clients must say who they are.
+    locked: Option<u16>,
 }
 
 fn ports() -> Result<Ports> {
-    Ok(Ports { broker: free_port()?, controller: free_port()? })
+    Ok(Ports { broker: free_port()?, controller: free_port()?, locked: None })
 }
 
 /// Several nodes of one cluster; dropping it stops them.
@@ -214,6 +244,15 @@ impl Cluster {
     pub fn size(&self) -> usize {
         self.nodes.len()
     }
+}
+
+/// A program of one source file, to be run with Kafka's own client on its class path.
+pub fn java_program(root: &Path, source: &Path) -> Result<Command> {
+    let jars = jars(root, "kafka", &ARTIFACTS)?;
+    compiler()?;
+    let mut command = java(&jars, "warn");
+    command.arg(source);
+    Ok(command)
 }
 
 impl Drop for Kafka {

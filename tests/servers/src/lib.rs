@@ -15,7 +15,7 @@ mod python;
 mod redis;
 
 pub use connect::Connect;
-pub use kafka::{Cluster, Kafka};
+pub use kafka::{Cluster, Kafka, java_program};
 pub use postgres::Postgres;
 pub use promtool::Promtool;
 pub use python::python;

@@ -43,6 +43,11 @@ pub(crate) fn jars(root: &Path, name: &str, artifacts: &[&str]) -> Result<PathBu
     Ok(libs)
 }
 
+/// A Java that compiles too.
+pub(crate) fn compiler() -> Result<()> {
+    if is_there("javac") { Ok(()) } else { packages::install("default-jdk-headless") }
+}
+
 /// Java with these jars; `level` is what it logs.
 pub(crate) fn java(jars: &Path, level: &str) -> Command {
     let mut command = Command::new("java");

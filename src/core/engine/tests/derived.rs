@@ -54,6 +54,19 @@ fn what_was_copied_goes_after_its_origin() {
 }
 
 #[test]
+fn a_cache_that_is_away_keeps_its_origin_waiting_for_a_minute_only() {
+    let mut w = world(&[copier("cache", "redis", "shop-db", "")]);
+    w.recorded(1, 40);
+    w.sweep();
+    let origin = w.duty("shop-db").unwrap().clone();
+    w.order_one(&origin);
+    assert_eq!(w.stand("shop-db"), Some(Stand::Owed));
+    w.later(61_000);
+    w.order_one(&origin);
+    assert_eq!(w.stand("shop-db"), Some(Stand::Ordered));
+}
+
+#[test]
 fn a_cache_goes_before_and_once_more_after_its_origin() {
     let mut w = world(&[copier("cache", "redis", "shop-db", "")]);
     w.recorded(1, 40);

@@ -4,6 +4,7 @@ mod asking;
 mod corrections;
 mod derived;
 mod links;
+mod news;
 mod partner;
 mod people;
 mod reapply;
