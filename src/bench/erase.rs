@@ -175,7 +175,7 @@ impl Worker<'_> {
         self.queue.push(targets);
         let workers = (0..workers).map(|_| async {
             loop {
-                let targets = self.queue.next_call().concat();
+                let targets: Vec<Target> = self.queue.next_call().into_iter().flatten().collect();
                 if targets.is_empty() {
                     return Ok::<_, BenchError>(());
                 }

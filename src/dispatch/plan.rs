@@ -7,6 +7,8 @@ use quietus_core::obligation::{ObligationId, Stand};
 use quietus_core::record::{Order, Ordered};
 use quietus_core::system::{Manifest, Mode};
 
+use super::queue::in_parts;
+
 /// A proposal for the ledger; None = nothing to do now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proposal(pub Ordered);
@@ -14,14 +16,8 @@ pub struct Proposal(pub Ordered);
 impl Proposal {
     /// The same in records of at most so many orders.
     pub fn in_batches(self, batch: usize) -> impl Iterator<Item = Ordered> {
-        let Ordered { system, control_k, mut orders } = self.0;
-        let mut batches = Vec::new();
-        while !orders.is_empty() {
-            let rest = orders.split_off(orders.len().min(batch.max(1)));
-            let orders = std::mem::replace(&mut orders, rest);
-            batches.push(Ordered { system: system.clone(), control_k, orders });
-        }
-        batches.into_iter()
+        let Ordered { system, control_k, orders } = self.0;
+        in_parts(orders, batch).map(move |orders| Ordered { system: system.clone(), control_k, orders })
     }
 }
 

@@ -41,13 +41,9 @@ impl<T> Queue<T> {
     /// Puts commands in line; how many batches they make. Each is worth one [`Queue::next_call`].
     pub fn push(&self, commands: Vec<T>) -> usize {
         let mut inner = self.lock();
-        let (mut commands, mut batches) = (commands, 0);
-        while !commands.is_empty() {
-            let rest = commands.split_off(commands.len().min(self.batch));
-            inner.waiting.push_back(std::mem::replace(&mut commands, rest));
-            batches += 1;
-        }
-        batches
+        let before = inner.waiting.len();
+        inner.waiting.extend(in_parts(commands, self.batch));
+        inner.waiting.len() - before
     }
 
     /// The batches of the next call, the longest waiting first. Empty: other calls took them along.
@@ -76,6 +72,15 @@ impl<T> Queue<T> {
             now
         };
     }
+}
+
+/// Parts of so many, nothing of them copied.
+pub(super) fn in_parts<T>(all: Vec<T>, size: usize) -> impl Iterator<Item = Vec<T>> {
+    let mut rest = all.into_iter();
+    std::iter::from_fn(move || {
+        let part: Vec<T> = rest.by_ref().take(size.max(1)).collect();
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 #[cfg(test)]

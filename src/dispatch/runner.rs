@@ -21,7 +21,7 @@ use super::breaker::{Breaker, Room};
 use super::gate::held;
 use super::plan::propose;
 use super::polls::Polls;
-use super::queue::Queue;
+use super::queue::{Queue, in_parts};
 use super::reaudit::LastHour;
 use super::send;
 use super::throttle::Throttle;
@@ -115,22 +115,23 @@ impl Dispatcher {
     async fn call(self: Arc<Self>) {
         let Ok(worker) = self.workers.acquire().await else { return };
         let batches = self.queue.next_call();
-        let records = batches.iter().map(Vec::len).sum();
-        if records == 0 {
+        let sizes: Vec<usize> = batches.iter().map(Vec::len).collect();
+        let duties: Vec<Obligation> = batches.into_iter().flatten().collect();
+        if duties.is_empty() {
             return;
         }
-        self.throttle.take(records).await;
+        self.throttle.take(duties.len()).await;
         let (node, system) = (&self.node, &self.manifest.system);
-        let span = trace::child("dispatch", batches.iter().flatten().find_map(|d| d.trace.as_deref()));
+        let span = trace::child("dispatch", duties.iter().find_map(|d| d.trace.as_deref()));
         tracing::Span::record(&span, "system", system);
         async {
             let started = node.clock.monotonic();
-            let outcomes = send::call(node, &*self.connector, system, &batches).await;
+            let outcomes = send::call(node, &*self.connector, system, &duties).await;
             let reached = send::reached(&outcomes);
-            self.queue.learn(records, node.clock.monotonic().saturating_sub(started), reached);
+            self.queue.learn(duties.len(), node.clock.monotonic().saturating_sub(started), reached);
             self.heard(reached);
             drop(worker);
-            send::answered(node, system, &batches, &outcomes).await;
+            send::answered(node, system, &duties, &sizes, &outcomes).await;
         }
         .instrument(span)
         .await;
@@ -243,11 +244,9 @@ impl Dispatcher {
                 Room::Probe => 1_usize.saturating_sub(looks),
                 Room::Nothing => 0,
             };
-            let mut waiting = self.waiting(partition, at_most);
+            let waiting = self.waiting(partition, at_most);
             looks += waiting.len();
-            while !waiting.is_empty() {
-                let rest = waiting.split_off(waiting.len().min(batch));
-                let one = std::mem::replace(&mut waiting, rest);
+            for one in in_parts(waiting, batch) {
                 let this = Arc::clone(self);
                 tokio::spawn(async move { this.look(one).await });
             }

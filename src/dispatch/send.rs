@@ -19,21 +19,20 @@ use crate::faults::{self, Point};
 use crate::node::Node;
 use crate::telemetry::trace;
 
-/// Calls the connector with the commands of several batches.
+/// Calls the connector with these commands.
 pub(super) async fn call(
     node: &Node,
     connector: &dyn Connector,
     system: &str,
-    batches: &[Vec<Obligation>],
+    duties: &[Obligation],
 ) -> Vec<TargetOutcome> {
-    let duties = batches.concat();
-    let (targets, unopened) = targets(&node.keys, &node.partitions, &duties);
+    let (targets, unopened) = targets(&node.keys, &node.partitions, duties);
     let mut outcomes = unopened;
     if targets.is_empty() {
         return outcomes;
     }
-    let permit = node.with_control(|c| permit(c, system, &duties, node.now(), node.lease_ms()));
-    let gate = Arc::new(LedgerGate::new(Arc::clone(&node.partitions), &duties));
+    let permit = node.with_control(|c| permit(c, system, duties, node.now(), node.lease_ms()));
+    let gate = Arc::new(LedgerGate::new(Arc::clone(&node.partitions), duties));
     let started = node.clock.monotonic();
     let (corrections, erasures): (Vec<Target>, Vec<Target>) =
         targets.into_iter().partition(|t| matches!(t.work, Work::Correct(_)));
@@ -51,15 +50,22 @@ pub(super) async fn call(
     outcomes
 }
 
-/// What came of each batch, into the ledger of its partition, and applied there.
+/// What came of each batch, into the ledger of its partition, and applied there. `batches`: how many each has.
 pub(super) async fn answered(
     node: &Node,
     system: &str,
-    batches: &[Vec<Obligation>],
+    duties: &[Obligation],
+    batches: &[usize],
     outcomes: &[TargetOutcome],
 ) {
     let told = confirm::told(outcomes);
-    let answers = batches.iter().map(|duties| {
+    let mut rest = duties;
+    let batches = batches.iter().map(|size| {
+        let (batch, later) = rest.split_at(rest.len().min(*size));
+        rest = later;
+        batch
+    });
+    let answers = batches.map(|duties| {
         let confirmed = confirm::confirmed(system, duties, &told);
         answer(node, duties, Record::Confirmed(confirmed))
     });
