@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::identity::ItemId;
-use crate::time::Millis;
+use crate::time::{Millis, Moment};
 use crate::verdict::Action;
 
 /// Where a duty stands. Never a bare "done".
@@ -366,6 +366,11 @@ pub struct Obligation {
     /// Of a correction: the new values, sealed as one cell; `parts` says which of them are meant here.
     pub values: Option<Vec<u8>>,
     pub opened: Millis,
+    /// The moment it was judged at; before it goes out it is judged once more at that moment, by what is known then.
+    pub judged: Moment,
+    /// When its command was first let go, as long as that may have happened for all that is known (a row that a look finds
+    /// may be a new one): a record that begins later is another record.
+    pub sent: Option<Millis>,
     pub executed: Option<Millis>,
     pub verified: Option<Millis>,
     /// The target's own clock and log position at commit.

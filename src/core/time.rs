@@ -37,6 +37,28 @@ impl Millis {
     }
 }
 
+/// The moment an item is judged at. Nothing that a source has yet to tell makes anything go early: what runs out by
+/// itself counts only as far as the sources that feed the item have been read, while what somebody ended (a request, a
+/// withdrawal) has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Moment {
+    pub now: Millis,
+    /// No later than `now`.
+    pub read: Millis,
+}
+
+impl Moment {
+    /// Everything has been read up to it.
+    pub fn at(now: Millis) -> Self {
+        Self { now, read: now }
+    }
+
+    /// What both know.
+    pub fn and(self, other: Self) -> Self {
+        Self { now: self.now.max(other.now), read: self.read.max(other.read) }
+    }
+}
+
 impl fmt::Display for Millis {
     /// RFC 3339 UTC.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -28,6 +28,8 @@ pub struct PartVerdict {
     pub due: Option<Millis>,
     /// When the maximum alone is over, before any minimum. None = unknown or never.
     pub keep: Option<Millis>,
+    /// When the last purpose runs out that nothing has ended by the time it is judged at; None = no purpose runs out.
+    pub runs_out: Option<Millis>,
     /// What happens then (the strongest `then` of the purposes that ended).
     pub action: Action,
     /// An earlier stage already reached (restrict before erase), with its date.

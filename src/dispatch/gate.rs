@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use quietus_contract::{CommandId, Gate, Verdict};
 use quietus_core::hold::Hold;
 use quietus_core::identity::ItemId;
+use quietus_core::life::Life;
 use quietus_core::obligation::{Obligation, ObligationId, Stand};
 
 use crate::partition::{Inner, Partition};
@@ -35,12 +36,24 @@ impl LedgerGate {
         let (_, attempt) = self.commands.get(command)?;
         let duty = inner.state.duties.get(ObligationId(command.0))?;
         let out = duty.stand == Stand::Ordered && duty.attempt == *attempt;
-        Some(if out && !inner.state.control.stopped && !held(inner, duty) {
+        Some(if out && !inner.state.control.stopped && !held(inner, duty) && !overtaken(inner, duty) {
             Verdict::Go
         } else {
             Verdict::Stop
         })
     }
+}
+
+/// The item began a new life at that place since: what lies there now is not what was to go.
+fn overtaken(inner: &Inner, duty: &Obligation) -> bool {
+    // Most of the time nobody has come back, and a transaction waits for this answer.
+    if inner.state.tally.generations == 0 {
+        return false;
+    }
+    let Some(lives) = inner.store.lives(duty.item) else { return true };
+    let later = lives.newest().filter(|life| life.item.generation > duty.generation);
+    let there = |life: &Life| life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at).cloned());
+    later.and_then(there).is_some_and(|copy| copy.is_live())
 }
 
 /// A hold in force covers it.

@@ -8,7 +8,7 @@ use quietus_core::identity::ItemId;
 use quietus_core::life::Life;
 use quietus_core::merkle::{self, Tree};
 use quietus_core::obligation::{Block, Duty, Stand};
-use quietus_core::time::Millis;
+use quietus_core::time::{Millis, Moment};
 use serde::{Deserialize, Serialize};
 
 use crate::node::Node;
@@ -72,7 +72,7 @@ fn partition_rows(inner: &Inner, as_of: Millis) -> Vec<PlanRow> {
         let Some(mut life) = lives.newest().filter(|l| !l.is_ended()).cloned() else { return };
         inner.state.control.complete(&mut life);
         let Some(as_of) = reach.limit(&life, as_of) else { return };
-        let due = wishes(&inner.state.control, &life, subject, as_of);
+        let due = wishes(&inner.state.control, &life, subject, Moment::at(as_of));
         rows.extend(due.into_iter().map(|wish| row(&inner.state, &life, wish)));
     });
     rows

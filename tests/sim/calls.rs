@@ -33,6 +33,8 @@ pub struct Call {
     judged: bool,
     /// Covered by a hold that was in force where they live when the gate was asked.
     pub under_hold: BTreeSet<ObligationId>,
+    /// A new life of the item had been told where they live when the gate was asked.
+    pub new_lives: BTreeSet<ObligationId>,
     /// Its node has crashed: nobody hears the answer.
     pub orphan: bool,
     /// The node's clock was right when it was sent.
@@ -97,6 +99,7 @@ impl World {
             asked,
             judged: false,
             under_hold: BTreeSet::new(),
+            new_lives: BTreeSet::new(),
             orphan: false,
             in_time: now == self.real,
         });
@@ -112,6 +115,8 @@ impl World {
             call.judged = true;
             let held = call.duties.iter().filter(|d| !self.holds_here(d).is_empty());
             call.under_hold = held.map(|d| d.id).collect();
+            let overtaken = call.duties.iter().filter(|d| self.has_begun_anew(d));
+            call.new_lives = overtaken.map(|d| d.id).collect();
         }
         self.watch(&call)?;
         let Poll::Ready(mut outcomes) = polled else {
@@ -163,8 +168,14 @@ impl World {
             self.may_be_committed(call, duty, generation)?;
             self.memory.erased(item, generation, system);
             self.company.gone_before.insert(item);
+            if generation != duty.generation {
+                self.company.lost.insert((system, item));
+            }
             match there {
-                None => drop(self.company.rows.remove(&(system, item))),
+                None => {
+                    self.company.rows.remove(&(system, item));
+                    self.echo(item, system);
+                }
                 Some(parts) => self.company.rows.get_mut(&(system, item)).unwrap().parts = parts,
             }
         }

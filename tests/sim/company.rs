@@ -25,6 +25,12 @@ pub struct Company {
     pub about: BTreeMap<Item, Vec<u64>>,
     /// How often an item began a new life.
     pub generation: BTreeMap<Item, u32>,
+    /// Events by which an item began a new life.
+    pub new_lives: BTreeSet<u64>,
+    /// Lives that began before the node knew that the one before had ended.
+    pub came_unknown: BTreeSet<(Item, u32)>,
+    /// Deleted by the company itself, which did not always say so.
+    pub lost: BTreeSet<(System, Item)>,
     /// A copy of it went: what is told from then on is told in order.
     pub gone_before: BTreeSet<Item>,
     /// The start it has in its present life.
@@ -85,6 +91,9 @@ impl Company {
             acknowledged: BTreeSet::new(),
             about: BTreeMap::new(),
             generation: BTreeMap::new(),
+            new_lives: BTreeSet::new(),
+            came_unknown: BTreeSet::new(),
+            lost: BTreeSet::new(),
             gone_before: BTreeSet::new(),
             starts: BTreeMap::new(),
         }
@@ -138,6 +147,7 @@ impl Company {
         site.connector.put(&record.kind.dataset(system), &locator(&record.key), fields);
         let generation = self.generation.get(&item).copied().unwrap_or(1);
         let parts = record.kind.parts().into_iter().collect();
+        self.lost.remove(&(system, item));
         self.rows.insert((system, item), Row { generation, parts });
     }
 
@@ -146,6 +156,7 @@ impl Company {
         let record = &self.items[&item];
         site.connector.remove(&record.kind.dataset(system), &locator(&record.key));
         self.rows.remove(&(system, item));
+        self.lost.insert((system, item));
         self.gone_before.insert(item);
     }
 

@@ -31,15 +31,10 @@ impl World {
         let open: Vec<String> = self.scopes.keys().filter(|_| self.rng.u8(..4) > 0).cloned().collect();
         open.into_iter().for_each(|id| self.release_hold(id));
         self.settle()?;
-        while !self.company.outbox.is_empty() || self.company.lanes.iter().any(|l| l.next < l.events.len()) {
-            self.pass(1_000);
-            self.tick_all();
-            self.post();
-            self.read_lane();
-            self.read_all()?;
-        }
+        self.hear_all()?;
         for days in [0, 1, self.rng.i64(2..20), self.rng.i64(2..40), 1, 1] {
             self.pass(days * DAY + 1_000);
+            self.hear_all()?;
             self.tick_all();
             self.tell_watermark();
             self.settle()?;
@@ -49,6 +44,7 @@ impl World {
         // Under a limit it takes as many sweeps as there are items.
         for _ in 0..MOST_SWEEPS {
             self.pass(1_000);
+            self.hear_all()?;
             self.tell_watermark();
             self.settle()?;
             let before = self.memory.sent();
@@ -58,7 +54,20 @@ impl World {
                 break;
             }
         }
+        self.hear_all()?;
         self.judge()
+    }
+
+    /// Every source is read to its end; what was erased meanwhile may be told too.
+    pub fn hear_all(&mut self) -> Checked {
+        while !self.company.outbox.is_empty() || self.company.lanes.iter().any(|l| l.next < l.events.len()) {
+            self.pass(1_000);
+            self.tick_all();
+            self.post();
+            self.read_lane();
+            self.read_all()?;
+        }
+        Ok(())
     }
 
     /// Works until nothing is left to do.

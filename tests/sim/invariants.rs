@@ -266,7 +266,20 @@ impl World {
         if call.in_time {
             one_in_time(duty.not_after.map(|m| m.0), self.real)?;
         }
+        // Who comes back under the same key before the node knows that the old record is gone, and before it is told of
+        // the new one, cannot be told from the old one.
+        let came = (self.by_id[&duty.item], generation);
+        if self.company.came_unknown.contains(&came) && !call.new_lives.contains(&duty.id) {
+            return Ok(());
+        }
         five_new_life_left_alone(duty.generation, generation)
+    }
+
+    /// The partition of this duty has heard of a later life of its item.
+    pub fn has_begun_anew(&self, duty: &Obligation) -> bool {
+        let item = self.by_id[&duty.item];
+        let model = &self.node.models[usize::try_from(self.home(self.company.items[&item].person)).unwrap()];
+        model.lives.get(&item).is_some_and(|l| l.len() > usize::try_from(duty.generation).unwrap())
     }
 
     fn effective_holds(&self, duty: &Obligation) -> Vec<String> {

@@ -13,6 +13,7 @@
 mod able_to_fail;
 mod acts;
 mod calls;
+mod comeback;
 mod company;
 mod ending;
 mod history;
@@ -46,6 +47,9 @@ fn run_on(seed: u64, stored: Stored) -> Result<String, String> {
     let lived = catch_unwind(AssertUnwindSafe(|| {
         if seed.is_multiple_of(8) {
             world.late_news()?;
+        }
+        if seed % 8 == 4 {
+            world.comeback()?;
         }
         for _ in 0..steps {
             world.step()?;

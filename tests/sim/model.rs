@@ -97,13 +97,14 @@ impl Life {
 }
 
 impl Model {
-    pub fn hear(&mut self, person: Person, told: &Told) {
+    /// `begins`: a record that its company knows to be a new one.
+    pub fn hear(&mut self, person: Person, told: &Told, begins: bool) {
         if !self.heard.insert(told.id) {
             return;
         }
         match (&told.what, told.what.item()) {
             (What::Recorded { item, start, purposes, systems }, _) => {
-                self.recorded(*item, told.at, *start, purposes, systems);
+                self.recorded(*item, told.at, *start, begins, purposes, systems);
             }
             (What::Gone { item, system }, _) => {
                 if let Some(copy) = self.newest_mut(*item).and_then(|l| l.copy_mut(*system)) {
@@ -118,11 +119,6 @@ impl Model {
         }
     }
 
-    /// Heard, and it changes nothing.
-    pub fn ignore(&mut self, told: &Told) {
-        self.heard.insert(told.id);
-    }
-
     /// Recorded again: the earliest start stays, and what is named takes the newer words. After its end, a start after
     /// that end, or none, is a new life.
     fn recorded(
@@ -130,13 +126,17 @@ impl Model {
         item: Item,
         at: i64,
         start: Option<i64>,
+        begins: bool,
         purposes: &[Purpose],
         systems: &[System],
     ) {
         let lives = self.lives.entry(item).or_default();
         let ended = lives.last().and_then(Life::ended_at);
         let reborn = ended.is_some_and(|ended| at > ended && start.is_none_or(|start| start > ended));
-        if lives.is_empty() || reborn {
+        for copy in lives.last_mut().into_iter().filter(|_| begins).flat_map(|life| &mut life.copies) {
+            copy.gone = copy.gone.or(Some(Gone { at, erased: true }));
+        }
+        if lives.is_empty() || reborn || begins {
             lives.push(Life { told: self.early.remove(&item).unwrap_or_default(), ..Life::default() });
         }
         let life = lives.last_mut().unwrap();

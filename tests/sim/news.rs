@@ -6,6 +6,7 @@ use quietus_core::record::{Mark, Record, SourceAt};
 use crate::acts::{FEED, SETTLE};
 use crate::company::recording;
 use crate::ledger::Plain;
+use crate::model::{Copy, Gone};
 use crate::plain::{DAY, Item, Purpose, System, What};
 use crate::world::World;
 
@@ -28,15 +29,15 @@ impl World {
             _ => return,
         };
         if what.item().is_none_or(|i| self.may_speak_of(i)) {
-            self.happens(who, what);
+            let _ = self.happens(who, what);
         }
     }
 
     /// No two things happen in the same millisecond: nobody could say which came first.
-    pub fn happens(&mut self, person: usize, what: What) {
+    pub fn happens(&mut self, person: usize, what: What) -> u64 {
         self.pass(1);
         self.say(&format!("person {person}: {what:?}"));
-        self.company.happens(&mut self.rng, person, self.real, what);
+        self.company.happens(&mut self.rng, person, self.real, what)
     }
 
     /// Events of a record that has gone before come one after the other, as its one source has them in order.
@@ -64,7 +65,8 @@ impl World {
             let start = (self.rng.u8(..12) > 0).then_some(self.real - ago);
             self.company.starts.insert(item, start);
             let what = recording(&mut self.rng, item, systems, start);
-            return self.happens(person, what);
+            let _ = self.happens(person, what);
+            return;
         }
         if !self.may_speak_of(item) {
             return;
@@ -85,7 +87,8 @@ impl World {
             }
             let start = self.restated(item);
             let what = recording(&mut self.rng, item, systems, start);
-            return self.happens(person, what);
+            let _ = self.happens(person, what);
+            return;
         }
         self.come_back(item, homes.to_vec());
     }
@@ -101,22 +104,31 @@ impl World {
         }
     }
 
-    /// After everything is gone and everybody knows: a customer comes back, or a backup is put back.
+    /// A customer comes back when everything of theirs is gone, whether or not the node knows by then; or a backup is put
+    /// back when it does.
     pub fn come_back(&mut self, item: Item, homes: Vec<System>) {
         let person = self.company.items[&item].person;
         let at = usize::try_from(self.home(person)).unwrap();
-        let life = self.node.models[at].lives.get(&item).and_then(|l| l.last());
-        let Some((ended, copies)) = life.and_then(|l| Some((l.ended_at()?, l.copies.clone()))) else {
+        let Some(life) = self.node.models[at].lives.get(&item).and_then(|l| l.last()).cloned() else {
             return;
         };
         let lies = homes.iter().any(|s| self.company.rows.contains_key(&(*s, item)));
-        if lies || ended >= self.real || !self.is_all_heard(item) {
+        if lies || !self.is_all_heard(item) {
             return;
         }
-        let old = self.company.starts[&item].filter(|_| self.rng.bool());
+        let past = |gone: Gone| gone.at < self.real;
+        let known = life.copies.iter().all(|c| c.gone.is_some_and(past));
+        let really =
+            |c: &Copy| c.gone.is_some_and(past) || (c.gone.is_none() && self.is_erased(item, c.system));
+        if !life.copies.iter().all(really) {
+            return;
+        }
+        let old = self.company.starts[&item].filter(|_| known && self.rng.bool());
         let (systems, start) = match old {
-            Some(start) => (copies.iter().map(|c| c.system).collect(), start),
+            Some(start) => (life.copies.iter().map(|c| c.system).collect(), start),
             None => {
+                // Nobody comes back within the millisecond of the erasure.
+                self.pass(1);
                 *self.company.generation.entry(item).or_insert(1) += 1;
                 self.company.starts.insert(item, Some(self.real));
                 (homes, self.real)
@@ -124,7 +136,27 @@ impl World {
         };
         systems.iter().for_each(|s| self.company.put(&self.sites[s], *s, item));
         let what = recording(&mut self.rng, item, systems, Some(start));
-        self.happens(person, what);
+        let event = self.happens(person, what);
+        if old.is_none() {
+            self.company.new_lives.insert(event);
+            if !known {
+                self.say(&format!("item {item} is there anew before its end was known"));
+                self.company.came_unknown.insert((item, self.company.generation[&item]));
+            }
+        }
+    }
+
+    /// By us, in its present life, and nobody has put it back or taken it away since.
+    fn is_erased(&self, item: Item, system: System) -> bool {
+        let generation = self.company.generation.get(&item).copied().unwrap_or(1);
+        self.memory.was_erased(item, generation, system) && !self.company.lost.contains(&(system, item))
+    }
+
+    /// A source that reads the system's own log tells of our erasure as of any other.
+    pub fn echo(&mut self, item: Item, system: System) {
+        if self.rng.u8(..3) == 0 && self.may_speak_of(item) {
+            self.happens(self.company.items[&item].person, What::Gone { item, system });
+        }
     }
 
     /// The company deletes a record by itself, and mostly says so.

@@ -28,7 +28,7 @@ use crate::history::History;
 use crate::invariants::{Broken, Checked, Memory};
 use crate::ledger::{Ledger, Plain};
 use crate::model::{Decree, Gone, Model, Scope};
-use crate::plain::{DAY, Item, Person, System, Told, What};
+use crate::plain::{DAY, Item, Person, System, Told};
 use crate::stored::Stored;
 
 pub const START: i64 = 1_750_000_000_000;
@@ -243,17 +243,8 @@ impl World {
         let model = &mut self.node.models[at];
         match plain {
             Plain::Told(events) => {
-                let inner = self.node.partitions[at].read();
                 for (person, told) in events {
-                    // Told gone while a command of ours is out there: taken for our own doing, as the engine takes it.
-                    let ours = match &told.what {
-                        What::Gone { item, system } => self
-                            .by_id
-                            .iter()
-                            .any(|(id, n)| n == item && inner.state.duties.out(*id, system.name()).is_some()),
-                        _ => false,
-                    };
-                    if ours { model.ignore(told) } else { model.hear(*person, told) }
+                    model.hear(*person, told, self.company.new_lives.contains(&told.id));
                 }
             }
             Plain::Tick(now) => {

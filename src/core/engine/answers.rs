@@ -3,6 +3,7 @@
 //! Only the read-back verifies. An answer to an attempt that was given up changes nothing: the next attempt finds
 //! what is there.
 
+use crate::item::CopyState;
 use crate::life::{ChangeRow, Life, Parts, What};
 use crate::obligation::{Block, Cause, Duty, Event, Obligation, ObligationId, Residue, Stand};
 use crate::record::{Answer, AnswerKind, Confirmed, FindingKind, ReadBack, Seen};
@@ -14,7 +15,7 @@ use super::decision::{Decision, Noticed, Row};
 use super::derived::{outlives, precedes, revived_with};
 use super::facts::owe;
 use super::orders::{back_off, will_go};
-use super::reapply::{found_again, life_of};
+use super::reapply::{found_again, is_overtaken, life_of};
 
 /// Attempts at a record that others refer to, when none of those is on its way.
 const REFERRED_TO_TRIES: u32 = 3;
@@ -103,6 +104,7 @@ fn said(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
                 d.detail = answer.detail.clone();
                 d.may_retry = may_retry;
                 d.uncertain |= answer.might_have_happened;
+                d.sent = d.sent.filter(|_| d.uncertain);
                 d.not_before = may_retry.then(|| now.plus(wait));
                 d.not_after = None;
             });
@@ -203,6 +205,7 @@ fn blocked(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
                 d.may_retry = true;
                 d.not_before = Some(now.plus(wait));
                 d.not_after = None;
+                d.sent = d.sent.filter(|_| d.uncertain);
                 d.detail = Some("stopped before its commit".to_owned());
             });
             return;
@@ -212,6 +215,7 @@ fn blocked(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
     turn.advance(duty.id, Event::Block, |d| {
         d.block = Some(block);
         d.not_after = None;
+        d.sent = d.sent.filter(|_| d.uncertain);
     });
 }
 
@@ -278,8 +282,14 @@ fn saw(turn: &mut Turn<'_>, duty: &Obligation, seen: &Seen) {
                 write_outcome(turn, duty, told.or(duty.executed).unwrap_or(now), Some(now));
             }
         },
+        FindingKind::Found if duty.stand == Stand::Executed && is_overtaken(turn, duty) => {
+            turn.note(duty.id, |d| {
+                d.confirmed = true;
+                d.detail = Some("a new life lies there: nobody can look for the old one".to_owned());
+            });
+        }
         FindingKind::Found => {
-            let was_executed = duty.stand == Stand::Executed;
+            let was_executed = duty.stand == Stand::Executed || was_seen_since(turn, duty, seen);
             fail(turn, duty, "said to be gone, and the read-back found it", true);
             if let Some(parts) = parts(duty).filter(|_| was_executed) {
                 write(turn, duty, |d| What::StillThere {
@@ -299,6 +309,14 @@ fn saw(turn: &mut Turn<'_>, duty: &Obligation, seen: &Seen) {
             });
         }
     }
+}
+
+/// Somebody had said that the row is gone, and it was seen there after that.
+fn was_seen_since(turn: &Turn<'_>, duty: &Obligation, seen: &Seen) -> bool {
+    let life = life_of(turn, duty).filter(|_| duty.duty == Duty::Delete);
+    let copy = life.and_then(|l| l.copy_at(&duty.place).and_then(|at| l.item.copies.get(at)).cloned());
+    let seen = seen.at.map_or(turn.state.now, Millis);
+    copy.is_some_and(|c| matches!(c.state, CopyState::Gone { at } if seen > at))
 }
 
 fn is_derived(turn: &Turn<'_>, duty: &Obligation) -> bool {

@@ -12,10 +12,12 @@ use crate::obligation::{Block, Cause, Duty, Event, Obligation, ObligationId, Pla
 use crate::record::Change;
 use crate::request::{RequestAnswer, RequestTarget};
 use crate::system::Mode;
+use crate::time::Moment;
 use crate::verdict::Action;
 
 use super::decision::{Decision, Noticed};
 use super::duties::{Stop, Wish, wishes};
+use super::reach::moment;
 use super::{Turn, restrict};
 
 /// New values as they travel: which categories, and all of them in one sealed cell.
@@ -120,6 +122,7 @@ fn owe(
         stop,
         rule: None,
         due: turn.state.now,
+        judged: Moment::at(turn.state.now),
         values: Some(values.to_vec()),
     };
     let id = wish.id(life);
@@ -168,6 +171,7 @@ fn supersede(turn: &mut Turn<'_>, id: ObligationId, parts: &[String]) {
         stop,
         rule: None,
         due: turn.state.now,
+        judged: Moment::at(turn.state.now),
         values: Some(values.clone()),
     };
     let id = wish.id(&life);
@@ -221,7 +225,7 @@ pub(super) fn still_owed(turn: &mut Turn<'_>, duty: &Obligation, life: &Life) ->
     };
     over.extend(turn.state.duties.of_item(duty.item).filter(newer).flat_map(|d| d.parts.clone()));
     let subject = turn.subject(duty.item.subject);
-    let wanted = wishes(&turn.state.control, life, &subject, turn.state.now);
+    let wanted = wishes(&turn.state.control, life, &subject, moment(turn.state, life));
     over.extend(taken(&wanted, &duty.place).unwrap_or_default());
     if duty.parts.iter().any(|p| over.contains(p)) {
         supersede(turn, duty.id, &over);

@@ -8,7 +8,7 @@ use crate::life::{CopyNote, Life};
 use crate::obligation::{Block, Duty, ObligationId, Place};
 use crate::policy;
 use crate::system::{Mode, OnDue};
-use crate::time::Millis;
+use crate::time::{Millis, Moment};
 use crate::verdict::{Action, CopyVerdict, Open, PartVerdict, Verdict};
 
 /// A duty that should exist for a copy.
@@ -24,6 +24,8 @@ pub struct Wish {
     pub rule: Option<String>,
     /// When it fell due.
     pub due: Millis,
+    /// The moment it was judged at.
+    pub judged: Moment,
     /// Of a correction.
     pub values: Option<Vec<u8>>,
 }
@@ -72,15 +74,15 @@ fn latest(dates: impl Iterator<Item = Option<Millis>>) -> Option<Millis> {
     dates.reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b))).flatten()
 }
 
-/// What the item owes as of `as_of`.
-pub fn wishes(control: &Control, life: &Life, subject: &Subject, as_of: Millis) -> Vec<Wish> {
+/// What the item owes at a moment.
+pub fn wishes(control: &Control, life: &Life, subject: &Subject, moment: Moment) -> Vec<Wish> {
     let Some(active) = &control.policy else { return Vec::new() };
-    let verdict = judge(active, control, life, subject, as_of);
+    let verdict = judge(active, control, life, subject, moment.now);
     let copies = life.copies().zip(&verdict.copies).filter(|((copy, _), _)| copy.is_live());
     copies
         .flat_map(|((copy, note), verdict)| {
             let forced = is_over_anyway(note);
-            copy_wishes(control, life, copy, note, verdict, as_of, forced)
+            copy_wishes(control, life, copy, note, verdict, moment, forced)
         })
         .collect()
 }
@@ -105,13 +107,13 @@ fn copy_wishes(
     copy: &Copy,
     note: &CopyNote,
     verdict: &CopyVerdict,
-    as_of: Millis,
+    moment: Moment,
     forced: bool,
 ) -> Vec<Wish> {
     let counted = verdict.parts.iter().filter(|p| !rides(control, life, copy, p)).count();
     // A key that rides along is no part of its own, also of a record that is over anyway.
     let parts = verdict.parts.iter().filter(|p| counted == 0 || !rides(control, life, copy, p));
-    let over: Vec<Over<'_>> = parts.filter_map(|p| over(control, life, copy, p, as_of, forced)).collect();
+    let over: Vec<Over<'_>> = parts.filter_map(|p| over(control, life, copy, p, moment, forced)).collect();
     let changed =
         |category: &str, action: Action| note.changed.get(category).is_some_and(|done| *done >= action);
     let counted = if counted == 0 { verdict.parts.len() } else { counted };
@@ -119,7 +121,7 @@ fn copy_wishes(
         && over.iter().all(|o| o.action == Action::Erase && o.block.is_none())
         && deletes_rows(control, copy);
     if whole && !over.is_empty() {
-        return vec![wish(control, copy, note, over.iter().collect(), Duty::Delete, None)];
+        return vec![wish(control, copy, note, moment, over.iter().collect(), Duty::Delete, None)];
     }
     let mut wishes = Vec::new();
     let open: Vec<&Over<'_>> = over.iter().filter(|o| !changed(o.category, in_place(o.action))).collect();
@@ -127,7 +129,7 @@ fn copy_wishes(
     for action in [Action::Erase, Action::Anonymise, Action::Pseudonymise, Action::Mask, Action::Restrict] {
         let parts: Vec<&Over<'_>> = free.iter().copied().filter(|o| o.action == action).collect();
         if !parts.is_empty() {
-            wishes.push(wish(control, copy, note, parts, Duty::Change(in_place(action)), None));
+            wishes.push(wish(control, copy, note, moment, parts, Duty::Change(in_place(action)), None));
         }
     }
     // Parts stopped by the same thing are one duty; its shape when it is freed is judged then.
@@ -140,7 +142,7 @@ fn copy_wishes(
             true => Duty::Delete,
             false => Duty::Change(in_place(same.iter().map(|o| o.action).max().unwrap_or(Action::Mask))),
         };
-        wishes.push(wish(control, copy, note, same, duty, Some(Stop::Blocked(first))));
+        wishes.push(wish(control, copy, note, moment, same, duty, Some(Stop::Blocked(first))));
         rest = other;
     }
     wishes
@@ -161,32 +163,33 @@ fn over<'a>(
     life: &Life,
     copy: &Copy,
     part: &'a PartVerdict,
-    as_of: Millis,
+    moment: Moment,
     forced: bool,
 ) -> Option<Over<'a>> {
-    let ended = part.keep.filter(|keep| *keep <= as_of);
+    let run_out = part.runs_out.is_none_or(|at| at <= moment.read);
+    let ended = part.keep.filter(|keep| *keep <= moment.now && run_out);
     let (action, due) = match (ended, part.stage) {
         // Kept by a law from a day nobody knows: at most restricted, listed as undated.
         _ if part.undated_minimum => {
-            part.stage.filter(|(action, at)| *action == Action::Restrict && *at <= as_of)?
+            part.stage.filter(|(action, at)| *action == Action::Restrict && *at <= moment.read)?
         }
         (Some(due), _) => (part.action, due),
-        (None, _) if forced => (Action::Erase, as_of),
-        (None, Some((action, reached))) if reached <= as_of => (action, reached),
+        (None, _) if forced => (Action::Erase, moment.now),
+        (None, Some((action, reached))) if reached <= moment.read => (action, reached),
         (None, _) => return None,
     };
     // Restriction goes on under a hold and under a minimum.
-    let block = if action == Action::Restrict { None } else { block(control, life, copy, part, as_of) };
+    let block = if action == Action::Restrict { None } else { block(control, life, copy, part, moment) };
     let rule = part.rules.iter().find(|r| r.wins).map(|r| r.id.clone());
     Some(Over { category: &part.category, action, due, rule, block })
 }
 
-fn block(control: &Control, life: &Life, copy: &Copy, part: &PartVerdict, as_of: Millis) -> Option<Block> {
+fn block(control: &Control, life: &Life, copy: &Copy, part: &PartVerdict, moment: Moment) -> Option<Block> {
     let holds = control.holds_on(&life.item, copy, &part.category);
     if !holds.is_empty() {
         return Some(Block::Hold(holds));
     }
-    let minimum = part.minimum.as_ref().filter(|m| m.until > as_of)?;
+    let minimum = part.minimum.as_ref().filter(|m| m.until > moment.read)?;
     Some(Block::Minimum { until: minimum.until, rule: minimum.rule.clone(), law: minimum.law.clone() })
 }
 
@@ -194,6 +197,7 @@ fn wish(
     control: &Control,
     copy: &Copy,
     note: &CopyNote,
+    moment: Moment,
     over: Vec<&Over<'_>>,
     duty: Duty,
     stop: Option<Stop>,
@@ -209,6 +213,7 @@ fn wish(
         stop: stop.or(observed),
         rule: over.iter().find_map(|o| o.rule.clone()),
         due: over.iter().map(|o| o.due).max().unwrap_or_default(),
+        judged: moment,
         values: None,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::identity::ItemId;
 use crate::item::{Copy, CopyState};
 use crate::life::{ChangeRow, FactRow, Life, What, copy_of};
-use crate::obligation::{Cause, Place};
+use crate::obligation::{Cause, Duty, Place};
 use crate::record::{Fact, Facts, Mark, Origin, Shape};
 use crate::time::Millis;
 
@@ -13,6 +13,7 @@ use super::Turn;
 use super::decision::{Decision, Noticed, Row};
 use super::derived::{kept_by_name, outlives, revived_with};
 use super::duties::wishes;
+use super::reach::moment;
 
 pub(super) fn facts(turn: &mut Turn<'_>, record: &Facts) {
     if !above_marks(turn, &record.source, record.source_generation, &record.marks) {
@@ -50,9 +51,46 @@ fn fact(turn: &mut Turn<'_>, row: &Fact, shape: &Arc<Shape>) {
         None if row.origin == Origin::Delete => turn.rule(Decision::Noticed(Noticed::Echo { item: id })),
         None => record(turn, id, 1, row, shape, |_| true),
         Some(life) if row.origin == Origin::Delete => deleted(turn, &life, row, shape),
-        Some(life) if life.left_at().is_some() => after_the_end(turn, &life, row, shape),
-        Some(life) => again(turn, &life, row, shape),
+        Some(life) => match before(turn, &life, row) {
+            Some(left) => anew(turn, &life, &left, row, shape),
+            None if life.left_at().is_some() => after_the_end(turn, &life, row, shape),
+            None => again(turn, &life, row, shape),
+        },
     }
+}
+
+/// Where each copy of the life had gone before this record begins, and which of them are taken for live. A record that
+/// begins after the erasure was sent is another one, whether or not anybody has answered: an attempt more would take it
+/// away.
+fn before(turn: &Turn<'_>, life: &Life, row: &Fact) -> Option<Vec<(Place, Millis, bool)>> {
+    let begins = match row.origin {
+        Origin::Create => Some(row.source_time),
+        Origin::Event | Origin::Import | Origin::Update | Origin::Read | Origin::Scan => row.start,
+        Origin::Delete => None,
+    }?;
+    let named = life.copies().filter(|(copy, _)| !copy.derived);
+    let left = named.map(|(copy, note)| {
+        let duties = turn.state.duties.of_item(life.item.id).filter(|d| d.duty == Duty::Delete);
+        let mut mine = duties.filter(|d| d.generation == life.item.generation && d.round == note.round);
+        let sent = mine.find(|d| copy.is_at(&d.place)).and_then(|d| d.sent);
+        let at = match copy.state {
+            CopyState::Live => sent,
+            CopyState::Gone { at } => Some(at),
+            CopyState::Erased { at, .. } => Some(sent.map_or(at, |sent| sent.min(at))),
+        };
+        let at = at.filter(|at| *at < begins && *at < row.source_time)?;
+        Some((copy.place(), at, copy.is_live()))
+    });
+    left.collect::<Option<Vec<_>>>().filter(|left| !left.is_empty())
+}
+
+fn anew(turn: &mut Turn<'_>, life: &Life, left: &[(Place, Millis, bool)], row: &Fact, shape: &Arc<Shape>) {
+    for (place, at, _) in left.iter().filter(|(_, _, live)| *live) {
+        went(turn, life, place, *at);
+    }
+    let (id, generation) = (life.item.id, life.item.generation + 1);
+    record(turn, id, generation, row, shape, |_| true);
+    turn.rule(Decision::Noticed(Noticed::Reborn { item: id, generation }));
 }
 
 /// Writes the row with those of its copies that `keep` lets through.
@@ -201,7 +239,7 @@ fn late(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>, unknow
 pub(super) fn owe(turn: &mut Turn<'_>, id: ItemId, cause: &Cause) {
     let Some(life) = turn.found.lives.get(&id).and_then(|l| l.newest()).cloned() else { return };
     let subject = turn.subject(id.subject);
-    let due = wishes(&turn.state.control, &life, &subject, turn.state.now);
+    let due = wishes(&turn.state.control, &life, &subject, moment(turn.state, &life));
     turn.settle(&life, &due, cause);
 }
 
@@ -212,7 +250,7 @@ fn deleted(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>) {
     }
 }
 
-/// Copies of a life went without our doing, unless a command of ours is out for them or did it.
+/// Copies of a life went: by our doing where a command of ours is out for them, whose answer is still to come.
 pub(super) fn gone(
     turn: &mut Turn<'_>,
     life: &Life,
@@ -223,31 +261,37 @@ pub(super) fn gone(
     let id = life.item.id;
     let named = |c: &&Copy| system.is_none_or(|s| s == c.system) && dataset.is_none_or(|d| d == c.dataset);
     let live: Vec<Copy> = life.item.copies.iter().filter(|c| c.is_live()).filter(named).cloned().collect();
-    if live.is_empty() {
+    let earlier = life.item.generation > 1 && life.item.recorded.is_some_and(|began| at < began);
+    if live.is_empty() || earlier {
         return turn.rule(Decision::Noticed(Noticed::Echo { item: id }));
     }
     for copy in live {
         let place = copy.place();
-        if turn.state.duties.out(id, &copy.system).is_some() {
-            turn.rule(Decision::Noticed(Noticed::Echo { item: id }));
-            continue;
-        }
+        let out = turn.state.duties.out(id, &copy.system).and_then(|out| turn.state.duties.get(out));
+        let ours = out.is_some_and(|d| d.duty == Duty::Delete && copy.is_at(&d.place));
         let mut holds: Vec<String> =
             copy.categories.iter().flat_map(|c| turn.state.control.holds_on(&life.item, &copy, c)).collect();
         holds.sort();
         holds.dedup();
-        if !holds.is_empty() {
+        if ours {
+            turn.rule(Decision::Noticed(Noticed::Echo { item: id }));
+        } else if !holds.is_empty() {
             turn.rule(Decision::Noticed(Noticed::Breach { item: id, place: place.clone(), holds }));
         }
         match copy.derived {
             true => kept_by_name(turn, life, &place),
             false => outlives(turn, life, &place),
         }
-        let (system, dataset) = (Some(copy.system.clone()), Some(copy.dataset.clone()));
-        let what = What::Gone { id, system, dataset, at };
-        turn.write(Row::Change(ChangeRow { subject: id.subject, what }));
+        went(turn, life, &place, at);
     }
     owe(turn, id, &Cause::LateCopy);
+}
+
+fn went(turn: &mut Turn<'_>, life: &Life, place: &Place, at: Millis) {
+    let id = life.item.id;
+    let (system, dataset) = (Some(place.system.clone()), Some(place.dataset.clone()));
+    let what = What::Gone { id, system, dataset, at };
+    turn.write(Row::Change(ChangeRow { subject: id.subject, what }));
 }
 
 fn gone_at(state: CopyState) -> Option<Millis> {

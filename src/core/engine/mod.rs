@@ -54,7 +54,7 @@ use crate::item::Subject;
 use crate::life::Lives;
 use crate::obligation::{Cause, Duty, Event, Obligation, ObligationId};
 use crate::record::Record;
-use crate::time::Millis;
+use crate::time::{Millis, Moment};
 
 /// One record as it is read from a partition's ledger.
 #[derive(Clone, Debug)]
@@ -171,9 +171,9 @@ fn wishes_now(
     control: &control::Control,
     life: &crate::life::Life,
     subject: &Subject,
-    now: Millis,
+    moment: Moment,
 ) -> std::collections::BTreeSet<ObligationId> {
-    wishes(control, life, subject, now).iter().map(|w| w.id(life)).collect()
+    wishes(control, life, subject, moment).iter().map(|w| w.id(life)).collect()
 }
 
 /// One record being decided: every decision is evolved at once, so that the next one sees it.
@@ -271,7 +271,7 @@ impl<'a> Turn<'a> {
         stale.retain(|id| !wanted.contains(id));
         if !stale.is_empty() {
             let subject = self.subject(life.item.id.subject);
-            let now = wishes_now(&self.state.control, life, &subject, self.state.now);
+            let now = wishes_now(&self.state.control, life, &subject, reach::moment(self.state, life));
             stale.retain(|id| !now.contains(id));
         }
         for id in stale {
@@ -316,6 +316,8 @@ impl<'a> Turn<'a> {
             residue: None,
             values: wish.values.clone(),
             opened: self.state.now,
+            judged: wish.judged,
+            sent: None,
             executed: None,
             verified: None,
             target_at: None,
@@ -328,11 +330,15 @@ impl<'a> Turn<'a> {
     /// A duty that exists already is wanted (again).
     fn renew(&mut self, known: &Obligation, wish: &Wish, cause: &Cause) {
         use crate::obligation::{Block, Stand};
+        let judged = known.judged.and(wish.judged);
         let event = match (known.stand, &wish.stop) {
             // Out, or carried out: its answer decides.
             (Stand::Ordered | Stand::Accepted | Stand::Executed | Stand::Verified, _) => return,
             (Stand::Residual | Stand::OutOfReach, _) => return,
-            (Stand::Owed, None) => return,
+            (Stand::Owed, None) if judged == known.judged && wish.rule == known.rule => return,
+            (Stand::Owed, None) => {
+                return self.note(known.id, |d| (d.judged, d.rule) = (judged, wish.rule.clone()));
+            }
             (Stand::Blocked, Some(Stop::Blocked(block))) if known.block.as_ref() == Some(block) => return,
             (Stand::Observed, Some(Stop::Observed)) => return,
             // Released, but still cooling down.
@@ -355,6 +361,7 @@ impl<'a> Turn<'a> {
             d.block = block;
             d.cause = cause;
             d.rule = rule;
+            d.judged = judged;
             if anew {
                 d.tries = 0;
                 d.not_before = None;

@@ -34,7 +34,7 @@ pub(super) fn exhausted(duty: &Obligation) -> bool {
 }
 
 pub(super) fn ordered(turn: &mut Turn<'_>, record: &Ordered) {
-    let mut send = Vec::new();
+    let (mut send, now) = (Vec::new(), turn.state.now);
     for order in &record.orders {
         let Some(id) = ObligationId::from_slice(&order.obligation) else { continue };
         if may_go(turn, id, order) {
@@ -44,6 +44,7 @@ pub(super) fn ordered(turn: &mut Turn<'_>, record: &Ordered) {
                 d.attempt = attempt;
                 d.tries += 1;
                 d.not_after = Some(not_after);
+                d.sent = d.sent.or(Some(now));
                 d.not_before = None;
                 d.absent = false;
                 d.claimed = false;
@@ -142,7 +143,7 @@ pub(super) fn will_go(duty: &Obligation) -> bool {
 /// What has changed since it was owed is put right at once: blocked, observed or withdrawn.
 fn still_owed(turn: &mut Turn<'_>, duty: &Obligation, life: &Life) -> bool {
     let subject = turn.subject(duty.item.subject);
-    let wishes = wishes(&turn.state.control, life, &subject, turn.state.now);
+    let wishes = wishes(&turn.state.control, life, &subject, duty.judged);
     match wishes.iter().find(|w| w.id(life) == duty.id).map(|w| w.stop.clone()) {
         Some(None) => true,
         Some(Some(Stop::Observed)) => {

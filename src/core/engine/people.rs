@@ -12,6 +12,7 @@ use crate::time::Millis;
 
 use super::Turn;
 use super::duties::{Stop, judge, wishes};
+use super::reach::moment;
 
 /// Blocks the duty where something else of the person is to be kept; true = it is.
 pub(super) fn kept_for_others(turn: &mut Turn<'_>, duty: &Obligation) -> bool {
@@ -52,7 +53,7 @@ fn kept(
         let stopped = |stop: &Option<Stop>| matches!(stop, Some(Stop::Blocked(_)));
         wishes.iter().any(|w| copy.is_at(&w.place) && w.duty == Duty::Delete && !stopped(&w.stop))
     };
-    let wishes = wishes(control, life, subject, now);
+    let wishes = wishes(control, life, subject, moment(turn.state, life));
     let verdict = judge(active, control, life, subject, now);
     let judged = life.item.copies.iter().zip(&verdict.copies);
     let kept = judged.filter(|(copy, _)| others(copy) && !goes(copy, &wishes));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::engine::control::Source;
 use crate::life::Life;
 use crate::source::{Feeds, Format, From};
-use crate::time::Millis;
+use crate::time::{Millis, Moment};
 
 use super::state::State;
 
@@ -62,6 +62,11 @@ impl Reach {
             Some(Read::UpTo(at)) => Some(as_of.min(*at)),
         }
     }
+}
+
+/// Now, as far as the sources that feed this item have been read here.
+pub(super) fn moment(state: &State, life: &Life) -> Moment {
+    Moment { now: state.now, read: Reach::of(state).limit(life, state.now).unwrap_or_default() }
 }
 
 /// How far a registered source has been read, by what its partition's owner knows.

@@ -16,6 +16,7 @@ use super::corrections::{self, Corrected};
 use super::decision::{Decision, Noticed, Row};
 use super::derived::revived_with;
 use super::duties::wishes;
+use super::reach::moment;
 use super::state::State;
 
 /// Duties whose work a restore undid: carried out at that time or later.
@@ -80,7 +81,7 @@ fn owe(turn: &mut Turn<'_>, id: ItemId, generation: u32, cause: &Cause) {
     let life = lives.and_then(|l| l.lives.iter().find(|l| l.item.generation == generation)).cloned();
     let Some(life) = life else { return };
     let subject = turn.subject(id.subject);
-    let due = wishes(&turn.state.control, &life, &subject, turn.state.now);
+    let due = wishes(&turn.state.control, &life, &subject, moment(turn.state, &life));
     turn.settle(&life, &due, cause);
 }
 

@@ -14,6 +14,7 @@ use crate::time::Millis;
 use super::corrections::{self, Corrected};
 use super::decision::{Decision, Noticed, Row};
 use super::duties::{judge, wishes};
+use super::reach::moment;
 use super::{Turn, access, links, restrict};
 
 pub(super) fn received(turn: &mut Turn<'_>, record: &RequestReceived) {
@@ -189,7 +190,7 @@ fn targets(
     cause: &Cause,
 ) -> Vec<RequestTarget> {
     let subject = turn.subject(life.item.id.subject);
-    let due = wishes(&turn.state.control, life, &subject, turn.state.now);
+    let due = wishes(&turn.state.control, life, &subject, moment(turn.state, life));
     let wanted = turn.settle(life, &due, cause);
     let mut targets: Vec<RequestTarget> = due
         .iter()

@@ -8,6 +8,7 @@ use crate::life::{CopyNote, Life};
 use crate::obligation::{Cause, Duty, Event, Obligation, Stand};
 use crate::request::{Request, RequestAnswer, RequestTarget};
 use crate::system::Mode;
+use crate::time::Moment;
 use crate::verdict::Action;
 
 use super::Turn;
@@ -59,6 +60,7 @@ fn wish(turn: &Turn<'_>, copy: &Copy, note: &CopyNote) -> Option<Wish> {
         stop: observed(turn, copy),
         rule: None,
         due: turn.state.now,
+        judged: Moment::at(turn.state.now),
         values: None,
     })
 }

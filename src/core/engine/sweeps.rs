@@ -4,7 +4,7 @@ use crate::life::Life;
 use crate::merkle::{self, Tree};
 use crate::obligation::{Cause, Stand};
 use crate::record::SweepOrdered;
-use crate::time::Millis;
+use crate::time::{Millis, Moment};
 
 use super::decision::Decision;
 use super::duties::{Wish, wishes};
@@ -48,7 +48,7 @@ impl Sweeping {
         self.slice.candidates += 1;
         let Some(as_of) = self.reach.limit(life, self.as_of) else { return };
         let subject = turn.subject(life.item.id.subject);
-        let mut due = wishes(&turn.state.control, life, &subject, as_of);
+        let mut due = wishes(&turn.state.control, life, &subject, Moment::at(as_of));
         if let Some(left) = &mut self.quota {
             due.retain(|wish| {
                 if !is_new(turn.state, life, wish) {

@@ -67,11 +67,14 @@ fn judge_part(
         .map(|(_, latest)| latest);
     let unknown = why_unknown(minima);
     let open = why_open(keepings).or(unknown);
+    let unended = |keeping: &&&Keeping<'_>| keeping.ended.is_none_or(|ended| ended.at() > now);
+    let runs_out = keepings.iter().filter(unended).filter_map(|keeping| keeping.end().ok()).max();
     let due = if open.is_some() { None } else { keep.max(binding.map(|(until, _)| until)) };
     PartVerdict {
         category: category.to_owned(),
         due,
         keep,
+        runs_out,
         action: keepings.iter().map(|keeping| keeping.action()).max().unwrap_or(Action::Erase),
         stage: stage(starts, keepings, minima, keep, now),
         minimum: binding.map(|(until, bound)| Minimum {

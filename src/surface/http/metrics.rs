@@ -318,7 +318,7 @@ fn look(node: &Node) -> Seen {
         let open = |which: Open| live.clone().any(|(_, v)| v.parts.iter().any(|p| p.open == Some(which)));
         seen.uncovered += u64::from(open(Open::Uncovered));
         seen.undated += u64::from(open(Open::Undated));
-        let wishes = wishes(control, life, subject, now);
+        let wishes = wishes(control, life, subject, quietus_core::time::Moment::at(now));
         seen.due += u64::from(!wishes.is_empty());
         for wish in wishes.iter().filter(|w| w.stop.is_none()) {
             let known = seen.overdue.entry(wish.place.system.clone()).or_default();

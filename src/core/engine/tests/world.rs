@@ -76,18 +76,17 @@ impl World {
             sweeps: 0,
         };
         world.tick(Millis::parse("2026-06-01T00:00:00Z").unwrap());
-        let (name, document) = ("shop".to_owned(), POLICY.to_owned());
-        let published = PolicyPublished {
-            name,
-            version: 1,
-            document,
-            by: None,
-            approved_by: None,
-            at: world.state.now.0,
-        };
-        world.control(Record::PolicyPublished(published));
+        world.publish(POLICY);
         systems.iter().for_each(|text| world.register(text));
         world
+    }
+
+    pub fn publish(&mut self, policy: &str) {
+        let version = self.state.control.policy.as_ref().map_or(0, |active| active.version) + 1;
+        let (name, document, at) = ("shop".to_owned(), policy.to_owned(), self.state.now.0);
+        let version = i64::try_from(version).unwrap();
+        let published = PolicyPublished { name, version, document, by: None, approved_by: None, at };
+        self.control(Record::PolicyPublished(published));
     }
 
     pub fn register(&mut self, text: &str) {
@@ -183,13 +182,24 @@ impl World {
     }
 
     pub fn put(&mut self, id: ItemId, origin: Origin, start: Option<Millis>, source_time: Millis) -> Step {
+        self.put_under(&["service"], id, origin, start, source_time)
+    }
+
+    pub fn put_under(
+        &mut self,
+        purposes: &[&str],
+        id: ItemId,
+        origin: Origin,
+        start: Option<Millis>,
+        source_time: Millis,
+    ) -> Step {
         let n = id.item.0[0];
         let copy = ShapeCopy { system: "shop-db".into(), dataset: "shop.users".into(), ..Default::default() };
         let mut facts = Facts {
             source: "http".into(),
             shapes: vec![Shape {
                 categories: vec!["user.contact.email".into()],
-                purposes: vec!["service".into()],
+                purposes: purposes.iter().map(|p| (*p).to_owned()).collect(),
                 copies: vec![copy],
                 ..Shape::default()
             }],
