@@ -3,6 +3,18 @@
 //!
 //! `QUIETUS_SIM_SEEDS=300 cargo test --test sim`; a failing seed prints how to run it alone. Seed in, history out: a
 //! seed gives the same history byte for byte, wherever it runs.
+//!
+//! | invariant | checked where |
+//! |---|---|
+//! | 1 | at every command let go, at every row that changes (`invariants`, `calls`) |
+//! | 2 | at every command let go; no row changes but by a command, to the end (`calls`, `ending`) |
+//! | 3 | at the end, copy by copy (`ending`) |
+//! | 4 | at every frame that is read twice; at the end, event by event and item by item |
+//! | 5 | at every row that changes: new lives (`calls`). Corrections are not drawn here |
+//! | 6, 7 | at every crash and at the end; the same seed twice by `twice` |
+//! | 8 | at every frame that says verified, by a look of the harness's own |
+//! | 9 | at the end, every byte of the ledger |
+//! | 10 | at every sweep, and at every command let go by what its sources have yet to deliver |
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
