@@ -1,9 +1,13 @@
 //! `quietus demo`: three simulated years of a shop, on this machine, with nothing installed.
 //!
-//! The node is the real one: its ledger, its engine, its SQLite connector on the shop's own databases. Only the
-//! clock is simulated. The story goes to stderr, the report to stdout; `docs/demo.md` has a line of SQL for every
-//! number of it.
+//! The node is the real one: its ledger, its engine, its connectors on the shop's own databases, files, backups and
+//! servers. Only the clock is simulated. The story goes to stderr, the report to stdout; `docs/demo.md` has a command
+//! for every number of it.
 
+mod customers;
+mod disk;
+mod moments;
+mod outside;
 mod shop;
 mod story;
 mod systems;
@@ -19,6 +23,7 @@ use crate::node::{Node, NodeError, NodeOptions, Refusal, Running};
 use crate::partition::Report;
 use crate::sealing::Keys;
 
+pub use outside::Outside;
 pub use story::Story;
 
 #[derive(Clone, Debug)]
@@ -43,6 +48,8 @@ pub enum DemoError {
     Io { dir: PathBuf, cause: std::io::Error },
     #[error("the shop's database: {0}")]
     Shop(#[from] rusqlite::Error),
+    #[error("the cache or the partner: {0}")]
+    Outside(#[from] reqwest::Error),
     #[error(transparent)]
     Node(#[from] NodeError),
     #[error("{0}")]
@@ -67,6 +74,8 @@ pub struct Demo {
     pub dir: PathBuf,
     pub node: Arc<Node>,
     pub running: Running,
+    /// The servers around the shop; they end with this.
+    pub outside: Outside,
 }
 
 /// Tells the whole story and answers with the report.
@@ -79,12 +88,12 @@ pub async fn run(options: &DemoOptions, tell: &mut dyn FnMut(&str)) -> Result<De
     let clock = Arc::new(SimulatedClock::at(noon.plus(-story::DAYS * Millis::DAY)));
     tell(&format!("the demo's folder is {}", dir.display()));
     let (node, running) = node(&dir, Arc::clone(&clock)).await?;
-    let mut story = Story::new(Arc::clone(&node), clock, &dir, options)?;
+    let story = Story::new(Arc::clone(&node), clock, &dir, options).await?;
     story.set_up().await?;
-    story.tell(tell).await?;
+    let outside = story.tell(tell).await?;
     let mut report = node.report(|_| true);
     report.seconds = started.elapsed().as_secs_f64();
-    Ok(Demo { report, dir, node, running })
+    Ok(Demo { report, dir, node, running, outside })
 }
 
 async fn node(dir: &Path, clock: Arc<SimulatedClock>) -> Result<(Arc<Node>, Running), DemoError> {

@@ -1,6 +1,7 @@
 //! The demo's application: two SQLite databases as a shop would have them, written by the shop alone.
 //!
-//! Triggers keep count of what was deleted, so that anyone can compare with what quietus reports, in plain SQL.
+//! Triggers keep count of what was deleted, each with the day it was made: a row that comes back by a restore has the
+//! old one, a customer who comes back a new one. So anyone can compare with what quietus reports, in plain SQL.
 
 use std::path::{Path, PathBuf};
 
@@ -20,18 +21,18 @@ CREATE TABLE tickets (
 CREATE INDEX tickets_customer ON tickets (customer_id);
 CREATE TABLE asked (customer_id INTEGER PRIMARY KEY);
 CREATE TABLE today (day TEXT NOT NULL);
-CREATE TABLE gone (tab TEXT NOT NULL, id INTEGER NOT NULL, at TEXT DEFAULT CURRENT_TIMESTAMP);
-CREATE TRIGGER customers_gone AFTER DELETE ON customers BEGIN INSERT INTO gone (tab, id) VALUES ('customers', old.customer_id); END;
-CREATE TRIGGER orders_gone AFTER DELETE ON orders BEGIN INSERT INTO gone (tab, id) VALUES ('orders', old.order_id); END;
-CREATE TRIGGER invoices_gone AFTER DELETE ON invoices BEGIN INSERT INTO gone (tab, id) VALUES ('invoices', old.invoice_id); END;
-CREATE TRIGGER tickets_gone AFTER DELETE ON tickets BEGIN INSERT INTO gone (tab, id) VALUES ('tickets', old.ticket_id); END;
+CREATE TABLE gone (tab TEXT NOT NULL, id INTEGER NOT NULL, born TEXT NOT NULL);
+CREATE TRIGGER customers_gone AFTER DELETE ON customers BEGIN INSERT INTO gone VALUES ('customers', old.customer_id, old.created_at); END;
+CREATE TRIGGER orders_gone AFTER DELETE ON orders BEGIN INSERT INTO gone VALUES ('orders', old.order_id, old.ordered_at); END;
+CREATE TRIGGER invoices_gone AFTER DELETE ON invoices BEGIN INSERT INTO gone VALUES ('invoices', old.invoice_id, old.issued_on); END;
+CREATE TRIGGER tickets_gone AFTER DELETE ON tickets BEGIN INSERT INTO gone VALUES ('tickets', old.ticket_id, old.opened_at); END;
 ";
 
 pub const CRM: &str = "
 CREATE TABLE newsletter (
   customer_id INTEGER PRIMARY KEY, address TEXT, subscribed_at TEXT NOT NULL);
-CREATE TABLE gone (tab TEXT NOT NULL, id INTEGER NOT NULL, at TEXT DEFAULT CURRENT_TIMESTAMP);
-CREATE TRIGGER newsletter_gone AFTER DELETE ON newsletter BEGIN INSERT INTO gone (tab, id) VALUES ('newsletter', old.customer_id); END;
+CREATE TABLE gone (tab TEXT NOT NULL, id INTEGER NOT NULL, born TEXT NOT NULL);
+CREATE TRIGGER newsletter_gone AFTER DELETE ON newsletter BEGIN INSERT INTO gone VALUES ('newsletter', old.customer_id, old.subscribed_at); END;
 ";
 
 /// The shop's two databases.
@@ -90,6 +91,26 @@ impl Shop {
     /// The day of the last night's sweep, for whoever compares.
     pub fn ends(&self, day: &str) -> rusqlite::Result<()> {
         self.shop.execute("INSERT INTO today VALUES (?1)", [day]).map(|_| ())
+    }
+
+    /// Every customer as a line of the night's backup.
+    pub fn customers(&self) -> rusqlite::Result<Vec<String>> {
+        let sql = "SELECT concat_ws(',', customer_id, name, email, phone, city, created_at) FROM customers ORDER BY 1";
+        self.shop.prepare_cached(sql)?.query_map([], |row| row.get(0))?.collect()
+    }
+
+    /// Puts back what a backup has and the table has not; whom it brings back.
+    pub fn restore(&self, rows: &[Vec<String>]) -> rusqlite::Result<Vec<i64>> {
+        let mut back = Vec::new();
+        let sql = "INSERT OR IGNORE INTO customers VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let mut insert = self.shop.prepare(sql)?;
+        for row in rows {
+            let id = row.first().and_then(|id| id.parse().ok()).unwrap_or_default();
+            if insert.execute(rusqlite::params_from_iter(row))? > 0 {
+                back.push(id);
+            }
+        }
+        Ok(back)
     }
 
     /// The second database goes away: its file is not where it should be.

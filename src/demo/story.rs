@@ -1,46 +1,40 @@
-//! What happens in the shop, day by day, and what quietus does about it at night.
+//! What happens day by day, and what quietus does about it at night.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use quietus_core::hold::Scope;
-use quietus_core::request::RequestKind;
+use quietus_core::obligation::Stand;
 use quietus_core::time::Millis;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::disk::Disk;
+use super::outside::Outside;
 use super::shop::Shop;
 use super::{DemoError, DemoOptions, systems};
 use crate::clock::{Clock, SimulatedClock};
-use crate::node::{HoldOrder, Node, RequestOrder};
+use crate::node::Node;
 use crate::schedule::{sweeps, ticks};
 
 /// Three years.
 pub const DAYS: i64 = 1096;
+/// When the night's backup is made, and when the sweep runs, after the day's noon.
+const BACKUP: i64 = 8 * Millis::HOUR;
+const SWEEP: i64 = 14 * Millis::HOUR;
+/// The shop restores its customers on one day, to what they were on another.
+const RESTORE: i64 = 1010;
+const RESTORED: i64 = 1000;
+/// How often what has come to its time is waited for, ten milliseconds each.
+const PATIENCE: u32 = 2_000;
 
 const POLICY: &str = include_str!("shop.policy.yaml");
-const NAMES: [&str; 12] = [
-    "Ada Berg",
-    "Ben Kaya",
-    "Cem Roth",
-    "Dana Voss",
-    "Eva Lind",
-    "Finn Oser",
-    "Gül Demir",
-    "Hana Ito",
-    "Ivo Marek",
-    "Jana Wolf",
-    "Kofi Amo",
-    "Lea Sand",
-];
-const CITIES: [&str; 5] = ["Berlin", "Hamburg", "Leipzig", "Kiel", "Ulm"];
 
 /// Seeded choices: SplitMix64, so that a seed tells the same story everywhere.
 #[derive(Debug)]
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -48,39 +42,45 @@ impl Dice {
         (z ^ (z >> 31)) % sides.max(1)
     }
 
-    fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
+    pub(super) fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
         let at = usize::try_from(self.roll(words.len() as u64)).unwrap_or_default();
         words.get(at).copied().unwrap_or_default()
     }
 }
 
-/// The shop, the node, and where in the story we are.
+/// The shop with what stands around it, the node, and where in the story we are.
 #[derive(Debug)]
 pub struct Story {
-    node: Arc<Node>,
-    clock: Arc<SimulatedClock>,
-    dir: PathBuf,
-    shop: Shop,
-    dice: Dice,
-    subjects: i64,
-    customers: i64,
-    next: i64,
-    events: Vec<Value>,
-    sent: u64,
+    pub(super) node: Arc<Node>,
+    pub(super) clock: Arc<SimulatedClock>,
+    pub(super) dir: PathBuf,
+    pub(super) shop: Shop,
+    pub(super) disk: Disk,
+    pub(super) outside: Outside,
+    pub(super) dice: Dice,
+    pub(super) subjects: i64,
+    pub(super) customers: i64,
+    pub(super) next: i64,
+    pub(super) events: Vec<Value>,
+    pub(super) sent: u64,
 }
 
 impl Story {
-    pub fn new(
+    pub async fn new(
         node: Arc<Node>,
         clock: Arc<SimulatedClock>,
         dir: &Path,
         options: &DemoOptions,
     ) -> Result<Self, DemoError> {
+        let shop = Shop::create(dir)?;
+        let disk = Disk::create(dir).map_err(|cause| DemoError::Io { dir: dir.to_owned(), cause })?;
         Ok(Self {
             node,
             clock,
             dir: dir.to_owned(),
-            shop: Shop::create(dir)?,
+            shop,
+            disk,
+            outside: Outside::open(dir).await?,
             dice: Dice(options.seed),
             subjects: i64::from(options.subjects.max(20)),
             customers: 0,
@@ -94,21 +94,31 @@ impl Story {
         self.node.store_policy("shop.policy.yaml", POLICY.as_bytes(), None).await?;
         self.node.publish_policy("demo-shop", None).await?;
         let load = |path: &str| Err(format!("{path}: the demo's manifests name no files"));
-        for (file, manifest) in [("shop", systems::shop(&self.dir)), ("crm", systems::crm(&self.dir))] {
+        for (file, manifest) in [
+            ("shop", systems::shop(&self.dir)),
+            ("crm", systems::crm(&self.dir)),
+            ("cache", systems::cache(&self.outside.cache)),
+            ("partner", systems::partner(&self.outside.partner)),
+            ("archive", systems::archive(&self.dir)),
+            ("nightly", systems::backups(&self.dir)),
+        ] {
             self.node.put_system(&format!("{file}.system.yaml"), manifest.as_bytes(), &load, None).await?;
         }
         Ok(())
     }
 
-    /// Day by day, from three years ago to now.
-    pub async fn tell(&mut self, tell: &mut dyn FnMut(&str)) -> Result<(), DemoError> {
+    /// Day by day, from three years ago to now. What stands around the shop goes on beyond the story.
+    pub async fn tell(mut self, tell: &mut dyn FnMut(&str)) -> Result<Outside, DemoError> {
         let first = self.clock.now();
         let mut held = None;
         for day in 0..DAYS {
-            self.clock.set(first.plus(day * Millis::DAY));
+            let noon = first.plus(day * Millis::DAY);
+            self.clock.set(noon);
             ticks::tick_all(&self.node).await?;
-            self.shop_day(day)?;
+            self.shop_day(day).await?;
             match day {
+                100 => self.leaves(13),
+                300 => self.comes_back(13, tell).await?,
                 400 => {
                     tell("a year on: the customers who closed their accounts 90 days ago are erased by now")
                 }
@@ -130,17 +140,25 @@ impl Story {
                     ));
                 }
                 706 => self.crm_back(tell)?,
+                750 => self.moves(11, tell).await?,
                 900 => self.erasure(5, tell).await?,
+                912 => self.leaves(15),
+                // Still in the backups at the end.
+                998 => self.leaves(17),
                 1000 => {
                     self.hold(7).await?;
                     tell("another hold, on customer 7; this one stays");
                 }
+                RESTORE => self.restore(first.plus(RESTORED * Millis::DAY + BACKUP), tell).await?,
                 _ => {}
             }
             self.send().await?;
-            // Nightly where something can be due, weekly in the first quiet year.
-            if day >= 365 || day % 7 == 0 {
-                self.clock.set(first.plus(day * Millis::DAY + 14 * Millis::HOUR));
+            // Before the clock says so: whoever looks at the hour sees what has rotated by then.
+            let rows = self.shop.customers()?;
+            self.disk.back_up(&rows, noon.plus(BACKUP)).map_err(|cause| self.io(cause))?;
+            self.clock.set(noon.plus(BACKUP));
+            if sweeps_on(day) {
+                self.clock.set(noon.plus(SWEEP));
                 self.sweep().await?;
             }
             if day % 180 == 179 {
@@ -156,120 +174,16 @@ impl Story {
         }
         let day = self.clock.now().to_string();
         self.shop.ends(day.get(..10).unwrap_or_default())?;
-        Ok(())
+        self.rotated().await?;
+        Ok(self.outside)
     }
 
-    /// What the shop's people and customers do on a day.
-    fn shop_day(&mut self, day: i64) -> Result<(), DemoError> {
-        // Most come in the first two years.
-        let wanted = self.subjects.min((day + 1) * self.subjects / 700 + 8);
-        while self.customers < wanted {
-            self.arrive()?;
-        }
-        if self.dice.roll(3) == 0 {
-            self.order()?;
-        }
-        if self.dice.roll(9) == 0 {
-            self.ticket()?;
-        }
-        if day > 30 && self.dice.roll(6) == 0 {
-            let leaving = self.someone_else();
-            self.say(
-                "quietus.subject.event.v1",
-                json!({"subject": subject(leaving), "event": "account_closed"}),
-            );
-        }
-        if day > 60 && self.dice.roll(15) == 0 {
-            let tired = self.someone_else();
-            self.say(
-                "quietus.purpose.withdrawn.v1",
-                json!({"subject": subject(tired), "purpose": "newsletter"}),
-            );
-        }
-        Ok(())
-    }
-
-    fn someone(&mut self) -> i64 {
-        let count = u64::try_from(self.customers).unwrap_or(1);
-        1 + i64::try_from(self.dice.roll(count)).unwrap_or_default()
-    }
-
-    /// Anyone but those the story is about.
-    fn someone_else(&mut self) -> i64 {
-        loop {
-            let customer = self.someone();
-            if ![3, 5, 7, 9].contains(&customer) {
-                return customer;
-            }
-        }
-    }
-
-    fn number(&mut self) -> i64 {
-        self.next += 1;
-        self.next
-    }
-
-    fn arrive(&mut self) -> Result<(), DemoError> {
-        self.customers += 1;
-        let (id, at) = (self.customers, self.clock.now().to_string());
-        let (name, city) = (self.dice.pick(&NAMES), self.dice.pick(&CITIES));
-        self.shop.customer(id, name, city, &at)?;
-        let copies =
-            json!([{"system": "shop-db", "dataset": "shop.customers", "locator": {"customer_id": id}}]);
-        self.record(id, &["user.name", "user.contact"], &["service"], &copies);
-        if id == 9 || self.dice.roll(2) == 0 {
-            self.shop.subscribe(id, &format!("news.{id}@example.org"), &at)?;
-            self.say("quietus.purpose.granted.v1", json!({"subject": subject(id), "purpose": "newsletter"}));
-            let copies =
-                json!([{"system": "crm-db", "dataset": "crm.newsletter", "locator": {"customer_id": id}}]);
-            self.record(id, &["user.contact.email"], &["newsletter"], &copies);
-        }
-        Ok(())
-    }
-
-    fn order(&mut self) -> Result<(), DemoError> {
-        let (customer, order, invoice) = (self.someone(), self.number(), self.number());
-        let at = self.clock.now().to_string();
-        let city = self.dice.pick(&CITIES);
-        self.shop.order(order, customer, city, &at)?;
-        let copies = json!([{"system": "shop-db", "dataset": "shop.orders", "locator": {"order_id": order}}]);
-        self.record(customer, &["user.behavior.purchase_history"], &["service"], &copies);
-        let cents = i64::try_from(self.dice.roll(20_000)).unwrap_or_default() + 500;
-        self.shop.invoice(invoice, customer, cents, at.get(..10).unwrap_or_default())?;
-        let copies =
-            json!([{"system": "shop-db", "dataset": "shop.invoices", "locator": {"invoice_id": invoice}}]);
-        self.record(customer, &["user.financial"], &["billing"], &copies);
-        Ok(())
-    }
-
-    fn ticket(&mut self) -> Result<(), DemoError> {
-        let (customer, ticket, at) = (self.someone(), self.number(), self.clock.now().to_string());
-        self.shop.ticket(ticket, customer, "where is my parcel?", &at)?;
-        let copies =
-            json!([{"system": "shop-db", "dataset": "shop.tickets", "locator": {"ticket_id": ticket}}]);
-        self.record(customer, &["user.content"], &["support"], &copies);
-        Ok(())
-    }
-
-    fn record(&mut self, customer: i64, category: &[&str], purposes: &[&str], copies: &Value) {
-        let at = self.clock.now().to_string();
-        self.say(
-            "quietus.item.recorded.v1",
-            json!({"subject": subject(customer), "category": category, "purposes": purposes,
-                   "recorded_at": at, "copies": copies}),
-        );
-    }
-
-    fn say(&mut self, kind: &str, data: Value) {
-        self.sent += 1;
-        self.events.push(json!({
-            "specversion": "1.0", "id": self.sent.to_string(), "source": "/demo/shop", "type": kind,
-            "time": self.clock.now().to_string(), "datacontenttype": "application/json", "data": data,
-        }));
+    pub(super) fn io(&self, cause: std::io::Error) -> DemoError {
+        DemoError::Io { dir: self.dir.clone(), cause }
     }
 
     /// The day's events, as the shop would post them.
-    async fn send(&mut self) -> Result<(), DemoError> {
+    pub(super) async fn send(&mut self) -> Result<(), DemoError> {
         if self.events.is_empty() {
             return Ok(());
         }
@@ -284,93 +198,58 @@ impl Story {
         }
     }
 
-    /// A sweep, until it has come to rest. Time passes while it retries.
+    /// A sweep, until it has come to rest.
     async fn sweep(&self) -> Result<(), DemoError> {
         let id = sweeps::start(&self.node, Some("demo".to_owned()), None).await?;
         let closed = || self.node.with_control(|c| c.sweeps.get(&id).is_some_and(|s| s.closed.is_some()));
-        let mut patience = 0;
+        let mut quiet = 0;
         while !closed() {
-            let moved = tokio::time::timeout(Duration::from_millis(10), self.node.moved.notified()).await;
-            if moved.is_err() {
-                patience += 1;
-                if patience % 5 == 0 {
-                    self.clock.advance(Duration::from_secs(10));
-                    ticks::tick_all(&self.node).await?;
-                }
+            self.pass(&mut quiet).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until something moves; where nothing does, time passes, for retries and polls.
+    pub(super) async fn pass(&self, quiet: &mut u32) -> Result<(), DemoError> {
+        let moved = tokio::time::timeout(Duration::from_millis(10), self.node.moved.notified()).await;
+        if moved.is_err() {
+            *quiet += 1;
+            if quiet.is_multiple_of(2) {
+                self.clock.advance(Duration::from_secs(10));
+                ticks::tick_all(&self.node).await?;
             }
         }
         Ok(())
     }
 
-    async fn hold(&self, customer: i64) -> Result<String, DemoError> {
-        let key = self.node.keys.subject_key("customer_id", &customer.to_string());
-        let order = HoldOrder {
-            matter: format!("case {customer}"),
-            authority: "district court".to_owned(),
-            reference: None,
-            owner: "legal".to_owned(),
-            reason: "preservation of evidence".to_owned(),
-            scope: Scope { subjects: [key.0].into(), ..Scope::default() },
-            review: "2030-01-01".to_owned(),
-            confidential: false,
-            allow: Vec::new(),
-            by: Some("demo".to_owned()),
-            once: None,
+    /// What has come to its time by now was looked at.
+    async fn rotated(&self) -> Result<(), DemoError> {
+        let ripe = || {
+            let now = self.clock.now();
+            self.node.partitions.iter().any(|partition| {
+                let inner = partition.read();
+                let mut residual = inner.state.duties.standing(Stand::Residual);
+                residual.any(|d| d.residue.as_ref().and_then(|r| r.until).is_some_and(|until| until <= now))
+            })
         };
-        let (hold, _) = self.node.place_hold(order, Duration::from_secs(5)).await?;
-        Ok(hold.id)
-    }
-
-    fn crm_away(&mut self, tell: &mut dyn FnMut(&str)) -> Result<(), DemoError> {
-        // Customer 9 takes the consent back just then.
-        self.say("quietus.purpose.withdrawn.v1", json!({"subject": subject(9), "purpose": "newsletter"}));
-        tell("the newsletter's database goes away for six days; what is due there fails and is tried again");
-        self.shop.crm_away().map_err(|cause| DemoError::Io { dir: self.dir.clone(), cause })
-    }
-
-    fn crm_back(&self, tell: &mut dyn FnMut(&str)) -> Result<(), DemoError> {
-        tell("it is back: the next sweep carries out what waited");
-        self.shop.crm_back().map_err(|cause| DemoError::Io { dir: self.dir.clone(), cause })
-    }
-
-    /// Customer `id` closes the account and asks to be erased.
-    async fn erasure(&mut self, id: i64, tell: &mut dyn FnMut(&str)) -> Result<(), DemoError> {
-        self.say("quietus.subject.event.v1", json!({"subject": subject(id), "event": "account_closed"}));
-        self.send().await?;
-        self.shop.asks(id)?;
-        let order = RequestOrder {
-            kind: RequestKind::Erase,
-            subject: self.node.keys.subject_key("customer_id", &id.to_string()),
-            also: Vec::new(),
-            identity: None,
-            grounds: Some("no_longer_necessary".to_owned()),
-            purposes: Vec::new(),
-            categories: Vec::new(),
-            corrections: None,
-            regime: None,
-            on_behalf_of: None,
-            unverified: false,
-            by: Some("demo".to_owned()),
-            once: None,
-        };
-        let (request, _) = self.node.receive_request(order).await?;
-        let mut patience = 0;
-        loop {
-            let (request, state) = self.node.request(&request.id)?;
-            let open = state == quietus_core::request::RequestState::InProgress;
-            if !open || patience > 400 {
-                let kept = request.targets.len();
-                tell(&format!(
-                    "customer {id} asks to be erased: {state:?}, {kept} copies; invoices stay as the law wants"
-                ));
-                return Ok(());
-            }
-            patience += 1;
+        let mut waited = 0;
+        while ripe() && waited < PATIENCE {
+            waited += 1;
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        Ok(())
     }
 }
 
-fn subject(customer: i64) -> String {
+/// Nightly where the story looks closely, else every third night; weekly in the first quiet year.
+fn sweeps_on(day: i64) -> bool {
+    match day {
+        0..365 => day % 7 == 0,
+        690..710 | 1066.. => true,
+        _ => day % 3 == 0,
+    }
+}
+
+pub(super) fn subject(customer: i64) -> String {
     format!("customer_id:{customer}")
 }

@@ -72,3 +72,71 @@ datasets:
         dir.join("crm.db").display()
     )
 }
+
+/// Rendered pages in front of the shop's database: found by the customer, purged over HTTP.
+pub fn cache(url: &str) -> String {
+    format!(
+        r#"system: page-cache
+kind: http
+mode: enforce
+connection: {{url: "{url}"}}
+owner: shop-team
+copies_of: [{{system: shop-db, dataset: shop.customers}}]
+http:
+  identity: customer_id
+  submit: {{method: POST, path: /purge, body: {{people: "{{values}}"}}, ref: /job}}
+  poll: {{path: "/jobs/{{ref}}", every: 1s, done: {{/state: [done]}}}}
+  read_back: {{path: /look, body: {{people: "{{values}}"}}, absent: {{/found: []}}}}
+"#
+    )
+}
+
+/// Whoever mails the newsletter: erases when it gets round to it, and answers for itself.
+pub fn partner(url: &str) -> String {
+    format!(
+        r#"system: mailing-partner
+kind: http
+mode: enforce
+connection: {{url: "{url}"}}
+owner: marketing-team
+copies_of: [{{system: crm-db, dataset: crm.newsletter}}]
+http:
+  identity: customer_id
+  submit: {{method: POST, path: /erasures, body: {{people: "{{values}}"}}, ref: /job}}
+  poll: {{path: "/erasures/{{ref}}", every: 1s, done: {{/state: [done]}}}}
+  read_back: {{path: /search, body: {{people: "{{values}}"}}, absent: {{/found: []}}}}
+  deadline: 30d
+"#
+    )
+}
+
+/// Sign-ups by month, a line each.
+pub fn archive(dir: &Path) -> String {
+    format!(
+        r#"system: archive
+kind: files
+mode: enforce
+connection: {{url: "file://{}"}}
+owner: shop-team
+copies_of: [{{system: shop-db, dataset: shop.customers}}]
+files: [{{path: "dt={{date}}/signups.jsonl", format: jsonl, match: {{customer_id: customer_id}}}}]
+"#,
+        dir.join("archive").display()
+    )
+}
+
+/// The nightly backups of the customers: nothing in them can be erased, they rotate.
+pub fn backups(dir: &Path) -> String {
+    format!(
+        r#"system: nightly
+kind: backup
+mode: enforce
+connection: {{url: "file://{}"}}
+owner: operations
+expires: {}d
+copies_of: [{{system: shop-db, dataset: shop.customers}}]
+"#,
+        dir.join("backups").display(),
+        super::disk::NIGHTS
+    )
+}

@@ -193,6 +193,7 @@ fn is_news(outcome: &Outcome) -> bool {
 /// Into the ledger of the one partition that these duties live in, and applied.
 async fn answer(node: &Node, duties: &[Obligation], record: Record) {
     let Some(first) = duties.first() else { return };
+    let record = if node.options().simulated { untimed(record) } else { record };
     let partition = node.partition_of(first.item.subject).index();
     let trace = duties.iter().find_map(|d| d.trace.clone());
     match node.append(partition, vec![record], trace).await {
@@ -200,6 +201,16 @@ async fn answer(node: &Node, duties: &[Obligation], record: Record) {
         // The duties stay out until their `not_after`, and are then tried again.
         Err(error) => tracing::error!(%error, "an answer could not be kept"),
     }
+}
+
+/// A target's own clock says nothing to a ledger whose clock is simulated.
+fn untimed(mut record: Record) -> Record {
+    match &mut record {
+        Record::Confirmed(confirmed) => confirmed.answers.iter_mut().for_each(|a| a.at = None),
+        Record::ReadBack(read) => read.seen.iter_mut().for_each(|s| s.at = None),
+        _ => {}
+    }
+    record
 }
 
 /// The permit of one call: it lives for what is left of its commands' lease.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quietus_contract::{Locator, Scalar};
 use quietus_core::record::{Fact, Facts, Origin, Record, Shape, ShapeCopy};
-use quietus_core::request::{RequestKind, RequestState};
+use quietus_core::request::{Request, RequestKind, RequestState};
 use quietus_core::time::Millis;
 
 use super::*;
@@ -75,6 +75,19 @@ async fn open(dir: &std::path::Path) -> (Arc<Node>, Running) {
 }
 
 impl World {
+    /// The request once it is fulfilled with so many targets, or never will be.
+    async fn answered(&self, order: RequestOrder, targets: usize) -> (Request, RequestState) {
+        let (request, _) = self.node.receive_request(order).await.unwrap();
+        for _ in 0..400 {
+            let (request, state) = self.node.request(&request.id).unwrap();
+            if state == RequestState::Fulfilled && request.targets.len() == targets {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        self.node.request(&request.id).unwrap()
+    }
+
     async fn customer(&self, id: i64, days_ago: i64, purposes: &[&str]) -> quietus_core::identity::ItemId {
         let (kind, name) = ("customer_id", id.to_string());
         self.db
@@ -179,29 +192,8 @@ async fn a_hold_keeps_it_and_its_release_lets_it_go() {
 async fn a_request_ends_consent_and_is_carried_out_at_once() {
     let w = world().await;
     let item = w.customer(1, 2, &["ads"]).await;
-    let order = RequestOrder {
-        kind: RequestKind::Erase,
-        subject: item.subject,
-        also: Vec::new(),
-        identity: None,
-        grounds: None,
-        purposes: vec![],
-        categories: Vec::new(),
-        corrections: None,
-        regime: None,
-        on_behalf_of: None,
-        unverified: false,
-        by: None,
-        once: None,
-    };
-    let (request, _) = w.node.receive_request(order).await.unwrap();
-    for _ in 0..400 {
-        if w.node.request(&request.id).unwrap().1 == RequestState::Fulfilled {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    let (request, state) = w.node.request(&request.id).unwrap();
+    let order = RequestOrder::of(RequestKind::Erase, item.subject);
+    let (request, state) = w.answered(order, 1).await;
     assert_eq!((state, w.rows()), (RequestState::Fulfilled, 0), "{request:?}");
 }
 
@@ -215,28 +207,11 @@ async fn a_correction_is_set_in_every_copy_and_read_back() {
         Some("new@example.org".to_owned()),
     )]);
     let order = RequestOrder {
-        kind: RequestKind::Correct,
-        subject: item.subject,
-        also: Vec::new(),
-        identity: None,
-        grounds: None,
-        purposes: vec![],
         categories: values.keys().cloned().collect(),
         corrections: Some(w.node.keys.seal_corrections(&item.subject, None, &values).unwrap()),
-        regime: None,
-        on_behalf_of: None,
-        unverified: false,
-        by: None,
-        once: None,
+        ..RequestOrder::of(RequestKind::Correct, item.subject)
     };
-    let (request, _) = w.node.receive_request(order).await.unwrap();
-    for _ in 0..400 {
-        if w.node.request(&request.id).unwrap().1 == RequestState::Fulfilled {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    let (request, state) = w.node.request(&request.id).unwrap();
+    let (request, state) = w.answered(order, 1).await;
     assert_eq!(state, RequestState::Fulfilled, "{request:?}");
     let email = |id: i64| {
         w.db.query_row("SELECT email FROM users WHERE id = ?1", [id], |r| r.get::<_, String>(0)).unwrap()
@@ -369,30 +344,8 @@ async fn a_request_on_one_identity_is_carried_to_the_others_and_answered_as_one(
     let partition = w.node.partition_of(named).index();
     let offset = w.node.append(partition, vec![Record::Changes(changes)], None).await.unwrap();
     w.node.has_applied(partition, offset).await;
-    let order = RequestOrder {
-        kind: RequestKind::Erase,
-        subject: named,
-        also: Vec::new(),
-        identity: None,
-        grounds: None,
-        purposes: vec![],
-        categories: Vec::new(),
-        corrections: None,
-        regime: None,
-        on_behalf_of: None,
-        unverified: false,
-        by: None,
-        once: None,
-    };
-    let (request, _) = w.node.receive_request(order).await.unwrap();
-    for _ in 0..400 {
-        let (request, state) = w.node.request(&request.id).unwrap();
-        if state == RequestState::Fulfilled && request.targets.len() == 5 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    let (request, state) = w.node.request(&request.id).unwrap();
+    let order = RequestOrder::of(RequestKind::Erase, named);
+    let (request, state) = w.answered(order, 5).await;
     assert_eq!((state, request.targets.len(), w.rows()), (RequestState::Fulfilled, 5, 0), "{request:?}");
     assert_eq!(w.node.requests().len(), 1);
 }

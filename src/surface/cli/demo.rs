@@ -21,7 +21,7 @@ pub struct DemoArgs {
     /// The same seed tells the same story.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// An empty or new folder for the shop's databases and the ledger; without it, one below the temporary folder.
+    /// An empty or new folder for the shop's databases, files and the ledger; without it, one below the temporary folder.
     #[arg(long)]
     dir: Option<PathBuf>,
     /// Go on afterwards as a node on http://127.0.0.1:7070, with the real clock.
@@ -35,15 +35,19 @@ impl DemoArgs {
         let demo = demo::run(&options, &mut |line| say(line)).await.map_err(failure)?;
         let adds_up = demo.report.adds_up() && demo.report.audit.ok;
         say(&format!(
-            "erased {}, masked {}, verified {} of them; {} held, {} deferred by law; audit over {} decisions",
+            "erased {}, masked {}, verified {} of them; {} held, {} deferred by law, {} until backups rotate; audit over {} decisions",
             demo.report.erased,
             demo.report.masked,
             demo.report.verified,
             demo.report.held,
             demo.report.deferred,
+            demo.report.residual,
             demo.report.audit.decisions
         ));
-        say(&format!("check it yourself, with sqlite3 in {}: docs/demo.md", demo.dir.display()));
+        say(&format!(
+            "check it yourself, with sqlite3 and the shell in {}: docs/demo.md",
+            demo.dir.display()
+        ));
         let json = serde_json::to_string(&demo.report).map_err(|e| Failure::unknown(e.to_string()))?;
         if self.serve {
             println_now(&json)?;
@@ -66,7 +70,8 @@ fn println_now(line: &str) -> Result<(), Failure> {
 /// The same ledger, now under the real clock.
 async fn serve(demo: Demo) -> Result<(), Failure> {
     let gone_wrong = |e: &dyn std::fmt::Display| Failure::usage(e.to_string());
-    let Demo { dir, node, running, .. } = demo;
+    // What stands around the shop goes on as long as this.
+    let Demo { dir, node, running, outside: _outside, .. } = demo;
     running.stop().await.map_err(|e| gone_wrong(&e))?;
     drop(node);
     let data = dir.join("quietus-data");
@@ -87,7 +92,7 @@ async fn serve(demo: Demo) -> Result<(), Failure> {
 fn failure(error: DemoError) -> Failure {
     match error {
         DemoError::NotEmpty(_) | DemoError::Io { .. } => Failure::usage(error.to_string()),
-        DemoError::Shop(_) | DemoError::Node(_) | DemoError::Refused(_) => {
+        DemoError::Shop(_) | DemoError::Outside(_) | DemoError::Node(_) | DemoError::Refused(_) => {
             Failure::unknown(error.to_string())
         }
     }

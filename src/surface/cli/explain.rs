@@ -71,7 +71,11 @@ impl Explain {
                 "there are more items: explain them one by one, `quietus item lookup --subject …` lists them",
             );
         }
-        Ok(if page.items.is_empty() { Exit::No } else { Exit::Done })
+        if page.items.is_empty() {
+            say(super::item::UNKNOWN);
+            return Ok(Exit::No);
+        }
+        Ok(Exit::Done)
     }
 }
 

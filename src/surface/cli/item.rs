@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::node::{NodeArgs, identity};
+use super::output::say;
 use super::{Exit, Failure, Output};
 use crate::surface::wire::{ItemView, LookupBody};
 
@@ -27,6 +28,9 @@ enum Verb {
     },
 }
 
+/// Of a look-up that found nothing.
+pub const UNKNOWN: &str = "nothing is known of it; is the identity's type the one of the dataset's `subject`? `quietus system show NAME --json` has it";
+
 impl Item {
     pub async fn run(self, out: &mut Output) -> Result<Exit, Failure> {
         let client = self.node.client()?;
@@ -34,7 +38,11 @@ impl Item {
         let subject = subject.as_deref().map(identity).transpose()?;
         let items = client.look_up(&LookupBody { item, subject, ..LookupBody::default() }).await?;
         out.answer(&items, |out, items| list(out, items))?;
-        Ok(if items.is_empty() { Exit::No } else { Exit::Done })
+        if items.is_empty() {
+            say(UNKNOWN);
+            return Ok(Exit::No);
+        }
+        Ok(Exit::Done)
     }
 }
 

@@ -107,7 +107,15 @@ fn exit_of(status: u16) -> Exit {
 /// The title and the detail, then each finding with its place and its remedy.
 pub fn worded(problem: &Problem) -> String {
     let mut lines = vec![format!("{}: {} ({})", problem.title, problem.detail, problem.code)];
-    lines.extend(problem.errors.iter().map(|finding| format!("  {}", place(finding))));
+    for finding in &problem.errors {
+        let placed = finding.pointer.is_some() || finding.file.is_some();
+        match (&finding.fix, !placed && problem.detail.contains(&finding.detail)) {
+            // The detail said it; what is left is the remedy, unless that was said too.
+            (Some(fix), true) if !problem.detail.contains(fix) => lines.push(format!("  {fix}")),
+            (_, true) => {}
+            (_, false) => lines.push(format!("  {}", place(finding))),
+        }
+    }
     lines.join("\n")
 }
 
@@ -139,5 +147,12 @@ mod tests {
         let problem =
             Problem::new(422, "wrong", "No", "one error").errors(vec![found, Finding::at("/a", "b", "c")]);
         assert_eq!(worded(&problem), "No: one error (wrong)\n  p:3:1: bad; mend it\n  /a: b; c");
+        let said = |detail: &str| {
+            let found =
+                Finding { detail: "no such thing".into(), fix: Some("look".into()), ..Finding::default() };
+            worded(&Problem::new(404, "none", "No", detail).errors(vec![found]))
+        };
+        assert_eq!(said("no such thing"), "No: no such thing (none)\n  look");
+        assert_eq!(said("no such thing; look"), "No: no such thing; look (none)");
     }
 }

@@ -89,6 +89,12 @@ impl Output {
         Ok(())
     }
 
+    /// It is off the books.
+    pub fn removed(&mut self, name: &str) -> Result<(), Failure> {
+        let gone = serde_json::json!({"name": name, "result": "removed"});
+        self.answer(&gone, |out, _| out.line(&format!("{name}  removed")))
+    }
+
     pub fn line(&mut self, line: &str) {
         self.text.push_str(line);
         self.text.push('\n');

@@ -78,8 +78,7 @@ impl Source {
             }
             Verb::Retire { name } => {
                 self.node.client()?.retire_source(&name).await?;
-                let gone = serde_json::json!({"name": name, "result": "removed"});
-                out.answer(&gone, |out, _| out.line(&format!("{name}  removed")))?;
+                out.removed(&name)?;
                 Ok(Exit::Done)
             }
             Verb::Import { file, source } => import(&self.node.client()?, &file, &source, out).await,

@@ -116,8 +116,7 @@ impl System {
             }
             Verb::Retire { name } => {
                 client.retire_system(&name).await?;
-                let gone = serde_json::json!({"name": name, "result": "removed"});
-                out.answer(&gone, |out, _| out.line(&format!("{name}  removed")))?;
+                out.removed(&name)?;
                 Ok(Exit::Done)
             }
         }

@@ -36,11 +36,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 use tokio::sync::Semaphore;
 
-use crate::node::Node;
+use crate::node::{Node, Put};
 
 pub use auth::{Caller, Role, Token};
 pub use etag::of_bytes as etag_of;
@@ -86,6 +87,15 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
             "it could not be worked out; try again, then see the log",
         )
     })
+}
+
+/// What became of a document that was put.
+fn put_told(put: Put) -> (StatusCode, &'static str) {
+    match put {
+        Put::Created => (StatusCode::CREATED, "created"),
+        Put::Changed => (StatusCode::OK, "changed"),
+        Put::Unchanged => (StatusCode::OK, "unchanged"),
+    }
 }
 
 /// Every call there is.

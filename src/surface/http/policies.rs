@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use super::extract::{Asked, Document};
 use super::page::Paging;
 use super::problem::{Refused, warnings};
 use super::{App, Caller, Shared};
-use crate::node::{Moved, NodeError, RuleDifference, check_policy, rule_change};
+use crate::node::{Moved, NodeError, Put, RuleDifference, check_policy, rule_change};
 use crate::surface::wire::{
     Page, PolicyAnswer, PolicyPlan, PolicyView, Problem, RuleDiff, UncoveredView, open_word,
 };
@@ -41,11 +41,11 @@ pub(super) async fn store(
     }
     let (_, found) = app.node.store_policy(&name, &bytes, caller.name).await?;
     let document = String::from_utf8_lossy(&bytes);
-    let (status, result) = match &known {
-        None => (StatusCode::CREATED, "created"),
-        Some(known) if *known == document => (StatusCode::OK, "unchanged"),
-        Some(_) => (StatusCode::OK, "changed"),
-    };
+    let (status, result) = super::put_told(match &known {
+        None => Put::Created,
+        Some(known) if *known == document => Put::Unchanged,
+        Some(_) => Put::Changed,
+    });
     let version = app.node.with_control(|c| {
         c.policy.as_ref().filter(|a| a.policy.name == name && a.document == document).map(|a| a.version)
     });

@@ -33,7 +33,7 @@ impl Refused {
     }
 
     pub fn not_found(what: impl Into<String>) -> Self {
-        Self::new(404, "not-found", "Not found", what)
+        NodeError::NotFound { what: what.into() }.into()
     }
 
     /// A field of the body is wrong.
@@ -79,6 +79,9 @@ impl From<NodeError> for Refused {
             | NodeError::Elsewhere { what, fix, .. } => {
                 let (detail, fix) = (what.clone(), Some(fix.clone()));
                 refused.errors(vec![Finding { detail, fix, ..Finding::default() }])
+            }
+            NodeError::NotFound { what } => {
+                refused.errors(vec![finding(what, "write the name or id as the list of its kind shows it")])
             }
             _ => refused,
         };

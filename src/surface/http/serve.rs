@@ -32,7 +32,7 @@ pub enum ServeError {
         "http.listen is {listen}, which others can reach, and there are no tokens: listen on 127.0.0.1, or configure `tokens`"
     )]
     Open { listen: SocketAddr },
-    #[error("http.listen {listen} cannot be listened on: {cause}")]
+    #[error("{listen} cannot be listened on: {cause}")]
     Bind { listen: SocketAddr, cause: String },
     #[error("serving HTTP ended: {0}")]
     Ended(String),

@@ -15,7 +15,7 @@ use super::{Caller, Shared, events};
 use crate::intake::arrived::Arrived;
 use crate::intake::cloudevent::BATCH_BYTES_MAX;
 use crate::intake::parcel;
-use crate::node::{Node, NodeError, Put};
+use crate::node::{Node, NodeError};
 use crate::surface::wire::{
     EventsAnswer, ImportAnswer, Page, Problem, RejectedView, SourceAnswer, SourceView,
 };
@@ -33,11 +33,7 @@ pub(super) async fn put(
     let document = || app.node.source(&name).ok().and_then(|s| s.document);
     super::etag::check(&headers, document().as_deref())?;
     let (_, put, found) = app.node.put_source(&name, &bytes, Some(&name), caller.name).await?;
-    let (status, result) = match put {
-        Put::Created => (StatusCode::CREATED, "created"),
-        Put::Changed => (StatusCode::OK, "changed"),
-        Put::Unchanged => (StatusCode::OK, "unchanged"),
-    };
+    let (status, result) = super::put_told(put);
     let generation = app.node.source(&name)?.generation;
     let tag = super::etag::header(&document().unwrap_or_default());
     let answer = SourceAnswer { name, result: result.to_owned(), generation, warnings: warnings(&found) };

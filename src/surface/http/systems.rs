@@ -12,7 +12,7 @@ use super::extract::{Asked, Document};
 use super::page::Paging;
 use super::problem::{Refused, warnings};
 use super::{Caller, Shared};
-use crate::node::{NodeError, Put};
+use crate::node::NodeError;
 use crate::surface::wire::{
     CheckView, CoverageView, Page, Problem, ProblemView, ScanView, SystemAnswer, SystemView,
 };
@@ -37,11 +37,7 @@ pub(super) async fn put(
         Err(format!("{path}: over HTTP `datasets` is an array of dataset objects, not of file names"))
     };
     let (manifest, put, found) = app.node.put_system(&name, &bytes, &load, caller.name).await?;
-    let (status, result) = match put {
-        Put::Created => (StatusCode::CREATED, "created"),
-        Put::Changed => (StatusCode::OK, "changed"),
-        Put::Unchanged => (StatusCode::OK, "unchanged"),
-    };
+    let (status, result) = super::put_told(put);
     let document = app.node.with_control(|c| c.systems.get(&name).map(|s| s.document.clone()));
     let answer = SystemAnswer {
         name,
