@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use quietus_core::identity::SubjectKey;
+use quietus_core::policy::answer_due;
 use quietus_core::record::{Change, ChangeKind, Changes, Record, RequestMoved, RequestReceived};
 use quietus_core::request::{Request, RequestAnswer, RequestKind, RequestState};
 use quietus_core::time::Millis;
@@ -31,6 +32,27 @@ pub struct RequestOrder {
     pub once: Option<Once>,
 }
 
+impl RequestOrder {
+    /// Asked of everything that this identity is known by, for no reason of its own.
+    pub fn of(kind: RequestKind, subject: SubjectKey) -> Self {
+        Self {
+            kind,
+            subject,
+            identity: None,
+            also: Vec::new(),
+            grounds: None,
+            purposes: Vec::new(),
+            regime: None,
+            categories: Vec::new(),
+            corrections: None,
+            on_behalf_of: None,
+            unverified: false,
+            by: None,
+            once: None,
+        }
+    }
+}
+
 impl Node {
     /// Takes a request in and answers once the engine has decided it; it is dispatched at once.
     pub async fn receive_request(&self, order: RequestOrder) -> Result<(Request, RequestState), NodeError> {
@@ -49,6 +71,11 @@ impl Node {
         // Its partition must know the policy that the request is answered by.
         self.has_decreed(self.with_control(|c| c.k)).await;
         let now = crate::schedule::ticks::tick_all(self).await?;
+        let by_regime = self.with_control(|c| {
+            let active = c.policy.as_ref()?;
+            answer_due(&active.policy, &active.calendar, order.regime.as_deref(), order.kind, now)
+        });
+        let due = by_regime.unwrap_or_else(|| one_month_after(now));
         let record = RequestReceived {
             id: id.clone(),
             kind: order.kind.name().to_owned(),
@@ -57,7 +84,7 @@ impl Node {
             purposes: order.purposes,
             regime: order.regime,
             received: now.0,
-            due: one_month_after(now).0,
+            due: due.0,
             categories: order.categories,
             corrections: order.corrections,
             on_behalf_of: order.on_behalf_of.map(|s| s.0.to_vec()),

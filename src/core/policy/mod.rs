@@ -4,13 +4,14 @@
 //! them, [`taxonomy`] holds the names, [`parse()`] reads a file, [`check()`] compares its rules with each other, and
 //! [`lock`] with the version before. The verdict: [`scope`] says which rule wins, [`start`] from when it counts,
 //! [`purpose`] what ended sooner, [`keeping`] and [`minimum`] what that comes to, [`shape`] and [`judge()`] put it
-//! together; [`effect`] says what a person's request ends, [`bound()`] how far back a sweep must look.
+//! together; [`effect`] says what a person's request ends, [`answer_due`] when it is to be answered, [`bound()`] how far back a sweep must look.
 //!
 //! Invariant: due is computed, never stored; all of this is a function of policy, item, subject and tick.
 
 pub mod bound;
 pub mod calendar;
 pub mod check;
+mod clocks;
 pub mod cron;
 pub mod effect;
 pub mod judge;
@@ -32,6 +33,7 @@ pub mod used;
 pub use bound::{Bound, bound};
 pub use calendar::Calendar;
 pub use check::{Used, check};
+pub use clocks::answer_due;
 pub use cron::Cron;
 pub use effect::{Because, Grounds, Refusal, RequestEffect, ends_by_request};
 pub use judge::judge;

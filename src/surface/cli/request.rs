@@ -101,7 +101,7 @@ struct Asked {
     /// Only this purpose; may be given several times.
     #[arg(long = "purpose", value_name = "PURPOSE")]
     purposes: Vec<String>,
-    /// The law that sets the clock.
+    /// The law that sets the clock, such as gdpr or ccpa; without it the policy's `regimes`, else one month.
     #[arg(long, value_name = "REGIME")]
     regime: Option<String>,
     /// Who asks for somebody else, `T:V`.

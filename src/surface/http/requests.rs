@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use quietus_core::engine::restrict::in_force;
 use quietus_core::identity::SubjectKey;
 use quietus_core::policy::Taxonomy;
+use quietus_core::policy::taxonomy::REGIMES;
 use quietus_core::record::RequestMoved;
 use quietus_core::request::{Request, RequestAnswer, RequestKind, RequestState, RequestTarget};
 use quietus_core::time::Millis;
@@ -49,6 +50,12 @@ fn order(app: &App, body: RequestBody, caller: Caller) -> Result<RequestOrder, R
         let fix = near
             .map_or_else(|| format!("write one of {}", GROUNDS.join(", ")), |n| format!("did you mean {n}?"));
         return Err(Refused::field("unknown-grounds", "/grounds", "there are no such grounds", fix));
+    }
+    if let Some(regime) = body.regime.as_deref().filter(|r| !REGIMES.contains(r)) {
+        let near = quietus_core::document::nearest(regime, REGIMES.iter().copied());
+        let fix = near
+            .map_or_else(|| format!("write one of {}", REGIMES.join(", ")), |n| format!("did you mean {n}?"));
+        return Err(Refused::field("unknown-regime", "/regime", "there is no such regime", fix));
     }
     if kind == RequestKind::Withdraw && body.purposes.is_empty() {
         let fix = "name the purposes whose consent is withdrawn";

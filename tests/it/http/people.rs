@@ -52,6 +52,7 @@ async fn a_wrong_request_says_where_and_how_to_mend_it() {
         (json!({"type": "erase"}), "subject-missing"),
         (json!({"type": "erase", "subject": "1", "identities": ["1"]}), "subject-missing"),
         (json!({"type": "erase", "subject": "1", "grounds": "unlawfull"}), "unknown-grounds"),
+        (json!({"type": "erase", "subject": "1", "regime": "gdrp"}), "unknown-regime"),
         (json!({"type": "withdraw", "subject": "1"}), "purposes-missing"),
         (json!({"type": "withdraw", "subject": "1", "purposes": ["adds"]}), "unknown-purpose"),
         (json!({"type": "erase", "subject": "Ann Example:1"}), "identity-type"),
