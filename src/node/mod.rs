@@ -46,7 +46,7 @@ use crate::clock::Clock;
 use crate::ledger::codec::encode_frame;
 use crate::ledger::embedded::Ledger;
 use crate::ledger::{LedgerError, Stream};
-use crate::partition::{Partition, Report};
+use crate::partition::{Partition, Report, Subjects};
 use crate::schedule::clock::Steady;
 use crate::sealing::Keys;
 use crate::telemetry::{Metrics, trace};
@@ -245,11 +245,20 @@ impl Node {
 
     /// What is known of all duties since the ledger began.
     pub fn report(&self, counts: impl Fn(&quietus_core::obligation::Obligation) -> bool) -> Report {
+        self.report_of(Subjects::Now, counts)
+    }
+
+    /// As [`Node::report`], with subjects as they were counted lately if that will do.
+    pub fn report_of(
+        &self,
+        subjects: Subjects,
+        counts: impl Fn(&quietus_core::obligation::Obligation) -> bool,
+    ) -> Report {
         let mut report = Report::default();
         let mut roots = quietus_core::merkle::Tree::default();
         for partition in self.partitions.iter() {
             let inner = partition.read();
-            report.add(&inner, &counts);
+            report.add(&inner, subjects, &counts);
             report.audit.entries += inner.chain.entries().len() as u64;
             report.audit.decisions += inner.chain.decisions();
             roots.push(inner.chain.root());

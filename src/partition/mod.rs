@@ -7,6 +7,7 @@
 mod report;
 mod view;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use quietus_core::digest::Digest;
@@ -17,7 +18,7 @@ use tokio::sync::watch;
 use crate::audit::{Chain, Witness};
 use crate::store::{MemoryStore, Store, StoreError};
 
-pub use report::{Report, Tallied};
+pub use report::{Report, Subjects, Tallied};
 pub use view::{CopyView, ItemView, Why, outcome_name};
 
 /// One partition.
@@ -34,7 +35,11 @@ pub struct Inner {
     pub state: State,
     pub store: Box<dyn Store>,
     pub chain: Chain,
+    /// With something that lives, as last counted; [`UNCOUNTED`] = never.
+    subjects: AtomicU64,
 }
+
+const UNCOUNTED: u64 = u64::MAX;
 
 /// What a frame asks of the shell, and on whose behalf.
 #[derive(Debug)]
@@ -53,7 +58,8 @@ impl Partition {
     pub fn with_store(index: u32, of: u32, salt_key: &[u8], store: Box<dyn Store>) -> Self {
         let heedless = crate::sabotage::removes("watermark");
         let state = State { partition: index, partitions: of, heedless, ..State::default() };
-        let inner = Inner { state, store, chain: Chain::new(index, salt_key) };
+        let chain = Chain::new(index, salt_key);
+        let inner = Inner { state, store, chain, subjects: AtomicU64::new(UNCOUNTED) };
         Self { index, inner: RwLock::new(inner), applied: watch::Sender::new(0) }
     }
 
@@ -134,6 +140,16 @@ impl Partition {
 }
 
 impl Inner {
+    fn subjects(&self, when: Subjects) -> u64 {
+        let known = self.subjects.load(Ordering::Relaxed);
+        if when == Subjects::Lately && known != UNCOUNTED {
+            return known;
+        }
+        let counted = self.store.subjects_alive();
+        self.subjects.store(counted, Ordering::Relaxed);
+        counted
+    }
+
     fn decide(&mut self, input: &Input) -> Step {
         let needs = needs(&self.state, input);
         let begun = needs.everything.then(|| begin(&mut self.state, input)).flatten();

@@ -44,6 +44,14 @@ pub struct Tallied {
     pub ok: bool,
 }
 
+/// How the subjects of a report are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subjects {
+    Now,
+    /// For whoever asks again and again while a sweep runs.
+    Lately,
+}
+
 /// Where a copy stands, in the order that decides when its parts differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Column {
@@ -60,9 +68,10 @@ enum Column {
 }
 
 impl Report {
-    /// Adds what this partition knows of the duties that `counts` lets through.
-    pub fn add(&mut self, inner: &Inner, counts: impl Fn(&Obligation) -> bool) {
-        self.subjects += inner.store.subjects_alive();
+    /// Adds what this partition knows of the duties that `counts` lets through. `subjects`: counted anew, which goes
+    /// through every item; else as they were counted last.
+    pub fn add(&mut self, inner: &Inner, subjects: Subjects, counts: impl Fn(&Obligation) -> bool) {
+        self.subjects += inner.subjects(subjects);
         self.items += inner.state.alive.items;
         self.copies += copies(inner, inner.state.alive.copies);
         self.corrected += inner.state.tally.corrected;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{brake, plan, ticks};
 use crate::node::{Node, NodeError, Once, WantedId};
-use crate::partition::{Inner, Partition, Report};
+use crate::partition::{Inner, Partition, Report, Subjects};
 
 /// Read-backs that could not read, before a sweep goes on without them.
 const MAX_UNREAD: u32 = 5;
@@ -284,7 +284,11 @@ fn is_moving(
 
 /// The copies owed at its end, those from earlier sweeps included.
 pub fn report(node: &Node, id: &str) -> Report {
-    node.report(|duty| {
+    report_of(node, id, Subjects::Now)
+}
+
+fn report_of(node: &Node, id: &str, subjects: Subjects) -> Report {
+    node.report_of(subjects, |duty| {
         let mine = matches!(&duty.cause, Cause::Sweep(sweep) if sweep == id);
         mine || (!duty.stand.is_gone() && duty.stand != Stand::Withdrawn)
     })
@@ -299,8 +303,8 @@ pub fn view(node: &Node, id: &str) -> Option<SweepView> {
             ("awaiting_approval".to_owned(), serde_json::from_str(&waits.report).unwrap_or_default())
         }
         (None, None) => {
-            let counted = node.counted.report(id, || node.clock.monotonic(), || report(node, id));
-            ("running".to_owned(), counted)
+            let count = || report_of(node, id, Subjects::Lately);
+            ("running".to_owned(), node.counted.report(id, || node.clock.monotonic(), count))
         }
     };
     let mode = info.by.clone().unwrap_or_else(|| "cron".to_owned());

@@ -44,8 +44,8 @@ impl DiskStore {
                 self.memtable.iter().filter(|(_, row)| within(row.subject)).cloned().collect();
             for (family, run) in self.runs() {
                 for page in 0..run.pages() {
-                    let found = run.page(&self.blocks, page)?.into_iter().filter(|row| within(row.subject));
-                    rows.extend(found.map(|row| (family, row)));
+                    let found = run.page_of(&self.blocks, page, &within)?;
+                    rows.extend(found.into_iter().map(|row| (family, row)));
                 }
             }
             visit(&self.fold(rows)?);

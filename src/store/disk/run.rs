@@ -156,6 +156,16 @@ impl Run {
         self.filtered(blocks, page, &|_| true)
     }
 
+    /// Those of subjects that `wanted` lets through.
+    pub fn page_of(
+        &self,
+        blocks: &Blocks,
+        page: usize,
+        wanted: &dyn Fn(SubjectKey) -> bool,
+    ) -> Result<Vec<Stored>, StoreError> {
+        self.filtered(blocks, page, &|row| wanted(row.subject))
+    }
+
     /// Adds every row of a subject.
     pub fn of_subject(
         &self,

@@ -25,7 +25,6 @@ pub(super) async fn list(
             lag: end.saturating_sub(applied),
             control: inner.state.control.k,
             now: inner.state.now.to_string(),
-            subjects: inner.store.subjects_alive(),
             items: inner.state.alive.items,
             copies: inner.state.alive.copies,
         }

@@ -16,7 +16,6 @@ pub struct PartitionView {
     pub control: u64,
     /// The last tick, RFC 3339.
     pub now: String,
-    pub subjects: u64,
     pub items: u64,
     pub copies: u64,
 }
