@@ -144,22 +144,32 @@ fn write_group(out: &mut Writer, rows: &[(Stored, Option<(u64, u32)>)], least: u
     Group { shape, rows: count, starts }
 }
 
-/// Reads a page row by row; None = the bytes are no page of this family.
-pub fn read(bytes: &[u8], family: Family) -> Option<Vec<PageRow<'_>>> {
+/// The rows of a page that are `wanted`, in order; None = the bytes are no page of this family.
+pub fn read<'a>(
+    bytes: &'a [u8],
+    family: Family,
+    wanted: &dyn Fn(&PageRow<'a>) -> bool,
+) -> Option<Vec<PageRow<'a>>> {
     let mut reader = Reader(bytes);
     if reader.byte()? != VERSION || reader.byte()? != family.byte() {
         return None;
     }
     let count = usize::from(reader.byte()?);
     let least = reader.number()?;
-    let mut rows = Vec::with_capacity(count);
-    while rows.len() < count {
-        read_group(&mut reader, least, &mut rows)?;
+    let (mut seen, mut rows) = (0, Vec::new());
+    while seen < count {
+        seen += read_group(&mut reader, least, &mut |row| {
+            // Most look-ups want one row of a page.
+            if wanted(&row) {
+                rows.push(row);
+            }
+        })?;
     }
-    (rows.len() == count && reader.is_empty()).then_some(rows)
+    (seen == count && reader.is_empty()).then_some(rows)
 }
 
-fn read_group<'a>(reader: &mut Reader<'a>, least: u64, rows: &mut Vec<PageRow<'a>>) -> Option<()> {
+/// How many rows the group has.
+fn read_group<'a>(reader: &mut Reader<'a>, least: u64, take: &mut dyn FnMut(PageRow<'a>)) -> Option<usize> {
     let shape = reader.small()?;
     let count = reader.byte()?;
     let dated = reader.byte()? == 1;
@@ -178,7 +188,7 @@ fn read_group<'a>(reader: &mut Reader<'a>, least: u64, rows: &mut Vec<PageRow<'a
             [] => Body::Far { len: reader.number()?, block: reader.small()? },
             here => Body::Here(here),
         };
-        rows.push(PageRow { seq, subject, item, shape, start: start.map(Millis), body });
+        take(PageRow { seq, subject, item, shape, start: start.map(Millis), body });
     }
-    Some(())
+    Some(usize::from(count))
 }

@@ -206,8 +206,8 @@ impl Run {
         let damaged = || StoreError::Damaged(format!("run {} has no readable page {page}", self.number));
         let (block, _) = self.pages.get(page).ok_or_else(damaged)?;
         let bytes = blocks.get(self.number, *block)?;
-        let rows = page::read(&bytes, self.family).ok_or_else(damaged)?;
-        rows.into_iter().filter(|row| wanted(row)).map(|row| self.stored(blocks, &row)).collect()
+        let rows = page::read(&bytes, self.family, &|row| wanted(row)).ok_or_else(damaged)?;
+        rows.into_iter().map(|row| self.stored(blocks, &row)).collect()
     }
 
     fn stored(&self, blocks: &Blocks, row: &PageRow<'_>) -> Result<Stored, StoreError> {
