@@ -20,19 +20,25 @@ struct Kept {
     proof: String,
 }
 
-async fn kept() -> Kept {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("shop.db");
+/// A node over a shop with these users, of which every second one is due.
+async fn shop(folder: &Path, users: std::ops::Range<i64>, purpose: &str) -> World {
+    let file = folder.join("shop.db");
     let database = rusqlite::Connection::open(&file).unwrap();
     database.execute_batch("CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT)").unwrap();
-    let world = World::start(folder.path()).await;
+    let world = World::start(folder).await;
     world.set_up(&file).await;
     let mut events = Vec::new();
-    for id in 1..30 {
+    for id in users {
         database.execute("INSERT INTO users VALUES (?1, 'x')", [id]).unwrap();
-        events.push(recorded(&id.to_string(), if id % 2 == 0 { 40 } else { 3 }, &["service"], &json!(id)));
+        events.push(recorded(&id.to_string(), if id % 2 == 0 { 40 } else { 3 }, &[purpose], &json!(id)));
     }
     assert_eq!(world.events(&events).await.0, 202);
+    world
+}
+
+async fn kept() -> Kept {
+    let folder = tempfile::tempdir().unwrap();
+    let world = shop(folder.path(), 1..30, "service").await;
     assert_eq!(world.sweep().await["verified"], 14);
     let items = |answer: Value| answer["items"].as_array().unwrap().clone();
     let text = |rows: Vec<Value>, field: &str, end: &str| -> String {
@@ -244,17 +250,7 @@ async fn a_node_does_not_run_on_a_ledger_that_was_put_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_checked_with_the_public_keys_alone_and_nothing_in_it_can_be_changed() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("shop.db");
-    let database = rusqlite::Connection::open(&file).unwrap();
-    database.execute_batch("CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT)").unwrap();
-    let world = World::start(folder.path()).await;
-    world.set_up(&file).await;
-    let mut events = Vec::new();
-    for id in 1..10 {
-        database.execute("INSERT INTO users VALUES (?1, 'x')", [id]).unwrap();
-        events.push(recorded(&id.to_string(), if id % 2 == 0 { 40 } else { 3 }, &["ads"], &json!(id)));
-    }
-    assert_eq!(world.events(&events).await.0, 202);
+    let world = shop(folder.path(), 1..10, "ads").await;
     let request = json!({"type": "erase", "subject": "customer_id:3", "grounds": "unlawful"});
     let (_, asked) = world.post("/v1/requests", &request).await;
     let id = asked["id"].as_str().unwrap();
