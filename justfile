@@ -39,3 +39,7 @@ sim-twice SEED:
 # A database's URL to a plan with numbers: 20 tables, a million rows, nothing edited; one line of figures a database.
 onboard:
     cargo test --release --test rigs onboard -- --nocapture --test-threads 1
+
+# One decoder on bytes nobody vouches for; needs a nightly compiler and `cargo install cargo-fuzz`. The folders of fuzz/corpus are the targets.
+fuzz TARGET SECONDS="60":
+    cargo +nightly fuzz run --fuzz-dir fuzz {{TARGET}} -- -max_total_time={{SECONDS}} -rss_limit_mb=1024 -timeout=10

@@ -338,7 +338,7 @@ fn every_crate_takes_the_lints_of_the_workspace() {
     ] {
         assert!(workspace.contains(lint), "Cargo.toml no longer says `{lint}`");
     }
-    for manifest in files().iter().filter(|n| n.ends_with("Cargo.toml") && !n.contains("/fuzz/")) {
+    for manifest in files().iter().filter(|n| n.ends_with("Cargo.toml") && *n != "fuzz/Cargo.toml") {
         assert!(read(manifest).contains("[lints]\nworkspace = true"), "{manifest} does not take the lints");
     }
     // The lint sees what is compiled; this sees every branch of cfg.

@@ -10,6 +10,7 @@
 mod audit;
 mod bad_input;
 mod cli;
+mod corpus;
 mod demo;
 mod derived;
 mod files_and_backup;

@@ -8,6 +8,7 @@ mod answers;
 mod blocks;
 mod bytes;
 mod change;
+pub mod decode;
 mod group;
 mod index;
 mod memtable;

@@ -51,7 +51,7 @@ impl List {
         self.shapes.iter().map(|(run, _)| *run).chain(self.groups.iter().flatten().copied())
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         out.number(u64::from(self.next_run)).number(self.next_seq).number(self.applied);
         out.number(self.shapes.len() as u64);
@@ -68,7 +68,7 @@ impl List {
         out.0
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
         Some(Self {
             next_run: reader.small()?,

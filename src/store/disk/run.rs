@@ -220,7 +220,7 @@ impl Run {
     }
 }
 
-fn directory(pages: &[(u32, Vec<Group>)]) -> Vec<u8> {
+pub(super) fn directory(pages: &[(u32, Vec<Group>)]) -> Vec<u8> {
     let mut out = Writer::default();
     for (block, groups) in pages {
         out.number(u64::from(*block)).number(groups.len() as u64);
@@ -234,7 +234,7 @@ fn directory(pages: &[(u32, Vec<Group>)]) -> Vec<u8> {
     out.0
 }
 
-fn read_directory(bytes: &[u8]) -> Option<Vec<(u32, Vec<Group>)>> {
+pub(super) fn read_directory(bytes: &[u8]) -> Option<Vec<(u32, Vec<Group>)>> {
     let mut reader = Reader(bytes);
     let mut pages = Vec::new();
     while !reader.is_empty() {
