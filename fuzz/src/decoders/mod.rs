@@ -18,8 +18,10 @@ pub use outside::{confirmation, signature};
 pub use records::{avro, debezium, native};
 pub use store::store;
 
-/// Every target by its name: that of its file under `targets/` and of its folder under `corpus/`.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// By its name: that of its file under `targets/` and of its folder under `corpus/`.
+pub type Target = (&'static str, fn(&[u8]));
+
+pub const TARGETS: &[Target] = &[
     ("cloudevents", cloudevents),
     ("avro", avro),
     ("native", native),
