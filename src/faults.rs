@@ -2,7 +2,9 @@
 //!
 //! `QUIETUS_KILL_AT=N` names the point. Points are: before a group is written to the ledger, after it was synced and
 //! before anybody is answered, after a command was decided and before it is sent, after a connector's commit and
-//! before its answer is recorded. Compiled into builds with debug assertions only; a release knows no such switch.
+//! before its answer is recorded, before and after a store's root is replaced. `QUIETUS_FLUSH_ROWS=N` makes the store
+//! flush after N rows, so that the last two come often. Compiled into builds with debug assertions only; a release
+//! knows no such switches.
 
 /// Where a crash may hurt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +13,8 @@ pub enum Point {
     AfterAppend,
     BeforeSend,
     AfterCommit,
+    BeforeRoot,
+    AfterRoot,
 }
 
 /// Passes a point, or ends here as a power cut would end it.
@@ -32,3 +36,14 @@ pub fn pass(point: Point) {
 
 #[cfg(not(debug_assertions))]
 pub fn pass(_: Point) {}
+
+/// Rows before a flush, where a rig wants it otherwise.
+#[cfg(debug_assertions)]
+pub fn flush_rows() -> Option<usize> {
+    std::env::var("QUIETUS_FLUSH_ROWS").ok()?.parse().ok()
+}
+
+#[cfg(not(debug_assertions))]
+pub const fn flush_rows() -> Option<usize> {
+    None
+}

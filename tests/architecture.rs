@@ -15,7 +15,7 @@ const FLOW: &[(&str, &[&str])] = &[
     ("sabotage", &[]),
     ("sealing", &[]),
     ("telemetry", &[]),
-    ("store", &[]),
+    ("store", &["faults"]),
     ("ledger", &["faults"]),
     ("intake", &["ledger", "sealing"]),
     ("registering", &[]),

@@ -8,9 +8,13 @@
 use aws_lc_rs::hmac;
 use quietus_core::engine::Decision;
 use quietus_core::merkle::{self, Hash, Tree};
+use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest, Sha256};
 
 use super::witness::{Seen, Witness};
+
+/// Of [`Entry::bytes`].
+pub const ENTRY_BYTES: usize = 120;
 
 /// One entry, as exported by `/v1/audit/entries`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +40,7 @@ impl Entry {
 
     /// Every field, fixed width, big endian.
     pub fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(120);
+        let mut bytes = Vec::with_capacity(ENTRY_BYTES);
         bytes.extend_from_slice(&self.partition.to_be_bytes());
         bytes.extend_from_slice(&self.n.to_be_bytes());
         bytes.extend_from_slice(&self.offset.to_be_bytes());
@@ -92,6 +96,28 @@ impl Chain {
         let salts = hmac::Key::new(hmac::HMAC_SHA256, salt_key);
         let (log, head, frames) = (Tree::default(), [0; 32], Sha256::new());
         Self { partition, salts, entries: Vec::new(), log, head, frames, decisions: 0, witness: None }
+    }
+
+    /// A chain that goes on from these entries, with what [`Chain::open_frames`] said. None = they do not follow
+    /// each other, or the bytes are no such state.
+    pub fn resume(partition: u32, salt_key: &[u8], entries: Vec<Entry>, open_frames: &[u8]) -> Option<Self> {
+        let mut chain = Self::new(partition, salt_key);
+        chain.frames = Sha256::deserialize(&open_frames.try_into().ok()?).ok()?;
+        for (n, entry) in entries.iter().enumerate() {
+            if entry.partition != partition || entry.n != n as u64 || entry.previous != chain.head {
+                return None;
+            }
+            chain.head = entry.hash();
+            chain.log.push(chain.head);
+            chain.decisions += u64::from(entry.decisions);
+        }
+        chain.entries = entries;
+        Some(chain)
+    }
+
+    /// The hash over the frames since the last entry, half done.
+    pub fn open_frames(&self) -> Vec<u8> {
+        self.frames.serialize().to_vec()
     }
 
     /// Adds a frame with its decisions; one that decided nothing about anyone has no entry of its own, and is
@@ -244,6 +270,23 @@ mod tests {
         };
         assert_eq!(with(b"x"), with(b"x"));
         assert_ne!(with(b"x"), with(b"y"));
+    }
+
+    #[test]
+    fn a_chain_goes_on_where_it_was_left() {
+        let whole = chain(9);
+        let mut left = chain(4);
+        left.add(4, b"no entry", &[]);
+        let mut goes_on = Chain::resume(1, b"key", left.entries().to_vec(), &left.open_frames()).unwrap();
+        for chain in [&mut left, &mut goes_on] {
+            chain.add(5, b"z", &[Decision::Swept { sweep: "sw_1".into(), slice: Slice::default() }]);
+        }
+        assert_eq!((goes_on.head(), goes_on.root()), (left.head(), left.root()));
+        assert_eq!(goes_on.decisions(), left.decisions());
+        let mut wrong = whole.entries().to_vec();
+        wrong.remove(3);
+        assert!(Chain::resume(1, b"key", wrong, &whole.open_frames()).is_none());
+        assert!(Chain::resume(1, b"key", Vec::new(), b"short").is_none());
     }
 
     #[test]

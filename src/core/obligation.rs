@@ -188,7 +188,7 @@ impl Stand {
 }
 
 /// Names a duty, and the command that carries it out: nothing is ordered twice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct ObligationId(pub [u8; 16]);
 
 impl std::fmt::Debug for ObligationId {
@@ -239,7 +239,7 @@ impl ObligationId {
 }
 
 /// Where a copy lies.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     pub system: String,
     pub dataset: String,
@@ -310,7 +310,7 @@ pub enum Block {
 }
 
 /// What ends by itself later: a backup's rotation, a cache's expiry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Residue {
     /// None = nobody knows when.
     pub until: Option<Millis>,
@@ -318,7 +318,7 @@ pub struct Residue {
 }
 
 /// A duty with everything that is known about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Obligation {
     pub id: ObligationId,
     pub item: ItemId,

@@ -12,7 +12,7 @@ use crate::time::Millis;
 /// Why a request waits: who asks was not verified.
 pub const UNVERIFIED: &str = "identity_unverified";
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     pub id: String,
     pub kind: RequestKind,
@@ -80,7 +80,7 @@ impl RequestKind {
 }
 
 /// One copy the request reaches, and how it is answered there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestTarget {
     pub item: ItemId,
     pub place: Place,
@@ -88,7 +88,7 @@ pub struct RequestTarget {
     pub answer: RequestAnswer,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RequestAnswer {
     /// Carried out by this duty.
     Duty(ObligationId),

@@ -40,7 +40,7 @@ impl Millis {
 /// The moment an item is judged at. Nothing that a source has yet to tell makes anything go early: what runs out by
 /// itself counts only as far as the sources that feed the item have been read, while what somebody ended (a request, a
 /// withdrawal) has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Moment {
     pub now: Millis,
     /// No later than `now`.

@@ -8,7 +8,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use quietus_core::identity::SubjectKey;
-use quietus_core::record::{Frame, Record};
+use quietus_core::record::{EVENTS_REMEMBERED, Frame};
 use quietus_core::time::Millis;
 
 use super::cloudevent::{Batch, RawEvent};
@@ -34,7 +34,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seen: 1_000_000, subjects: 100_000, resend_after: 10 * Millis::MINUTE }
+        Self { seen: EVENTS_REMEMBERED, subjects: 100_000, resend_after: 10 * Millis::MINUTE }
     }
 }
 
@@ -129,24 +129,11 @@ impl Intake {
         receipt.subjects.iter().for_each(|subject| memory.sent.insert(*subject));
     }
 
-    /// At start: what the ledger's tail holds is known again.
-    pub fn recall(&self, partition: u32, frame: &Frame) {
+    /// At start: the hashes of what was taken in lately are known again, oldest first.
+    pub fn recall(&self, partition: u32, events: impl IntoIterator<Item = u64>) {
         let mut memory = self.memory();
         let Some(seen) = memory.seen.get_mut(partition as usize) else { return };
-        let mut insert = |id: &[u8]| {
-            if let Some(id) = id.first_chunk().map(|id| u64::from_le_bytes(*id)).filter(|id| *id != 0) {
-                seen.insert(id);
-            }
-        };
-        for record in &frame.records {
-            match record {
-                Record::Facts(facts) => facts.event_ids.chunks_exact(8).for_each(&mut insert),
-                Record::Changes(changes) => {
-                    changes.rows.iter().filter_map(|c| c.event_id.as_deref()).for_each(&mut insert);
-                }
-                _ => {}
-            }
-        }
+        events.into_iter().for_each(|id| seen.insert(id));
     }
 
     /// The subject's last item is gone: its identity is sent again with the next fact.

@@ -1,7 +1,7 @@
 //! Events from HTTP: taken in, made durable, remembered.
 //!
 //! Invariant: an event counts as accepted once every frame of its batch is fsynced, and as seen only then. What was
-//! seen lately is read from the ledger again at a start.
+//! seen lately lies in the store, and is read from the ledger beyond it at a start.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -72,8 +72,14 @@ impl Desk {
             }
         }
         if !self.replayed.load(Ordering::Relaxed) {
-            self.intake.recall(partition, frame);
+            self.intake.recall(partition, frame.event_ids());
         }
+    }
+
+    /// A partition goes on from here: its tick counts, and its events are known.
+    pub(super) fn resumed(&self, partition: u32, now: Millis, events: Vec<u64>) {
+        self.newest_tick.fetch_max(now.0, Ordering::Relaxed);
+        self.intake.recall(partition, events);
     }
 
     pub(super) fn replayed(&self) {

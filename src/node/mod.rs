@@ -1,7 +1,8 @@
 //! A running node: the ledger, its partitions, the control log, and the tasks between them.
 //!
 //! Every change goes in by an append and takes effect when its frame is read back: what answers "done" here waits
-//! for that. Start order: replay, own the partitions, catch up with the control log, then run.
+//! for that. Start order: open the partitions where the store left them, replay the rest of the ledger, own them,
+//! then run.
 
 mod audit;
 mod certificates;
@@ -25,6 +26,7 @@ mod policies;
 mod reapplies;
 mod registry;
 mod requests;
+mod resume;
 mod run;
 mod scans;
 mod sources;
@@ -101,6 +103,7 @@ pub struct Node {
     /// Something moved: partitions' loops wake who waits for an outcome.
     pub moved: Notify,
     options: NodeOptions,
+    read_at_start: std::sync::atomic::AtomicU64,
     running: std::sync::atomic::AtomicBool,
     /// Nothing is read any more: who waits for it waits in vain.
     ended: watch::Sender<bool>,
@@ -179,6 +182,11 @@ impl Node {
 
     pub fn options(&self) -> &NodeOptions {
         &self.options
+    }
+
+    /// Frames of the ledger that were folded in before the node ran: those that its store did not have.
+    pub fn read_at_start(&self) -> u64 {
+        self.read_at_start.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     pub fn ledger(&self) -> &Ledger {

@@ -235,7 +235,7 @@ fn told(what: &What) -> (&'static str, Option<SubjectKey>, Value) {
             ("suppression", Some(*subject), data)
         }
         What::Violation { item, system, dataset, why, purposes } => {
-            let data = json!({"item": item.to_string(), "system": system, "dataset": dataset, "why": why, "purposes": purposes});
+            let data = json!({"item": item.to_string(), "system": system, "dataset": dataset, "why": why.words(), "purposes": purposes});
             ("violation", Some(item.subject), data)
         }
         What::Breach { item, system, dataset, holds } => {

@@ -1,4 +1,4 @@
-//! Opening a node: the ledger is replayed, its partitions owned, the control log caught up with.
+//! Opening a node: its partitions stand where their store left them, and what the ledger holds beyond is folded in.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
@@ -13,9 +13,8 @@ use crate::clock::Clock;
 use crate::ledger::codec::{Avro, decode_frame, encode_frame};
 use crate::ledger::embedded::{Ledger, Options};
 use crate::ledger::{Frame, LedgerError, Stream};
-use crate::partition::Partition;
 use crate::sealing::Keys;
-use crate::store::{Database, DiskStore, Sizes, StoreError};
+use crate::store::Sizes;
 use crate::telemetry::{Metrics, trace};
 
 /// How a node is made.
@@ -63,7 +62,7 @@ impl NodeOptions {
 }
 
 impl Node {
-    /// Opens the ledger in `options.dir`, replays it and owns its partitions. Nothing runs yet: see [`Node::start`].
+    /// Opens the ledger and the store in `options.dir` and brings the partitions to the ledger's end. Nothing runs yet: see [`Node::start`].
     pub async fn open(
         options: NodeOptions,
         keys: Keys,
@@ -80,15 +79,9 @@ impl Node {
         if made {
             tracing::info!(file = %key_file.display(), "made the key that signs the audit's checkpoints");
         }
-        let salt = keys.audit_salt();
-        // Rebuilt from the ledger at every start.
-        let database = Database::anew(&options.dir.join("store"))?;
-        let partitions = (0..options.partitions).map(|p| {
-            let store = DiskStore::open(&database, p, options.store)?;
-            Ok(Arc::new(Partition::with_store(p, options.partitions, &salt, Box::new(store))))
-        });
-        let partitions = partitions.collect::<Result<Vec<_>, StoreError>>()?;
         let desk = super::Desk::new(keys.clone(), options.partitions, &options.default_identity);
+        let opened = super::resume::open(&ledger, &options, &keys.audit_salt())?;
+        let partitions = Self::recall(&desk, opened);
         let sources = super::Sources::new(options.kafka.as_ref(), &options.resolver);
         let sources = sources.map_err(|what| NodeError::Refused {
             code: "kafka-registry",
@@ -96,7 +89,7 @@ impl Node {
             fix: "mend `kafka: {registry: URL}`".to_owned(),
         })?;
         let node = Arc::new(Self {
-            partitions: Arc::new(partitions),
+            partitions,
             desk,
             sources,
             keys,
@@ -114,6 +107,7 @@ impl Node {
             counted: crate::schedule::Counted::default(),
             moved: Notify::new(),
             options,
+            read_at_start: std::sync::atomic::AtomicU64::new(0),
             running: std::sync::atomic::AtomicBool::new(false),
             ended: watch::Sender::new(false),
             trouble: Mutex::default(),
@@ -123,11 +117,18 @@ impl Node {
         Ok(node)
     }
 
-    /// Folds the whole ledger in. Effects are dropped: what was lost with a crash is found again from the state.
+    /// Folds in what the ledger holds beyond what the partitions were opened with. Effects are dropped: what was lost
+    /// with a crash is found again from the state.
     fn replay(&self) -> Result<(), NodeError> {
-        for frame in self.ledger.scan(&[])? {
+        self.catch_up_control()?;
+        let from: Vec<u64> = std::iter::once(*self.control_at.borrow())
+            .chain(self.partitions.iter().map(|partition| partition.applied()))
+            .collect();
+        let mut frames = 0u64;
+        for frame in self.ledger.scan(&from)? {
             let frame = frame?;
             self.take_in(&frame)?;
+            frames += 1;
             if let Stream::Partition(p) = frame.stream
                 && let Some(partition) = self.partitions.get(p as usize)
             {
@@ -135,16 +136,15 @@ impl Node {
             }
         }
         self.desk.replayed();
+        let kept: u64 = from.iter().skip(1).sum();
+        self.read_at_start.store(frames, std::sync::atomic::Ordering::Relaxed);
+        tracing::info!(kept, frames, "the partitions stand where the ledger ends");
         Ok(())
     }
 
     /// Applies one durable frame.
     pub(super) fn take_in(&self, frame: &Frame) -> Result<Option<crate::partition::Asked>, NodeError> {
-        let batch = decode_frame(&frame.body).map_err(|cause| NodeError::Unreadable {
-            partition: frame.stream.to_string(),
-            offset: frame.offset,
-            cause: cause.to_string(),
-        })?;
+        let batch = read(frame)?;
         Ok(match frame.stream {
             Stream::Control => {
                 self.fold_control(frame.offset, &batch);
@@ -201,4 +201,12 @@ impl Node {
         }
         Ok(())
     }
+}
+
+pub(super) fn read(frame: &Frame) -> Result<Batch, NodeError> {
+    decode_frame(&frame.body).map_err(|cause| NodeError::Unreadable {
+        partition: frame.stream.to_string(),
+        offset: frame.offset,
+        cause: cause.to_string(),
+    })
 }

@@ -200,6 +200,7 @@ impl Running {
         self.node.registry.stop();
         self.node.ended.send_replace(true);
         self.node.keep_checkpoint();
+        self.node.keep();
         self.node.ledger.close().await?;
         Ok(())
     }

@@ -8,6 +8,8 @@ use quietus_core::record::{Fact, Facts, Origin, Record, Shape, ShapeCopy};
 use quietus_core::request::{Request, RequestKind, RequestState};
 use quietus_core::time::Millis;
 
+mod resume;
+
 use super::*;
 use crate::clock::SystemClock;
 use crate::schedule::sweeps;
@@ -53,11 +55,15 @@ struct World {
 }
 
 async fn world() -> World {
+    world_of(crate::store::Sizes::default()).await
+}
+
+async fn world_of(store: crate::store::Sizes) -> World {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("shop.db");
     let db = rusqlite::Connection::open(&path).unwrap();
     db.execute_batch("CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT, created TEXT)").unwrap();
-    let (node, running) = open(dir.path()).await;
+    let (node, running) = open(dir.path(), store).await;
     node.store_policy("shop.yaml", POLICY.as_bytes(), None).await.unwrap();
     node.publish_policy("shop", None).await.unwrap();
     let load = |path: &str| Err(format!("no file {path}"));
@@ -66,9 +72,9 @@ async fn world() -> World {
     World { node, running: Some(running), db, dir }
 }
 
-async fn open(dir: &std::path::Path) -> (Arc<Node>, Running) {
+async fn open(dir: &std::path::Path, store: crate::store::Sizes) -> (Arc<Node>, Running) {
     let (keys, _) = Keys::load_or_create(&dir.join("tenant.key")).unwrap();
-    let options = NodeOptions { settle_ms: 0, ..NodeOptions::at(dir.join("data")) };
+    let options = NodeOptions { settle_ms: 0, store, ..NodeOptions::at(dir.join("data")) };
     let node = Node::open(options, keys, Arc::new(SystemClock::new())).await.unwrap();
     let running = node.start().await.unwrap();
     (node, running)
@@ -230,7 +236,7 @@ async fn a_restart_changes_nothing() {
     let digest = w.node.state_digest();
     w.running.take().unwrap().stop().await.unwrap();
     drop(w.node);
-    let (node, _running) = open(w.dir.path()).await;
+    let (node, _running) = open(w.dir.path(), crate::store::Sizes::default()).await;
     assert_eq!(node.state_digest(), digest);
     assert_eq!(w.db.query_row("SELECT count(*) FROM users", [], |r| r.get::<_, i64>(0)).unwrap(), 10);
 }

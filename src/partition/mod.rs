@@ -4,6 +4,7 @@
 //! frames in order as they were made durable. Readers (HTTP, the dispatcher, the gate in a connector's
 //! transaction) see it between two frames.
 
+mod kept;
 mod report;
 mod view;
 
@@ -11,13 +12,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use quietus_core::digest::Digest;
-use quietus_core::engine::{Effect, Input, State, Step, begin, needs, step};
+use quietus_core::engine::control::Control;
+use quietus_core::engine::{Decision, Effect, Input, State, Step, begin, needs, step};
 use quietus_core::record::{Codec, Frame, Record};
 use tokio::sync::watch;
 
 use crate::audit::{Chain, Witness};
-use crate::store::{MemoryStore, Store, StoreError};
+use crate::store::{DiskStore, MemoryStore, Store, StoreError};
 
+pub use kept::{Home, Unfit};
 pub use report::{Report, Subjects, Tallied};
 pub use view::{CopyView, ItemView, Why, outcome_name};
 
@@ -37,6 +40,8 @@ pub struct Inner {
     pub chain: Chain,
     /// With something that lives, as last counted; [`UNCOUNTED`] = never.
     subjects: AtomicU64,
+    /// Of what outlives the process: what its store does not have yet.
+    since: Option<kept::Since>,
 }
 
 const UNCOUNTED: u64 = u64::MAX;
@@ -50,17 +55,34 @@ pub struct Asked {
 }
 
 impl Partition {
-    /// With its items in memory.
+    /// All of it in memory, empty.
     pub fn new(index: u32, of: u32, salt_key: &[u8]) -> Self {
-        Self::with_store(index, of, salt_key, Box::new(MemoryStore::default()))
+        let (state, chain) = (fresh(index, of), Chain::new(index, salt_key));
+        Self::made(state, chain, Box::new(MemoryStore::default()), None)
     }
 
-    pub fn with_store(index: u32, of: u32, salt_key: &[u8], store: Box<dyn Store>) -> Self {
-        let heedless = crate::sabotage::removes("watermark");
-        let state = State { partition: index, partitions: of, heedless, ..State::default() };
-        let chain = Chain::new(index, salt_key);
-        let inner = Inner { state, store, chain, subjects: AtomicU64::new(UNCOUNTED) };
-        Self { index, inner: RwLock::new(inner), applied: watch::Sender::new(0) }
+    /// As its store has it: where the last root was made, or empty. `control` = what the first so many entries of the
+    /// control log add up to. Answers the hashes of the events that it took in lately, too.
+    pub fn open<C: Codec>(
+        home: &Home,
+        store: DiskStore,
+        control: impl FnOnce(u64) -> Option<Control>,
+        codec: &C,
+    ) -> Result<(Self, Vec<u64>), Unfit> {
+        let state = fresh(home.index, home.of);
+        let Some(beside) = store.beside()? else {
+            let (chain, since) = (Chain::new(home.index, &home.salt_key), kept::Since::new(home));
+            return Ok((Self::made(state, chain, Box::new(store), Some(since)), Vec::new()));
+        };
+        let restored = kept::restore(home, state, beside, control, codec)?;
+        let kept::Restored { state, chain, since, events } = restored;
+        Ok((Self::made(state, chain, Box::new(store), Some(since)), events))
+    }
+
+    fn made(state: State, chain: Chain, store: Box<dyn Store>, since: Option<kept::Since>) -> Self {
+        let (index, applied) = (state.partition, watch::Sender::new(store.kept().unwrap_or_default()));
+        let inner = Inner { state, store, chain, subjects: AtomicU64::new(UNCOUNTED), since };
+        Self { index, inner: RwLock::new(inner), applied }
     }
 
     pub fn index(&self) -> u32 {
@@ -86,12 +108,26 @@ impl Partition {
                 effects.extend(step.effects);
             }
             inner.chain.add(offset, bytes, &decisions);
-            if let Err(error) = inner.store.settle(offset + 1) {
-                tracing::error!(%error, partition = self.index, "the store cannot be written: its rows stay in memory");
-            }
+            inner.applied(offset + 1, bytes, frame, &decisions, codec);
         }
         self.applied.send_replace(offset + 1);
         Asked { partition: self.index, trace: frame.trace.clone(), effects }
+    }
+
+    /// Brings to disk what came since the last root, so that a start need not read it again.
+    pub fn keep<C: Codec>(&self, codec: &C) -> Result<(), StoreError> {
+        let mut inner = self.write();
+        let applied = self.applied();
+        if inner.store.kept().is_some_and(|kept| kept < applied) {
+            inner.flush(applied, codec)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Checksum of the last frame that was applied.
+    pub fn last_frame(&self) -> Option<u32> {
+        self.read().since.as_ref().filter(|_| self.applied() > 0).map(kept::Since::last)
     }
 
     /// From here on the audit chain keeps the decisions that this asks about.
@@ -150,6 +186,35 @@ impl Inner {
         counted
     }
 
+    fn applied<C: Codec>(
+        &mut self,
+        next: u64,
+        bytes: &[u8],
+        frame: &Frame,
+        decisions: &[Decision],
+        codec: &C,
+    ) {
+        let Some(since) = &mut self.since else { return };
+        since.frame(bytes, frame);
+        since.decided(decisions);
+        if self.store.is_full(since.rows(), next)
+            && let Err(error) = self.flush(next, codec)
+        {
+            let partition = self.state.partition;
+            tracing::error!(%error, partition, "the store cannot be written: its rows stay in memory");
+        }
+    }
+
+    fn flush<C: Codec>(&mut self, applied: u64, codec: &C) -> Result<(), StoreError> {
+        let Some(since) = &mut self.since else { return Ok(()) };
+        let beside = since.beside(&self.state, &self.chain, codec);
+        let beside =
+            beside.ok_or_else(|| StoreError::Disk("the state cannot be written as bytes".to_owned()))?;
+        self.store.flush(applied, beside)?;
+        since.flushed(self.chain.entries().len());
+        Ok(())
+    }
+
     fn decide(&mut self, input: &Input) -> Step {
         let needs = needs(&self.state, input);
         let begun = needs.everything.then(|| begin(&mut self.state, input)).flatten();
@@ -162,6 +227,11 @@ impl Inner {
         all.then(pass.end(state));
         all
     }
+}
+
+fn fresh(partition: u32, partitions: u32) -> State {
+    let heedless = crate::sabotage::removes("watermark");
+    State { partition, partitions, heedless, ..State::default() }
 }
 
 fn control_entry<C: Codec>(record: &Record, codec: &C) -> Option<Record> {

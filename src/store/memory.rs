@@ -9,7 +9,7 @@ use quietus_core::item::Subject;
 use quietus_core::life::{Lives, What, change_subject};
 use quietus_core::time::Millis;
 
-use super::{Store, StoreError};
+use super::Store;
 
 #[derive(Debug, Default)]
 pub struct MemoryStore {
@@ -49,10 +49,6 @@ impl Store for MemoryStore {
                 }
             }
         }
-    }
-
-    fn settle(&mut self, _: u64) -> Result<(), StoreError> {
-        Ok(())
     }
 
     fn fetch(&self, needs: &Needs) -> Found {

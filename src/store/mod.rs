@@ -5,6 +5,7 @@
 //! [`disk`] keeps rows in sorted runs, and answers by handing those that a question concerns to a small reference.
 //! A store that cannot read what it wrote guesses nothing: the process ends, see [`disk::StoreError`].
 
+mod beside;
 pub mod disk;
 pub mod memory;
 
@@ -14,6 +15,7 @@ use quietus_core::identity::{ItemId, ShownItem, SubjectKey};
 use quietus_core::item::Subject;
 use quietus_core::life::Lives;
 
+pub use beside::{Beside, DutyRow};
 pub use disk::{Database, DiskStore, Merge, Merged, Sizes, StoreError};
 pub use memory::MemoryStore;
 
@@ -22,9 +24,21 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Appends rows in order; never reads first.
     fn write(&mut self, rows: &[Row]);
 
-    /// Between two frames: brings to disk what has become much. `applied` = frames whose rows are in.
-    /// An error changes nothing: the rows stay in memory and are tried again.
-    fn settle(&mut self, applied: u64) -> Result<(), StoreError>;
+    /// Frames whose rows, and what lies beside them, outlive the process; None = none ever do.
+    fn kept(&self) -> Option<u64> {
+        None
+    }
+
+    /// What came since has become much. `beside` = rows that wait beside the store, `applied` = frames that are in.
+    fn is_full(&self, _beside: usize, _applied: u64) -> bool {
+        false
+    }
+
+    /// Between two frames: brings everything to disk under one root. An error changes nothing: it is tried again
+    /// when there is more.
+    fn flush(&mut self, _applied: u64, _beside: Beside) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// What should be merged now, if anything: to be run beside the store, then handed back.
     fn begin_merge(&mut self) -> Option<Merge> {

@@ -27,7 +27,8 @@ async fn run(database: Database, point: u64) -> bool {
     database.insert(&[1, 2, 3]).await;
     let recorded_at = now() - 60_000;
     let events = [recorded(1, recorded_at, &["service"]), recorded(2, recorded_at, &["service", "ads"])];
-    let mut node = Process::at(folder.path());
+    // Roots are replaced within a run, so that it is cut there too.
+    let mut node = Process::at(folder.path()).set("QUIETUS_FLUSH_ROWS", "3");
     let mut alive = node.start(Some(point));
     let mut killed = !alive;
     let mut step = Step::SetUp;

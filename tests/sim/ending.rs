@@ -245,6 +245,7 @@ impl World {
         let counted = counted(&kept.read());
         invariants::six_same_again(&kept.read().state.alive, &counted, "what lives")?;
         let (kept, again) = (kept.read(), again.read());
+        invariants::six_same_again(&words(&kept), &words(&again), "everything known")?;
         invariants::six_same_again(&kept.chain.head(), &again.chain.head(), "audit chain")?;
         let at = self.rng.usize(..1_000_000);
         invariants::seven_chain_tells(kept.chain.entries(), kept.chain.head(), at)?;
@@ -267,6 +268,11 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// A state word by word.
+fn words(inner: &Inner) -> String {
+    format!("{:?}", inner.state)
 }
 
 /// What lives, counted anew from every item.

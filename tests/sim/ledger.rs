@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use quietus::ledger::Stream;
-use quietus::ledger::codec::encode_frame;
+use quietus::ledger::codec::{decode_frame, encode_frame};
+use quietus_core::engine::control::Control;
 use quietus_core::record::Frame;
 
 use crate::model::{Ask, Decree};
@@ -70,6 +71,16 @@ impl Ledger {
     pub fn frame(&self, stream: Stream, offset: u64) -> Option<&Entry> {
         let at = *self.streams.get(&stream)?.get(usize::try_from(offset).ok()?)?;
         (at < self.durable).then(|| &self.entries[at])
+    }
+
+    /// What the first `k` entries of the control log add up to.
+    pub fn control(&self, k: u64) -> Option<Control> {
+        let mut control = Control::default();
+        for n in 0..k {
+            let frame = decode_frame(&self.frame(Stream::Control, n)?.bytes).unwrap();
+            control.apply(n + 1, &frame.records[0]);
+        }
+        Some(control)
     }
 
     pub fn entry(&self, at: usize) -> &Entry {

@@ -1,9 +1,12 @@
 //! Where a seed's partitions keep their items: in memory, or on disk with sizes so small that everything is flushed
 //! and merged all the time. Both must give the same answers, digests and histories.
 
-use quietus::store::{Database, DiskStore, MemoryStore, Sizes, Store};
+use quietus::ledger::codec::Avro;
+use quietus::partition::{Home, Partition};
+use quietus::store::{Database, DiskStore, Sizes};
+use quietus_core::engine::control::Control;
 
-const SMALL: Sizes = Sizes { flush_rows: 12, fan_in: 3, run_rows: 40, slice_rows: 25 };
+const SMALL: Sizes = Sizes { flush_rows: 12, flush_frames: 60, fan_in: 3, run_rows: 40, slice_rows: 25 };
 
 /// The stores of one node; a crash takes what was not flushed, and the ledger brings it back.
 #[derive(Debug)]
@@ -25,23 +28,27 @@ impl Stored {
         }
     }
 
-    /// The same kind again, empty: what a node begins with.
-    pub fn again(&self) -> Self {
-        match self {
-            Self::Memory => Self::Memory,
-            Self::Disk { .. } => Self::disk(),
-        }
-    }
-
     pub fn disk() -> Self {
         let dir = tempfile::tempdir().unwrap();
         Self::Disk { database: Database::open(dir.path()).unwrap(), _dir: dir }
     }
 
-    pub fn store(&self, partition: u32) -> Box<dyn Store> {
+    /// A partition as its store has it, with the hashes of the events that it took in lately; `control` = what the
+    /// first so many entries of the control log add up to.
+    pub fn partition(
+        &self,
+        index: u32,
+        of: u32,
+        salt_key: &[u8],
+        control: impl FnOnce(u64) -> Option<Control>,
+    ) -> (Partition, Vec<u64>) {
         match self {
-            Self::Memory => Box::new(MemoryStore::default()),
-            Self::Disk { database, .. } => Box::new(DiskStore::open(database, partition, SMALL).unwrap()),
+            Self::Memory => (Partition::new(index, of, salt_key), Vec::new()),
+            Self::Disk { database, .. } => {
+                let store = DiskStore::open(database, index, SMALL).unwrap();
+                let home = Home { index, of, salt_key: salt_key.to_vec(), ledger: *b"a ledger in here" };
+                Partition::open(&home, store, control, &Avro).unwrap()
+            }
         }
     }
 }

@@ -103,7 +103,7 @@ impl World {
             (ItemId { subject, item: keys.item_key(&record.key) }, *n)
         });
         let by_id = by_id.collect();
-        let node = Node::new(&keys, partitions, &clock, stored);
+        let node = Node::new(&keys, partitions, &clock, stored, &Ledger::default());
         let mut world = Self {
             rng,
             history: History::new(),
@@ -317,8 +317,13 @@ impl World {
         if (self.clock.now().0 - self.real).abs() > DAY {
             self.clock.set(Millis(self.real));
         }
-        let stored = self.node.stored.again();
-        self.node = Node::new(&self.keys, u32::try_from(before.len()).unwrap(), &self.clock, stored);
+        // A store in memory is gone; one on disk stands where its last root was made.
+        let stored = std::mem::replace(&mut self.node.stored, Stored::Memory);
+        let models = std::mem::take(&mut self.node.models);
+        self.node.partitions = Arc::default();
+        let of = u32::try_from(before.len()).unwrap();
+        self.node = Node::new(&self.keys, of, &self.clock, stored, &self.ledger);
+        self.node.models = models;
         self.node.calls = orphans;
         self.replay(&before)?;
         self.own();
@@ -334,6 +339,8 @@ impl World {
                 if self.node.partitions[at].applied() == *applied {
                     Memory::same_digest(&self.node.partitions[at], digest)?;
                 }
+                // What was read before the crash is durable, and the model beside it was told.
+                let is_news = self.node.partitions[at].applied() >= *applied;
                 let Some(entry) = self.ledger.frame(stream, self.node.partitions[at].applied()).cloned()
                 else {
                     break;
@@ -345,10 +352,14 @@ impl World {
                     &frame,
                     &Avro,
                 );
-                self.node.intake.recall(partition, &frame);
-                self.told(partition, &entry.plain);
-                self.known(partition, &frame);
+                self.node.intake.recall(partition, frame.event_ids());
+                if is_news {
+                    self.told(partition, &entry.plain);
+                    self.known(partition, &frame);
+                }
             }
+            let now = self.node.partitions[at].read().state.now.0;
+            self.node.newest_tick = self.node.newest_tick.max(now);
             self.node.copied[at] = self.node.partitions[at].read().state.control.k;
         }
         Ok(())
@@ -395,9 +406,15 @@ impl World {
 }
 
 impl Node {
-    fn new(keys: &Keys, partitions: u32, clock: &SimulatedClock, stored: Stored) -> Self {
+    fn new(keys: &Keys, partitions: u32, clock: &SimulatedClock, stored: Stored, ledger: &Ledger) -> Self {
         let salt = keys.audit_salt();
-        let of = |p: u32| Arc::new(Partition::with_store(p, partitions, &salt, stored.store(p)));
+        let intake = Intake::new(keys.clone(), partitions, intake::Options::default());
+        let of = |p: u32| {
+            let opened = stored.partition(p, partitions, &salt, |k| ledger.control(k));
+            let (partition, events) = opened;
+            intake.recall(p, events);
+            Arc::new(partition)
+        };
         let count = usize::try_from(partitions).unwrap();
         Self {
             steady: Steady::new(clock),
@@ -406,7 +423,7 @@ impl Node {
             control: Control::default(),
             folded: 0,
             copied: vec![0; count],
-            intake: Intake::new(keys.clone(), partitions, intake::Options::default()),
+            intake,
             newest_tick: 0,
             sends: Vec::new(),
             calls: Vec::new(),

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::identity::{ItemId, SubjectKey};
 use crate::life::FactRow;
 use crate::obligation::{Block, Cause, Duty, Obligation, Stand};
@@ -16,7 +18,7 @@ use super::State;
 use super::decision::{Decision, Noticed, Row};
 
 /// News of a partition, by number.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct News {
     waiting: BTreeMap<u64, Item>,
     /// The last number given out.
@@ -24,7 +26,7 @@ pub struct News {
 }
 
 /// One piece of news.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Item {
     pub at: Millis,
     pub what: What,
@@ -32,7 +34,7 @@ pub struct Item {
     pub trace: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum What {
     /// A duty came to stand so.
     Decision(Box<Decided>),
@@ -45,7 +47,7 @@ pub enum What {
         lifted: bool,
     },
     /// A copy is used for purposes that its system is not for, or is there again after it was erased.
-    Violation { item: ItemId, system: String, dataset: String, why: &'static str, purposes: Vec<String> },
+    Violation { item: ItemId, system: String, dataset: String, why: Violated, purposes: Vec<String> },
     /// Somebody deleted what a hold covers.
     Breach { item: ItemId, system: String, dataset: String, holds: Vec<String> },
     /// Something is late: a request, or a partner.
@@ -59,8 +61,24 @@ pub enum What {
     DeadLetter { id: String },
 }
 
+/// What a violation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Violated {
+    Resurrected,
+    Purposes,
+}
+
+impl Violated {
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Resurrected => "erased, and there again",
+            Self::Purposes => "used for purposes that its system is not for",
+        }
+    }
+}
+
 /// A duty as others hear of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decided {
     pub item: ItemId,
     pub system: String,
@@ -196,7 +214,7 @@ fn noticed_of(state: &State, noticed: &Noticed) -> Option<What> {
             item: *item,
             system: place.system.clone(),
             dataset: place.dataset.clone(),
-            why: "erased, and there again",
+            why: Violated::Resurrected,
             purposes: Vec::new(),
         },
         Noticed::Breach { item, place, holds } => What::Breach {
@@ -235,7 +253,7 @@ fn misused(state: &State, fact: &FactRow) -> Vec<What> {
             item: fact.id,
             system: copy.system.clone(),
             dataset: copy.dataset.clone(),
-            why: "used for purposes that its system is not for",
+            why: Violated::Purposes,
             purposes,
         })
     });

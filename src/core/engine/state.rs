@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::control::Control;
 use crate::engine::dead_letters::DeadLetters;
 use crate::engine::news::News;
@@ -69,7 +71,7 @@ pub struct Letter {
 }
 
 /// What a sweep found here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
     pub candidates: u64,
     pub due: u64,
@@ -80,7 +82,7 @@ pub struct Slice {
 }
 
 /// What a hold covers in one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Covered {
     pub items: u64,
     pub by_system: BTreeMap<String, u64>,
@@ -93,7 +95,7 @@ impl Covered {
 }
 
 /// What lives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alive {
     pub items: u64,
     /// Without derived ones that nothing became known of.
@@ -113,7 +115,7 @@ impl Alive {
 }
 
 /// Counted since the ledger began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Records that could not happen where they stood, and changed nothing.
     pub ignored: u64,
@@ -192,8 +194,12 @@ impl Duties {
 
     fn forget(&mut self, id: ObligationId) {
         let Some(old) = self.all.remove(&id) else { return };
-        if let Some(ids) = self.by_stand.get_mut(&old.stand) {
-            ids.remove(&id);
+        // Where none is left none is kept: what was restored is the same, word by word.
+        if let Some(ids) = self.by_stand.get_mut(&old.stand)
+            && ids.remove(&id)
+            && ids.is_empty()
+        {
+            self.by_stand.remove(&old.stand);
         }
         if old.stand.is_out() {
             let key = (old.item, old.place.system.clone());

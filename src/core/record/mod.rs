@@ -129,7 +129,15 @@ pub struct Frame {
 /// The number of the engine's rules and the bundled tzdb; a replay under another number may differ.
 pub const SEMANTICS: i32 = 1;
 
+/// Events remembered per partition, at least: who repeats one of them is told that it was taken in.
+pub const EVENTS_REMEMBERED: usize = 1_000_000;
+
 impl Frame {
+    /// Hashes of the events that it took in.
+    pub fn event_ids(&self) -> impl Iterator<Item = u64> {
+        self.records.iter().flat_map(Record::event_ids)
+    }
+
     pub fn of(records: Vec<Record>) -> Self {
         Self { semantics: SEMANTICS, epoch: None, trace: None, records }
     }
@@ -137,5 +145,18 @@ impl Frame {
     pub fn traced(mut self, trace: Option<String>) -> Self {
         self.trace = trace;
         self
+    }
+}
+
+impl Record {
+    fn event_ids(&self) -> Vec<u64> {
+        let of = |id: &[u8]| id.first_chunk().map(|id| u64::from_le_bytes(*id)).filter(|id| *id != 0);
+        match self {
+            Self::Facts(facts) => facts.event_ids.chunks_exact(8).filter_map(of).collect(),
+            Self::Changes(changes) => {
+                changes.rows.iter().filter_map(|change| of(change.event_id.as_deref()?)).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 }

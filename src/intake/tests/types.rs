@@ -196,7 +196,7 @@ fn the_same_event_twice_is_one() {
     assert_eq!((again.accepted, again.duplicates, again.frames.len()), (3, 3, 0));
     // Another node, or this one after a restart, learns it from the ledger.
     let restarted = super::intake();
-    first.frames.iter().for_each(|(partition, frame)| restarted.recall(*partition, frame));
+    first.frames.iter().for_each(|(partition, frame)| restarted.recall(*partition, frame.event_ids()));
     assert_eq!(take(&restarted, &body).duplicates, 3);
 }
 

@@ -90,7 +90,8 @@ impl DiskStore {
     }
 
     fn runs(&self) -> impl Iterator<Item = (Family, &run::Run)> {
-        self.groups.iter().flat_map(|group| group.runs.iter().map(|run| (group.family, &**run)))
+        let rows = self.groups.iter().filter(|group| group.family != Family::Duties);
+        rows.flat_map(|group| group.runs.iter().map(|run| (group.family, &**run)))
     }
 
     fn fold(&self, mut rows: Vec<(Family, Stored)>) -> Result<MemoryStore, StoreError> {

@@ -21,18 +21,16 @@ pub enum StoreError {
     /// A retry may go through once the disk is mended; nothing was half done.
     #[error("the store cannot be read or written: {0}")]
     Disk(String),
-    /// Remedy: move `store/` away and start again, it is rebuilt from the ledger.
-    #[error(
-        "the store is damaged ({0}): move its folder away and start again, it is rebuilt from the ledger"
-    )]
+    /// Remedy: start again, it is built anew from the ledger.
+    #[error("the store is damaged ({0}): a start builds it anew from the ledger")]
     Damaged(String),
 }
 
 impl From<sled::Error> for StoreError {
     fn from(error: sled::Error) -> Self {
         match error {
-            sled::Error::Corruption { .. } => Self::Damaged(error.to_string()),
-            other => Self::Disk(other.to_string()),
+            sled::Error::Io(_) => Self::Disk(error.to_string()),
+            other => Self::Damaged(other.to_string()),
         }
     }
 }
@@ -115,6 +113,13 @@ impl Blocks {
     pub fn set_root(&self, bytes: &[u8]) -> Result<(), StoreError> {
         self.tree.flush()?;
         self.put(0, 0, bytes)?;
+        self.tree.flush()?;
+        Ok(())
+    }
+
+    /// From here on there is nothing here; what lies there is removed at the next opening.
+    pub fn remove_root(&self) -> Result<(), StoreError> {
+        self.tree.remove(self.key(0, 0))?;
         self.tree.flush()?;
         Ok(())
     }

@@ -42,9 +42,8 @@ impl Merge {
             if let Some(cursor) = cursors.get_mut(n) {
                 heads.extend(cursor.next()?.map(|row| Head(row, n)));
             }
-            // Of a subject's identities the newest stays; rows of a key come oldest first.
-            let superseded = |old: &Stored| family == Family::Identities && old.subject == row.subject;
-            if let Some(before) = held.take().filter(|old| !superseded(old)) {
+            // Rows of a key come oldest first.
+            if let Some(before) = held.take().filter(|old| !old.is_superseded_by(&row, family)) {
                 self.push(&mut out, &mut writer, before)?;
             }
             held = Some(row);

@@ -11,6 +11,7 @@ mod change;
 pub mod decode;
 mod group;
 mod index;
+mod log;
 mod memtable;
 mod merge;
 mod page;
@@ -21,7 +22,7 @@ mod shapes;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -29,12 +30,14 @@ use quietus_core::engine::{Found, Needs, Row};
 use quietus_core::identity::{ItemId, ShownItem, SubjectKey};
 use quietus_core::item::Subject;
 use quietus_core::life::Lives;
+use quietus_core::record::EVENTS_REMEMBERED;
 
 pub use blocks::{Database, StoreError};
 pub use merge::{Merge, Merged};
 
-use super::Store;
 use super::memory::MemoryStore;
+use super::{Beside, DutyRow, Store};
+use crate::faults::{self, Point};
 use blocks::Blocks;
 use group::Group;
 use memtable::Memtable;
@@ -48,6 +51,8 @@ use shapes::Shapes;
 pub struct Sizes {
     /// Rows in memory before a flush.
     pub flush_rows: usize,
+    /// Frames that came since the last flush, and so are read again at a start, before the next one.
+    pub flush_frames: u64,
     /// Groups of a level that are merged into one.
     pub fan_in: usize,
     pub run_rows: u64,
@@ -57,11 +62,18 @@ pub struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { flush_rows: 64 * 1024, fan_in: 8, run_rows: merge::MAX_RUN_ROWS, slice_rows: 128 * 1024 }
+        Self {
+            flush_rows: 64 * 1024,
+            // Four hours of nothing but ticks.
+            flush_frames: 16 * 1024,
+            fan_in: 8,
+            run_rows: merge::MAX_RUN_ROWS,
+            slice_rows: 128 * 1024,
+        }
     }
 }
 
-/// One partition's rows.
+/// One partition's rows, and what lies beside them.
 #[derive(Debug)]
 pub struct DiskStore {
     blocks: Blocks,
@@ -72,6 +84,8 @@ pub struct DiskStore {
     memtable: Memtable,
     /// Rows in memory before the next flush: more than usual after one that failed.
     flush_at: usize,
+    /// …and frames that are in before it.
+    flush_after: u64,
     groups: Vec<Group>,
     /// The next run's number; numbers below are taken.
     numbers: Arc<AtomicU32>,
@@ -106,6 +120,7 @@ impl DiskStore {
             shapes,
             memtable: Memtable::default(),
             flush_at: sizes.flush_rows,
+            flush_after: list.applied + sizes.flush_frames,
             groups,
             numbers: Arc::new(AtomicU32::new(list.next_run)),
             merging: false,
@@ -114,49 +129,117 @@ impl DiskStore {
         })
     }
 
-    /// Frames of the ledger whose rows survive a crash.
-    pub fn applied(&self) -> u64 {
-        self.list.applied
+    /// What the last root names beside the rows; None = there is no root.
+    pub fn beside(&self) -> Result<Option<Beside>, StoreError> {
+        let Some((run, len)) = self.list.state else { return Ok(None) };
+        let (entries, of_entries) = self.list.entries;
+        let mut events = Vec::new();
+        for (run, len) in &self.list.events {
+            let bytes = self.blocks.get_long(*run, 0, *len)?;
+            events
+                .extend(bytes.chunks_exact(8).filter_map(|id| Some(u64::from_le_bytes(*id.first_chunk()?))));
+        }
+        Ok(Some(Beside {
+            state: self.blocks.get_long(run, 0, len)?,
+            duties: self.duties()?,
+            entries: log::read(&self.blocks, entries, of_entries)?,
+            events,
+        }))
     }
 
-    /// Brings the memtable to disk.
-    pub fn flush(&mut self, applied: u64) -> Result<(), StoreError> {
-        let (before, shapes) = (self.groups.len(), self.list.shapes.len());
-        let flushed = self.write_out(applied);
-        match flushed {
-            Ok(()) => {
-                self.shapes_kept = self.shapes.len();
-                self.memtable.clear();
-                self.flush_at = self.sizes.flush_rows;
-            }
-            // Nothing names what was half written; the rows are in memory still, and tried again when there are more.
-            Err(_) => {
-                self.groups.truncate(before);
-                self.list.shapes.truncate(shapes);
-                self.flush_at = self.memtable.len() + self.sizes.flush_rows / 8 + 1;
+    /// The newest row of every duty.
+    fn duties(&self) -> Result<Vec<DutyRow>, StoreError> {
+        let mut newest = BTreeMap::new();
+        for run in self.groups.iter().filter(|g| g.family == Family::Duties).flat_map(|g| &g.runs) {
+            for page in 0..run.pages() {
+                for row in run.page(&self.blocks, page)? {
+                    let known = newest.entry(row.item).or_insert_with(|| row.clone());
+                    if known.seq < row.seq {
+                        *known = row;
+                    }
+                }
             }
         }
-        flushed
+        Ok(newest.into_values().filter_map(Stored::duty).collect())
     }
 
-    fn write_out(&mut self, applied: u64) -> Result<(), StoreError> {
+    /// Everything but the root; answers the runs that the next root has no use for.
+    fn write_out(&mut self, applied: u64, beside: Beside) -> Result<Vec<u32>, StoreError> {
         if self.shapes.len() > self.shapes_kept {
             let bytes = self.shapes.write(self.shapes_kept);
-            let run = self.take_number();
-            self.blocks.put_long(run, 0, &bytes)?;
-            self.list.shapes.push((run, bytes.len() as u64));
+            self.list.shapes.push(self.put_long(&bytes)?);
         }
-        for family in Family::ALL {
-            let mut writer = RunWriter::new(&self.blocks, self.take_number(), family);
-            for row in self.memtable.sorted(family) {
-                writer.push(row)?;
-            }
-            if let Some(run) = writer.finish(0)? {
-                self.groups.push(Group { family, level: 0, runs: vec![Arc::new(run)] });
-            }
+        for family in Family::ROWS {
+            self.put_run(family, self.memtable.sorted(family))?;
         }
+        let mut duties = Vec::with_capacity(beside.duties.len());
+        for duty in beside.duties {
+            duties.push(Stored::of_duty(self.list.next_seq, duty));
+            self.list.next_seq += 1;
+        }
+        duties.sort_unstable_by(Stored::order);
+        self.put_run(Family::Duties, duties)?;
+
+        let mut unused: Vec<u32> = self.list.state.into_iter().map(|(run, _)| run).collect();
+        self.list.state = Some(self.put_long(&beside.state)?);
+        if self.list.entries.0 == 0 {
+            self.list.entries.0 = self.take_number();
+        }
+        let (run, len) = self.list.entries;
+        self.list.entries.1 = log::append(&self.blocks, run, len, &beside.entries)?;
+        if !beside.events.is_empty() {
+            let bytes: Vec<u8> = beside.events.iter().flat_map(|id| id.to_le_bytes()).collect();
+            self.list.events.push(self.put_long(&bytes)?);
+        }
+        unused.extend(self.forget_events());
         self.list.applied = applied;
-        self.commit()
+        Ok(unused)
+    }
+
+    fn put_run(&mut self, family: Family, rows: Vec<Stored>) -> Result<(), StoreError> {
+        let mut writer = RunWriter::new(&self.blocks, self.take_number(), family);
+        for row in rows {
+            if writer.is_full() {
+                let next = writer.successor(self.take_number());
+                let full = std::mem::replace(&mut writer, next).finish(0)?;
+                self.groups.extend(full.map(|run| Group { family, level: 0, runs: vec![Arc::new(run)] }));
+            }
+            writer.push(row)?;
+        }
+        let last = writer.finish(0)?;
+        self.groups.extend(last.map(|run| Group { family, level: 0, runs: vec![Arc::new(run)] }));
+        Ok(())
+    }
+
+    fn put_long(&self, bytes: &[u8]) -> Result<(u32, u64), StoreError> {
+        let run = self.take_number();
+        self.blocks.put_long(run, 0, bytes)?;
+        Ok((run, bytes.len() as u64))
+    }
+
+    /// The oldest hashes go as soon as enough are left without them.
+    fn forget_events(&mut self) -> Vec<u32> {
+        let mut left = self.list.events.iter().map(|(_, len)| len / 8).sum::<u64>();
+        let spare = self.list.events.iter().take_while(|(_, len)| {
+            left -= len / 8;
+            left >= EVENTS_REMEMBERED as u64
+        });
+        let spare = spare.count();
+        self.list.events.drain(..spare).map(|(run, _)| run).collect()
+    }
+
+    /// What was read, or the end of this process: with rows that it cannot read it would answer wrongly or erase what
+    /// it must not. Where the disk gave back something else than was put there, a start builds the store anew.
+    fn certain<T>(&self, read: Result<T, StoreError>) -> T {
+        read.unwrap_or_else(|error| {
+            tracing::error!(%error, "the store cannot be read: this node ends here");
+            if let StoreError::Damaged(_) = error
+                && let Err(error) = self.blocks.remove_root()
+            {
+                tracing::error!(%error, "remove the node's `store` folder before the next start");
+            }
+            std::process::exit(3)
+        })
     }
 
     /// The groups of a level that has too many.
@@ -173,15 +256,20 @@ impl DiskStore {
     /// Lets the root name what is there now.
     fn commit(&mut self) -> Result<(), StoreError> {
         let run = self.take_number();
-        self.list.next_run = self.numbers.load(Ordering::Relaxed);
-        self.list.groups =
-            self.groups.iter().map(|group| group.runs.iter().map(|run| run.number).collect()).collect();
-        self.list.commit(&self.blocks, run)?;
+        self.name(run)?;
         let old = std::mem::replace(&mut self.list_run, run);
         if old != 0 {
             self.blocks.drop_run(old)?;
         }
         Ok(())
+    }
+
+    /// Writes the list as this run, and the root that names it.
+    fn name(&mut self, run: u32) -> Result<(), StoreError> {
+        self.list.next_run = self.numbers.load(Ordering::Relaxed);
+        self.list.groups =
+            self.groups.iter().map(|group| group.runs.iter().map(|run| run.number).collect()).collect();
+        self.list.commit(&self.blocks, run)
     }
 
     fn take_number(&self) -> u32 {
@@ -198,8 +286,38 @@ impl Store for DiskStore {
         }
     }
 
-    fn settle(&mut self, applied: u64) -> Result<(), StoreError> {
-        if self.memtable.len() < self.flush_at { Ok(()) } else { self.flush(applied) }
+    fn kept(&self) -> Option<u64> {
+        Some(self.list.applied)
+    }
+
+    fn is_full(&self, beside: usize, applied: u64) -> bool {
+        self.memtable.len() + beside >= self.flush_at || applied >= self.flush_after
+    }
+
+    fn flush(&mut self, applied: u64, beside: Beside) -> Result<(), StoreError> {
+        let (groups, list) = (self.groups.len(), self.list.clone());
+        let flushed = self.write_out(applied, beside).and_then(|unused| {
+            faults::pass(Point::BeforeRoot);
+            self.commit()?;
+            faults::pass(Point::AfterRoot);
+            unused.into_iter().try_for_each(|run| self.blocks.drop_run(run))
+        });
+        match flushed {
+            Ok(()) => {
+                self.shapes_kept = self.shapes.len();
+                self.memtable.clear();
+                self.flush_at = self.sizes.flush_rows;
+                self.flush_after = applied + self.sizes.flush_frames;
+            }
+            // Nothing names what was half written; the rows are in memory still, and tried again when there are more.
+            Err(_) => {
+                self.groups.truncate(groups);
+                self.list = list;
+                self.flush_at = self.memtable.len() + self.sizes.flush_rows / 8 + 1;
+                self.flush_after = applied + self.sizes.flush_frames / 8 + 1;
+            }
+        }
+        flushed
     }
 
     fn begin_merge(&mut self) -> Option<Merge> {
@@ -226,39 +344,30 @@ impl Store for DiskStore {
     }
 
     fn fetch(&self, needs: &Needs) -> Found {
-        certain(self.found(needs))
+        self.certain(self.found(needs))
     }
 
     fn lives(&self, id: ItemId) -> Option<Lives> {
-        certain(self.item(id.item)).lives(id)
+        self.certain(self.item(id.item)).lives(id)
     }
 
     fn shown(&self, shown: ShownItem) -> Option<ItemId> {
-        certain(self.item(shown.item)).shown(shown)
+        self.certain(self.item(shown.item)).shown(shown)
     }
 
     fn items_of(&self, subject: SubjectKey) -> Vec<ItemId> {
-        certain(self.person(subject)).items_of(subject)
+        self.certain(self.person(subject)).items_of(subject)
     }
 
     fn subject(&self, key: SubjectKey) -> Option<Subject> {
-        certain(self.person(key)).subject(key)
+        self.certain(self.person(key)).subject(key)
     }
 
     fn identity(&self, key: SubjectKey) -> Option<Vec<u8>> {
-        certain(self.person(key)).identity(key)
+        self.certain(self.person(key)).identity(key)
     }
 
     fn slices(&self, visit: &mut dyn FnMut(&MemoryStore)) {
-        certain(self.cut(visit));
+        self.certain(self.cut(visit));
     }
-}
-
-/// What was read, or the end of this process: with rows that it cannot read it would answer wrongly or erase what it
-/// must not. A start builds the store anew from the ledger.
-fn certain<T>(read: Result<T, StoreError>) -> T {
-    read.unwrap_or_else(|error| {
-        tracing::error!(%error, "the store cannot be read: this node ends here");
-        std::process::exit(3)
-    })
 }

@@ -6,7 +6,7 @@
 use super::blocks::{Blocks, StoreError};
 use super::bytes::{Reader, Writer};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Everything that must be known to open the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,12 @@ pub struct List {
     pub shapes: Vec<(u32, u64)>,
     /// Sorted runs that follow one another, oldest first.
     pub groups: Vec<Vec<u32>>,
+    /// Where the partition's state lies, and its length; None = nothing was flushed yet.
+    pub state: Option<(u32, u64)>,
+    /// The run that holds the audit's entries, and how many bytes of it count; run 0 = none yet.
+    pub entries: (u32, u64),
+    /// Runs with hashes of events, with their lengths, oldest first.
+    pub events: Vec<(u32, u64)>,
 }
 
 impl List {
@@ -48,16 +54,15 @@ impl List {
 
     /// Every run it names.
     pub fn runs(&self) -> impl Iterator<Item = u32> {
-        self.shapes.iter().map(|(run, _)| *run).chain(self.groups.iter().flatten().copied())
+        let long = self.shapes.iter().chain(&self.events).chain(&self.state).chain([&self.entries]);
+        long.map(|(run, _)| *run).filter(|run| *run != 0).chain(self.groups.iter().flatten().copied())
     }
 
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         out.number(u64::from(self.next_run)).number(self.next_seq).number(self.applied);
         out.number(self.shapes.len() as u64);
-        for (run, len) in &self.shapes {
-            out.number(u64::from(*run)).number(*len);
-        }
+        self.shapes.iter().for_each(|piece| long(&mut out, *piece));
         out.number(self.groups.len() as u64);
         for group in &self.groups {
             out.number(group.len() as u64);
@@ -65,6 +70,10 @@ impl List {
                 out.number(u64::from(*run));
             });
         }
+        out.option(self.state, long);
+        long(&mut out, self.entries);
+        out.number(self.events.len() as u64);
+        self.events.iter().for_each(|piece| long(&mut out, *piece));
         out.0
     }
 
@@ -74,8 +83,20 @@ impl List {
             next_run: reader.small()?,
             next_seq: reader.number()?,
             applied: reader.number()?,
-            shapes: reader.list(|r| Some((r.small()?, r.number()?)))?,
+            shapes: reader.list(read_long)?,
             groups: reader.list(|r| r.list(Reader::small))?,
+            state: reader.option(read_long)?,
+            entries: read_long(&mut reader)?,
+            events: reader.list(read_long)?,
         })
     }
+}
+
+/// A run and the length of what lies in it.
+fn long(out: &mut Writer, (run, len): (u32, u64)) {
+    out.number(u64::from(run)).number(len);
+}
+
+fn read_long(reader: &mut Reader<'_>) -> Option<(u32, u64)> {
+    Some((reader.small()?, reader.number()?))
 }

@@ -15,6 +15,7 @@ use quietus_core::time::Millis;
 use super::bytes::{Reader, Writer};
 use super::change;
 use super::shapes::Shapes;
+use crate::store::DutyRow;
 
 /// What lies together in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,16 +26,21 @@ pub enum Family {
     Changes,
     /// The newest sealed identity per subject.
     Identities,
+    /// The newest row per duty, by (subject, id): its id stands where others have their item.
+    Duties,
 }
 
 impl Family {
-    pub const ALL: [Self; 3] = [Self::Facts, Self::Changes, Self::Identities];
+    pub const ALL: [Self; 4] = [Self::Facts, Self::Changes, Self::Identities, Self::Duties];
+    /// What is known about items and subjects.
+    pub const ROWS: [Self; 3] = [Self::Facts, Self::Changes, Self::Identities];
 
     pub fn byte(self) -> u8 {
         match self {
             Self::Facts => 1,
             Self::Changes => 2,
             Self::Identities => 3,
+            Self::Duties => 4,
         }
     }
 
@@ -88,6 +94,23 @@ impl Stored {
         }
     }
 
+    pub fn of_duty(seq: u64, duty: DutyRow) -> Self {
+        let DutyRow { id, subject, bytes } = duty;
+        Self { seq, subject, item: Some(ItemKey(id)), shape: 0, start: None, body: bytes }
+    }
+
+    pub fn duty(self) -> Option<DutyRow> {
+        Some(DutyRow { id: self.item?.0, subject: self.subject, bytes: self.body })
+    }
+
+    /// Of two rows in this order the second alone counts.
+    pub fn is_superseded_by(&self, next: &Self, family: Family) -> bool {
+        match family {
+            Family::Facts | Family::Changes => false,
+            Family::Identities | Family::Duties => (self.subject, self.item) == (next.subject, next.item),
+        }
+    }
+
     /// None = bytes that are no row.
     pub fn row(&self, family: Family, shapes: &Shapes) -> Option<Row> {
         match family {
@@ -97,6 +120,7 @@ impl Stored {
                 Some(Row::Change(ChangeRow { subject: self.subject, what }))
             }
             Family::Identities => Some(Row::Identity { subject: self.subject, cell: self.body.clone() }),
+            Family::Duties => None,
         }
     }
 

@@ -13,10 +13,10 @@ use quietus_core::time::Millis;
 use quietus_core::verdict::Action;
 
 use super::{Database, DiskStore, Sizes};
-use crate::store::{MemoryStore, Store};
+use crate::store::{Beside, DutyRow, MemoryStore, Store};
 
 /// Small enough that a few rows make many runs of many pages.
-const SMALL: Sizes = Sizes { flush_rows: 7, fan_in: 3, run_rows: 9, slice_rows: 5 };
+const SMALL: Sizes = Sizes { flush_rows: 7, flush_frames: 40, fan_in: 3, run_rows: 9, slice_rows: 5 };
 
 fn subject(n: u8) -> SubjectKey {
     // As far apart as hashes are.
@@ -109,20 +109,46 @@ fn row() -> impl Strategy<Value = Row> {
 enum Deed {
     Append(Vec<Row>),
     Settle,
-    Flush,
+    Flush(u8),
     Merge,
     /// The process dies and comes back: what was not flushed comes from the ledger again.
     Crash,
+    /// It dies before a flush has replaced the root, or right after, before what was there is dropped.
+    Torn(u8, bool),
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         6 => proptest::collection::vec(row(), 1..6).prop_map(Deed::Append),
         2 => Just(Deed::Settle),
-        1 => Just(Deed::Flush),
+        1 => any::<u8>().prop_map(Deed::Flush),
         1 => Just(Deed::Merge),
         1 => Just(Deed::Crash),
+        1 => any::<(u8, bool)>().prop_map(|(n, root)| Deed::Torn(n, root)),
     ]
+}
+
+/// Something of everything that lies beside the rows; entries sometimes fill more than a block.
+fn beside(n: u8) -> Beside {
+    let bytes = |len: u8| vec![n; usize::from(len) * 20];
+    let duty = |n: u8| DutyRow { id: [n % 4; 16], subject: subject(n % 4), bytes: cell(n) };
+    Beside {
+        state: bytes(n),
+        duties: if n.is_multiple_of(3) { Vec::new() } else { vec![duty(n)] },
+        entries: bytes(n),
+        events: (0..u64::from(n) % 5).collect(),
+    }
+}
+
+/// What flushes add up to.
+fn add(kept: &mut Option<Beside>, next: Beside) {
+    let kept = kept.get_or_insert_default();
+    kept.state = next.state;
+    kept.entries.extend(next.entries);
+    kept.events.extend(next.events);
+    kept.duties.retain(|old| next.duties.iter().all(|new| new.id != old.id));
+    kept.duties.extend(next.duties);
+    kept.duties.sort_by_key(|duty| duty.id);
 }
 
 fn agree(disk: &DiskStore, memory: &MemoryStore) {
@@ -178,29 +204,62 @@ proptest! {
         let database = Database::open(dir.path()).unwrap();
         let mut disk = DiskStore::open(&database, 3, SMALL).unwrap();
         let (mut memory, mut ledger) = (MemoryStore::default(), Vec::<Row>::new());
+        let mut kept = None;
         for deed in deeds {
+            let applied = ledger.len() as u64;
             match deed {
                 Deed::Append(rows) => {
                     disk.write(&rows);
                     memory.write(&rows);
                     ledger.extend(rows);
                 }
-                Deed::Settle => disk.settle(ledger.len() as u64).unwrap(),
-                Deed::Flush => disk.flush(ledger.len() as u64).unwrap(),
+                Deed::Settle if disk.is_full(0, applied) => {
+                    disk.flush(applied, beside(1)).unwrap();
+                    add(&mut kept, beside(1));
+                }
+                Deed::Settle => {}
+                Deed::Flush(n) => {
+                    disk.flush(applied, beside(n)).unwrap();
+                    add(&mut kept, beside(n));
+                }
                 Deed::Merge => {
                     if let Some(merge) = disk.begin_merge() {
                         let merged = merge.run();
                         disk.end_merge(merge, merged).unwrap();
                     }
                 }
-                Deed::Crash => {
-                    drop(disk);
-                    disk = DiskStore::open(&database, 3, SMALL).unwrap();
-                    let from = usize::try_from(disk.applied()).unwrap();
-                    disk.write(&ledger[from..]);
+                Deed::Crash => disk = again(disk, &database, &ledger),
+                Deed::Torn(n, replaced) => {
+                    disk.write_out(applied, beside(n)).unwrap();
+                    if replaced {
+                        let run = disk.take_number();
+                        disk.name(run).unwrap();
+                        add(&mut kept, beside(n));
+                    }
+                    disk = again(disk, &database, &ledger);
                 }
             }
         }
         agree(&disk, &memory);
+        prop_assert_eq!(again(disk, &database, &ledger).beside().unwrap(), kept);
     }
+}
+
+/// The process dies and comes back.
+fn again(disk: DiskStore, database: &Database, ledger: &[Row]) -> DiskStore {
+    drop(disk);
+    let mut disk = DiskStore::open(database, 3, SMALL).unwrap();
+    let from = usize::try_from(disk.kept().unwrap()).unwrap();
+    disk.write(&ledger[from..]);
+    disk
+}
+
+#[test]
+fn enough_hashes_of_events_are_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut disk = DiskStore::open(&Database::open(dir.path()).unwrap(), 3, SMALL).unwrap();
+    disk.list.events = vec![(1, 8 * 400_000), (2, 8 * 400_000), (3, 8 * 400_000), (4, 8 * 300_000)];
+    assert_eq!(disk.forget_events(), [1]);
+    assert_eq!(disk.forget_events(), [0; 0]);
+    assert_eq!(disk.list.events.len(), 3);
 }

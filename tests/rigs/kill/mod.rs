@@ -39,7 +39,8 @@ async fn kill() {
     let database = Database::postgres(&server.database().unwrap()).await;
     let folder = tempfile::tempdir().unwrap();
     let mut books = Books { next: 1, ..Books::default() };
-    let mut node = Process::at(folder.path());
+    // So few that every life of the node writes roots, and its next one goes on from one of them.
+    let mut node = Process::at(folder.path()).set("QUIETUS_FLUSH_ROWS", "40");
     for _ in 0..kills {
         assert!(node.start(None));
         let caller = node.caller();

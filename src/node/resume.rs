@@ -1,0 +1,143 @@
+//! Partitions as the store has them: a start goes on where they stood.
+//!
+//! Invariant: what a store holds is believed only where the ledger bears it out: same ledger, same key, no more than
+//! the ledger has, and the frame that it ended with is the frame that stands there. Otherwise it is built anew.
+
+use std::sync::Arc;
+
+use quietus_core::engine::control::Control;
+use quietus_core::record::Record;
+
+use super::open::read;
+use super::{Node, NodeError, NodeOptions};
+use crate::ledger::codec::Avro;
+use crate::ledger::embedded::Ledger;
+use crate::ledger::{LedgerError, Stream};
+use crate::partition::{Home, Partition, Unfit};
+use crate::store::{Database, DiskStore, Sizes, StoreError};
+
+/// Every partition with the hashes of the events that it took in lately.
+pub(super) type Opened = Vec<(Partition, Vec<u64>)>;
+
+/// Why there is nothing to go on from.
+enum Stopped {
+    /// The store is not to be believed.
+    Unfit(Unfit),
+    Failed(NodeError),
+}
+
+impl From<NodeError> for Stopped {
+    fn from(error: NodeError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<LedgerError> for Stopped {
+    fn from(error: LedgerError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Stopped> for NodeError {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Unfit(why) => StoreError::Damaged(why.to_string()).into(),
+            Stopped::Failed(error) => error,
+        }
+    }
+}
+
+/// From the store in `options.dir`, or empty ones where there is none or it is not to be believed.
+pub(super) fn open(ledger: &Ledger, options: &NodeOptions, salt_key: &[u8]) -> Result<Opened, NodeError> {
+    let dir = options.dir.join("store");
+    let why = match Database::open(&dir).map(|database| all(&database, ledger, options, salt_key)) {
+        Ok(Ok(opened)) => return Ok(opened),
+        Ok(Err(Stopped::Unfit(why))) => why,
+        Err(error @ StoreError::Damaged(_)) => Unfit::Store(error),
+        Ok(Err(stopped)) => return Err(stopped.into()),
+        Err(error) => return Err(error.into()),
+    };
+    tracing::warn!(%why, dir = %dir.display(), "the store is built anew from the ledger");
+    Ok(all(&Database::anew(&dir)?, ledger, options, salt_key)?)
+}
+
+fn all(
+    database: &Database,
+    ledger: &Ledger,
+    options: &NodeOptions,
+    salt_key: &[u8],
+) -> Result<Opened, Stopped> {
+    let flush_rows = crate::faults::flush_rows().unwrap_or(options.store.flush_rows);
+    let sizes = Sizes { flush_rows, ..options.store };
+    let entries = control_log(ledger)?;
+    let one = |index| {
+        let (of, salt_key) = (options.partitions, salt_key.to_vec());
+        let home = Home { index, of, salt_key, ledger: ledger.id() };
+        let store = DiskStore::open(database, index, sizes).map_err(unfit)?;
+        let opened = Partition::open(&home, store, |k| folded(&entries, k), &Avro);
+        let (partition, events) = opened.map_err(unfit)?;
+        stands_in(ledger, &partition)?;
+        Ok((partition, events))
+    };
+    (0..options.partitions).map(one).collect()
+}
+
+/// A disk that fails is no reason to throw away what it holds.
+fn unfit(why: impl Into<Unfit>) -> Stopped {
+    match why.into() {
+        Unfit::Store(error @ StoreError::Disk(_)) => Stopped::Failed(error.into()),
+        why => Stopped::Unfit(why),
+    }
+}
+
+fn control_log(ledger: &Ledger) -> Result<Vec<Record>, NodeError> {
+    let mut entries = Vec::new();
+    for frame in ledger.read(Stream::Control, 0)? {
+        let frame = frame?;
+        entries.extend(read(&frame)?.records);
+    }
+    Ok(entries)
+}
+
+/// The control log's first `k` entries; None = it has fewer.
+fn folded(entries: &[Record], k: u64) -> Option<Control> {
+    let mut control = Control::default();
+    for (n, entry) in (1..=k).zip(entries.get(..usize::try_from(k).ok()?)?) {
+        control.apply(n, entry);
+    }
+    Some(control)
+}
+
+/// The last frame that the store has seen stands where it stood.
+fn stands_in(ledger: &Ledger, partition: &Partition) -> Result<(), Stopped> {
+    let (stream, applied) = (Stream::Partition(partition.index()), partition.applied());
+    if ledger.end(stream)? < applied {
+        return Err(Stopped::Unfit(Unfit::Ahead("ledger")));
+    }
+    let Some(last) = applied.checked_sub(1) else { return Ok(()) };
+    let frame = ledger.read(stream, last)?.next().ok_or(LedgerError::Closed)??;
+    match Some(crc32c::crc32c(&frame.body)) == partition.last_frame() {
+        true => Ok(()),
+        false => Err(Stopped::Unfit(Unfit::Foreign)),
+    }
+}
+
+impl Node {
+    /// What a restart need not read again. A failure loses nothing: the ledger has it all.
+    pub(super) fn keep(&self) {
+        for partition in self.partitions.iter() {
+            if let Err(error) = partition.keep(&Avro) {
+                tracing::warn!(%error, partition = partition.index(), "the store is not brought up to date: a start reads the ledger instead");
+            }
+        }
+    }
+
+    /// Hands out what was opened, and tells intake what it took in lately.
+    pub(super) fn recall(desk: &super::Desk, opened: Opened) -> Arc<Vec<Arc<Partition>>> {
+        let partitions = opened.into_iter().map(|(partition, events)| {
+            desk.resumed(partition.index(), partition.read().state.now, events);
+            Arc::new(partition)
+        });
+        Arc::new(partitions.collect())
+    }
+}
