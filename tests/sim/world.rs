@@ -358,6 +358,9 @@ impl World {
                     self.known(partition, &frame);
                 }
             }
+            if self.node.partitions[at].applied() < *applied {
+                return Broken::of(4, format!("frames of partition {partition} that were read are gone"));
+            }
             let now = self.node.partitions[at].read().state.now.0;
             self.node.newest_tick = self.node.newest_tick.max(now);
             self.node.copied[at] = self.node.partitions[at].read().state.control.k;
