@@ -83,7 +83,7 @@ fn answer(duty: &Obligation, told: &TargetOutcome) -> Answer {
         }
         Outcome::Failed(failure) => failed(duty, failure),
     };
-    Answer { at: told.at, position: told.position.clone(), ..answer }
+    Answer { at: told.at, position: told.position.as_deref().map(str::to_owned), ..answer }
 }
 
 /// What the read-back saw of these duties.

@@ -1,5 +1,7 @@
 //! What a connector answers, per target.
 
+use std::sync::Arc;
+
 use crate::target::CommandId;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +11,7 @@ pub struct TargetOutcome {
     /// The target's own clock at commit, milliseconds since the epoch.
     pub at: Option<i64>,
     /// The target's log position at commit (an LSN, a change number).
-    pub position: Option<String>,
+    pub position: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

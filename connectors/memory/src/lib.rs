@@ -176,12 +176,16 @@ impl MemoryConnector {
     }
 
     fn answers(&self, outcomes: impl IntoIterator<Item = (CommandId, Outcome)>) -> Vec<TargetOutcome> {
-        let (at, position) = {
+        let (at, position): (Option<i64>, Arc<str>) = {
             let state = self.lock();
-            (state.now, state.commits.to_string())
+            (state.now, Arc::from(state.commits.to_string()))
         };
-        let answer =
-            |(command, outcome)| TargetOutcome { command, outcome, at, position: Some(position.clone()) };
+        let answer = |(command, outcome)| TargetOutcome {
+            command,
+            outcome,
+            at,
+            position: Some(Arc::clone(&position)),
+        };
         outcomes.into_iter().map(answer).collect()
     }
 }

@@ -53,7 +53,7 @@ impl Confirmation {
                 "the connector's outcome is none of the protocol's",
             )),
         };
-        TargetOutcome { command, outcome, at: self.at, position: self.position.clone() }
+        TargetOutcome { command, outcome, at: self.at, position: self.position.as_deref().map(Into::into) }
     }
 
     /// The command's own answer, by whom it was asked of.

@@ -1,10 +1,10 @@
-//! Deletes and masks: targets become steps, steps become short transactions, children before parents.
+//! Deletes and masks: targets stand in line, a batch of them becomes steps and a short transaction, children before parents.
 //!
 //! Invariant: every target gets exactly one outcome, and a success only from rows that the database returned.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quietus_contract::{Failure, Gate, Outcome, Permit, Target, TargetOutcome, Work};
@@ -12,10 +12,12 @@ use quietus_core::system::Collection;
 use quietus_core::verdict::Action;
 
 use crate::PostgresConnector;
+use crate::answers::Answers;
 use crate::failure::{Concerns, Fault};
 use crate::lane::Lane;
-use crate::step::{Assignment, Step, clearing, covers};
-use crate::transaction::{Batch, Stamp};
+use crate::line::{Line, Waiting};
+use crate::step::{Assignment, clearing, covers};
+use crate::transaction::Batch;
 use crate::types::Table;
 
 pub(crate) async fn erase(
@@ -30,8 +32,8 @@ pub(crate) async fn erase(
 
 const SCHEMA_MAY_HAVE_CHANGED: [&str; 4] = ["missing_table", "missing_column", "conflict", "internal"];
 
-/// The outcomes so far, by the target's place in the call.
-pub(crate) type Outcomes = BTreeMap<usize, (Outcome, Option<Stamp>)>;
+/// Every collection that a call concerns, and what the catalogue says of it.
+pub(crate) type Tables = BTreeMap<String, Result<Arc<Table>, Failure>>;
 
 pub(crate) async fn carry_out(
     connector: &PostgresConnector,
@@ -41,35 +43,22 @@ pub(crate) async fn carry_out(
     is_ours: impl Fn(&Target) -> bool,
 ) -> Vec<TargetOutcome> {
     let deadline = Deadline { start: Instant::now(), lease: permit.lease() };
-    let mut outcomes = Outcomes::new();
-    let mut wanted = Vec::new();
-    for (index, target) in targets.iter().enumerate() {
-        if is_ours(target) {
-            wanted.push((index, target));
-        } else {
-            let reason = "a correction goes through `correct`, everything else through `erase`".to_owned();
-            outcomes.insert(index, (Outcome::Refused { reason }, None));
-        }
-    }
-    let (mut steps, tables) = plan(connector, &wanted, &mut outcomes).await;
-    rank(connector, &mut steps, &tables);
-    steps.sort_by(Step::order);
-    let batch = Batch { connector, tables: &tables, gate: &*gate, deadline };
-    run(&batch, steps, &mut outcomes).await;
-    if outcomes
-        .values()
-        .any(|(o, _)| matches!(o, Outcome::Failed(f) if SCHEMA_MAY_HAVE_CHANGED.contains(&f.code)))
-    {
+    let answers = Answers::new(targets.len());
+    let reason = "a correction goes through `correct`, everything else through `erase`";
+    let foreign = targets.iter().enumerate().filter(|(_, target)| !is_ours(target));
+    answers.put(foreign.map(|(index, _)| (index, Outcome::Refused { reason: reason.to_owned() })));
+    let ours = targets.iter().enumerate().filter(|(_, target)| is_ours(target));
+    let mut waiting: Vec<Waiting<'_>> =
+        ours.map(|(index, target)| Waiting { index, target, rank: 0 }).collect();
+    let tables = tables(connector, &waiting).await;
+    rank(connector, &mut waiting, &tables);
+    waiting.sort_by(Waiting::order);
+    let batch = Batch { connector, tables: &tables, gate: &*gate, deadline, answers: &answers };
+    run(&batch, waiting).await;
+    if answers.any(|o| matches!(o, Outcome::Failed(f) if SCHEMA_MAY_HAVE_CHANGED.contains(&f.code))) {
         connector.catalogue.forget();
     }
-    let answer = |(index, target): (usize, &Target)| {
-        let (outcome, stamp) = outcomes.remove(&index).unwrap_or_else(|| {
-            (Outcome::Failed(Failure::retry("internal", "the call ended before this target's turn")), None)
-        });
-        let (at, position) = stamp.map_or((None, None), |s| (Some(s.at), s.position));
-        TargetOutcome { command: target.command, outcome, at, position }
-    };
-    targets.iter().enumerate().map(answer).collect()
+    answers.told(targets)
 }
 
 /// The permit's time, counted from the call.
@@ -135,16 +124,14 @@ pub(crate) fn replacements(
     Ok(wanted)
 }
 
-/// Every target as a step, or its outcome already.
-async fn plan(
-    connector: &PostgresConnector,
-    wanted: &[(usize, &Target)],
-    outcomes: &mut Outcomes,
-) -> (Vec<Step>, BTreeMap<String, Arc<Table>>) {
-    let names: BTreeSet<&str> = wanted.iter().map(|(_, t)| t.dataset.as_str()).collect();
-    let mut tables: BTreeMap<String, Result<Arc<Table>, Failure>> = BTreeMap::new();
-    for name in names {
-        tables.insert(name.to_owned(), table(connector, name).await);
+/// The tables of these targets, and of what a delete would take along.
+async fn tables(connector: &PostgresConnector, waiting: &[Waiting<'_>]) -> Tables {
+    let mut tables = Tables::new();
+    for same in waiting.chunk_by(|a, b| a.target.dataset == b.target.dataset) {
+        let name = same.first().map_or("", |w| w.target.dataset.as_str());
+        if !tables.contains_key(name) {
+            tables.insert(name.to_owned(), table(connector, name).await);
+        }
     }
     // What a delete would take along is looked for in every collection of ours, not only in those of this call.
     if tables.values().flatten().any(|t| t.children.iter().any(|k| k.cascades)) {
@@ -158,20 +145,7 @@ async fn plan(
             }
         }
     }
-    let mut steps = Vec::new();
-    for (index, target) in wanted {
-        let step = match tables.get(&target.dataset) {
-            Some(Ok(table)) => Step::new(&connector.manifest, table, *index, target),
-            Some(Err(failure)) => Err(Outcome::Failed(failure.clone())),
-            None => Err(Outcome::Failed(Failure::retry("internal", "a table was not read"))),
-        };
-        match step {
-            Ok(step) => steps.push(step),
-            Err(outcome) => drop(outcomes.insert(*index, (outcome, None))),
-        }
-    }
-    let tables = tables.into_iter().filter_map(|(name, table)| Some((name, table.ok()?))).collect();
-    (steps, tables)
+    tables
 }
 
 /// The catalogue's answer; a connection that died while it was idle is replaced once.
@@ -197,9 +171,11 @@ pub(crate) async fn table(connector: &PostgresConnector, name: &str) -> Result<A
     Err(last.failure)
 }
 
-/// Gives every step its table's rank: above all its children's, by the catalogue and by the dataset. In a cycle the
+/// Gives every target its table's rank: above all its children's, by the catalogue and by the dataset. In a cycle the
 /// rank ends at the number of tables, and what a foreign key then refuses is tried again at the end.
-fn rank(connector: &PostgresConnector, steps: &mut [Step], tables: &BTreeMap<String, Arc<Table>>) {
+fn rank(connector: &PostgresConnector, waiting: &mut [Waiting<'_>], tables: &Tables) {
+    let known: Vec<(&String, &Arc<Table>)> =
+        tables.iter().filter_map(|(name, table)| Some((name, table.as_ref().ok()?))).collect();
     let is_child = |child: &(&String, &Arc<Table>), parent: &(&String, &Arc<Table>)| {
         let declared = connector.manifest.collection(child.0).is_some_and(|(dataset, c)| {
             c.references.iter().any(|r| {
@@ -208,68 +184,50 @@ fn rank(connector: &PostgresConnector, steps: &mut [Step], tables: &BTreeMap<Str
         });
         child.1.oid != parent.1.oid && (declared || child.1.parents.contains(&parent.1.oid))
     };
-    let mut ranks: BTreeMap<&str, usize> = tables.keys().map(|name| (name.as_str(), 0)).collect();
-    for _ in 0..tables.len() {
-        for parent in tables {
-            let above = tables
+    let mut ranks: BTreeMap<&str, usize> = known.iter().map(|(name, _)| (name.as_str(), 0)).collect();
+    for _ in 0..known.len() {
+        for parent in &known {
+            let above = known
                 .iter()
-                .filter(|child| is_child(child, &parent))
+                .filter(|child| is_child(child, parent))
                 .filter_map(|child| ranks.get(child.0.as_str()).map(|r| r + 1))
                 .max();
-            let rank = above.unwrap_or(0).min(tables.len());
+            let rank = above.unwrap_or(0).min(known.len());
             ranks.insert(parent.0, rank);
         }
     }
-    for step in steps {
-        step.rank = ranks.get(step.table.shown.as_str()).copied().unwrap_or(0);
+    if ranks.values().all(|rank| *rank == 0) {
+        return;
+    }
+    for waiting in waiting {
+        waiting.rank = ranks.get(waiting.target.dataset.as_str()).copied().unwrap_or(0);
     }
 }
 
-/// All steps in batches, a rank after the other. What a foreign key refused is tried again as long as others go: rows of one table that
+/// All targets in batches, a rank after the other. What a foreign key refused is tried again as long as others go: rows of one table that
 /// refer to each other across batches, or a cycle of tables.
-async fn run(batch: &Batch<'_>, steps: Vec<Step>, outcomes: &mut Outcomes) {
-    let mut waiting = steps;
+async fn run(batch: &Batch<'_>, mut waiting: Vec<Waiting<'_>>) {
     for pass in 0.. {
         // What fits one transaction goes in one; else parents wait until their children's batches are over.
         let fits = pass > 0 || batch.connector.pace.take(&waiting) == waiting.len();
         for rank in waiting.chunk_by(|a, b| fits || a.rank == b.rank) {
-            let rest = Mutex::new(rank);
-            let hand = || async {
-                let mut lane = Lane::new(batch);
-                while let Some(steps) = next(batch, &rest, pass > 0) {
-                    lane.take_on(steps).await;
-                }
-                lane.end().await
-            };
+            let line = Line::new(batch, rank, pass > 0);
             // While one batch waits for its commit, the other's statements run.
             if batch.connector.manifest.limits.concurrency > 1 {
-                let (one, other) = tokio::join!(hand(), hand());
-                outcomes.extend(one);
-                outcomes.extend(other);
+                tokio::join!(Lane::new(batch).run(&line), Lane::new(batch).run(&line));
             } else {
-                outcomes.extend(hand().await);
+                Lane::new(batch).run(&line).await;
             }
         }
         let before = waiting.len();
-        waiting.retain(|s| outcomes.get(&s.index).is_some_and(|(outcome, _)| waits_for_children(outcome)));
+        waiting.retain(|w| batch.answers.at(w.index, waits_for_children));
         if waiting.is_empty() || (pass > 0 && waiting.len() == before) {
             return;
         }
-        if !outcomes.values().any(|(outcome, _)| matches!(outcome, Outcome::Removed(_) | Outcome::Changed(_)))
-        {
+        if !batch.answers.any(|outcome| matches!(outcome, Outcome::Removed(_) | Outcome::Changed(_))) {
             return;
         }
     }
-}
-
-/// The next batch of what is left of one rank. Those that wait for each other have the best chance together.
-fn next<'a>(batch: &Batch<'_>, rest: &Mutex<&'a [Step]>, together: bool) -> Option<&'a [Step]> {
-    let pace = &batch.connector.pace;
-    let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
-    let size = if together { rest.len().min(pace.batch_max) } else { pace.take(&rest) };
-    let (now, later) = rest.split_at(size);
-    *rest = later;
-    (!now.is_empty()).then_some(now)
 }
 
 fn waits_for_children(outcome: &Outcome) -> bool {

@@ -9,23 +9,24 @@ use std::time::Instant;
 
 use quietus_contract::{Failure, Outcome};
 
-use crate::erase::Outcomes;
 use crate::failure::{Concerns, Fault};
+use crate::line::Line;
 use crate::pool::Lease;
 use crate::rows::{self, Count};
 use crate::step::Step;
-use crate::transaction::{Batch, Draft, Stamp, seal, sealed, stamped, with_effect};
+use crate::transaction::{Batch, Draft, Stamp, seal, sealed, with_effect};
 
-pub(crate) struct Lane<'b, 's> {
+pub(crate) struct Lane<'b> {
     batch: &'b Batch<'b>,
     lease: Option<Lease>,
-    sent: Option<Sent<'s>>,
-    outcomes: Outcomes,
+    sent: Option<Sent>,
+    /// Committed, and told when there is time.
+    committed: Option<(Draft, Stamp)>,
 }
 
 /// Let through by the gate, its end on the way to the database.
-struct Sent<'s> {
-    steps: &'s [Step],
+struct Sent {
+    steps: Vec<Step>,
     draft: Draft,
     commits: bool,
 }
@@ -33,55 +34,70 @@ struct Sent<'s> {
 /// How it ended. The inner error: it may have happened; the outer: it has not.
 type End = Result<Result<Stamp, Failure>, Fault>;
 
-impl<'b, 's> Lane<'b, 's> {
+impl<'b> Lane<'b> {
     pub(crate) fn new(batch: &'b Batch<'b>) -> Self {
-        Self { batch, lease: None, sent: None, outcomes: Outcomes::new() }
+        Self { batch, lease: None, sent: None, committed: None }
     }
 
-    /// The next batch; the one before it is answered by the way.
-    pub(crate) async fn take_on(&mut self, steps: &'s [Step]) {
+    /// Until nobody stands in line, and all that this lane took is answered.
+    pub(crate) async fn run(mut self, line: &Line<'_, '_>) {
+        let mut next = line.next();
+        while let Some(steps) = next {
+            next = self.take_on(steps, line).await;
+        }
+        if let Some(lease) = self.lease.take() {
+            self.give_up(lease, None).await;
+        }
+        self.tell();
+    }
+
+    /// One batch; the one before it is answered by the way. What can be done beside the database is done while its
+    /// statements run: the next batch is made ready.
+    async fn take_on(&mut self, steps: Vec<Step>, line: &Line<'_, '_>) -> Option<Vec<Step>> {
         let mut lease = match self.lease.take() {
             Some(lease) => lease,
             None => match self.batch.connector.write.lease().await {
                 Ok(lease) => lease,
-                Err(_) => return self.alone(steps, false).await,
+                Err(_) => {
+                    self.batch.carry_out(&steps, false).await;
+                    return line.next();
+                }
             },
         };
-        let worked = match self.batch.begin(&mut lease, false) {
-            Ok(begin) => {
-                lease.send(begin);
-                self.batch.work(&mut lease, steps).await
-            }
+        let Ok(begin) = self.batch.begin(&mut lease, false) else {
             // The time is over.
-            Err(_) => return self.give_up(lease, Some(steps)).await,
+            self.give_up(lease, Some(steps)).await;
+            return line.next();
         };
+        lease.send(begin);
+        let batch = self.batch;
+        let meanwhile = async {
+            self.tell();
+            line.next()
+        };
+        let (worked, next) = tokio::join!(biased; batch.work(&mut lease, &steps), meanwhile);
         let ended = self.ended(&mut lease).await;
         let careful = matches!(worked, Err(Concerns::Row | Concerns::LockedRow | Concerns::Table));
         let goes_on = ended.as_ref().is_none_or(|(_, end)| matches!(end, Ok(Ok(_))));
-        let sent = if goes_on { self.batch.let_through(&mut lease, steps, worked).await } else { None };
+        let let_through = if goes_on { self.batch.let_through(&mut lease, worked).await } else { None };
         let undone = ended.and_then(|(sent, end)| self.note(sent, end));
-        match sent {
-            Some(sent) => (self.lease, self.sent) = (Some(lease), Some(sent)),
+        match let_through {
+            Some((draft, commits)) => {
+                (self.lease, self.sent) = (Some(lease), Some(Sent { steps, draft, commits }));
+            }
             None => {
                 lease.roll_back().await;
                 if let Some(before) = undone {
-                    self.alone(before, false).await;
+                    self.batch.carry_out(&before, false).await;
                 }
-                self.alone(steps, careful && goes_on).await;
+                self.batch.carry_out(&steps, careful && goes_on).await;
             }
         }
-    }
-
-    /// An outcome for every step of every batch.
-    pub(crate) async fn end(mut self) -> Outcomes {
-        if let Some(lease) = self.lease.take() {
-            self.give_up(lease, None).await;
-        }
-        self.outcomes
+        next
     }
 
     /// Nothing more on this connection: what is on its way is answered, `steps` are carried out alone.
-    async fn give_up(&mut self, mut lease: Lease, steps: Option<&'s [Step]>) {
+    async fn give_up(&mut self, mut lease: Lease, steps: Option<Vec<Step>>) {
         let ended = self.ended(&mut lease).await;
         match ended.as_ref().is_none_or(|(_, end)| matches!(end, Ok(Ok(_)))) {
             true => lease.give_back(),
@@ -89,31 +105,35 @@ impl<'b, 's> Lane<'b, 's> {
         }
         let undone = ended.and_then(|(sent, end)| self.note(sent, end));
         for steps in undone.into_iter().chain(steps) {
-            self.alone(steps, false).await;
+            self.batch.carry_out(&steps, false).await;
         }
     }
 
-    async fn alone(&mut self, steps: &[Step], careful: bool) {
-        let outcomes = self.batch.carry_out(steps, careful).await;
-        self.outcomes.extend(outcomes);
-    }
-
-    async fn ended(&mut self, lease: &mut Lease) -> Option<(Sent<'s>, End)> {
+    async fn ended(&mut self, lease: &mut Lease) -> Option<(Sent, End)> {
         let sent = self.sent.take()?;
         Some((sent, sealed(lease.receive().await)))
     }
 
-    /// Keeps the outcomes of a batch that ended; answers its steps where nothing happened.
-    fn note(&mut self, sent: Sent<'s>, end: End) -> Option<&'s [Step]> {
+    /// Keeps what came of a batch that ended; its steps where nothing happened.
+    fn note(&mut self, sent: Sent, end: End) -> Option<Vec<Step>> {
         match end {
-            Ok(Ok(stamp)) => self.outcomes.extend(stamped(sent.draft, &stamp)),
+            Ok(Ok(stamp)) => {
+                self.tell();
+                self.committed = Some((sent.draft, stamp));
+            }
             Ok(Err(unknown)) if sent.commits => {
-                let failed = |s: &Step| (s.index, (Outcome::Failed(unknown.clone()), None));
-                self.outcomes.extend(sent.steps.iter().map(failed));
+                let failed = |s: &Step| (s.index, Outcome::Failed(unknown.clone()));
+                self.batch.answers.put(sent.steps.iter().map(failed));
             }
             Ok(Err(_)) | Err(_) => return Some(sent.steps),
         }
         None
+    }
+
+    fn tell(&mut self) {
+        if let Some((draft, stamp)) = self.committed.take() {
+            self.batch.answers.stamped(draft, &stamp);
+        }
     }
 }
 
@@ -146,22 +166,16 @@ impl Batch<'_> {
         Ok(draft)
     }
 
-    /// Asks the gate, and sends the end of the transaction. None: it is to be rolled back.
-    async fn let_through<'s>(
-        &self,
-        lease: &mut Lease,
-        steps: &'s [Step],
-        worked: Result<Draft, Concerns>,
-    ) -> Option<Sent<'s>> {
+    /// Asks the gate, and sends the end of the transaction: whether it commits. None: it is to be rolled back.
+    async fn let_through(&self, lease: &mut Lease, worked: Result<Draft, Concerns>) -> Option<(Draft, bool)> {
         let not_after = self.not_after(lease.receive().await).ok()?;
         let draft = worked.ok()?;
-        let all: Vec<&Step> = steps.iter().collect();
-        let asked = with_effect(&all, &draft);
+        let asked = with_effect(&draft);
         if !self.ask(&asked).await.ok()?.is_empty() {
             return None;
         }
         let commits = !asked.is_empty();
         lease.send(seal(not_after, commits));
-        Some(Sent { steps, draft, commits })
+        Some((draft, commits))
     }
 }

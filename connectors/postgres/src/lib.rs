@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answers;
 mod catalogue;
 mod check;
 mod config;
@@ -15,6 +16,7 @@ mod correct;
 mod erase;
 mod failure;
 mod lane;
+mod line;
 mod pace;
 mod person;
 mod pool;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::step::Step;
+use crate::line::Waiting;
 
 /// Of the 50 ms that a transaction may take, what its statements may; the rest is the gate's and the commit's.
 const STATEMENTS: Duration = Duration::from_millis(35);
@@ -51,22 +51,22 @@ impl Pace {
         short.insert(collection.to_owned(), NOT_COUNTED);
     }
 
-    /// How many of the first of `steps` make the next transaction; at least one.
-    pub(crate) fn take(&self, steps: &[Step]) -> usize {
+    /// How many of the first of these make the next transaction; at least one.
+    pub(crate) fn take(&self, waiting: &[Waiting<'_>]) -> usize {
         let cost = self.cost.lock().unwrap_or_else(PoisonError::into_inner);
         let first = nanoseconds(FIRST);
         let mut budget = nanoseconds(STATEMENTS);
-        let affordable = steps
+        let affordable = waiting
             .iter()
             .take(self.batch_max)
-            .take_while(|step| {
-                let price = cost.get(&step.table.shown).copied().unwrap_or(first);
+            .take_while(|next| {
+                let price = cost.get(&next.target.dataset).copied().unwrap_or(first);
                 let fits = budget >= price;
                 budget = budget.saturating_sub(price);
                 fits
             })
             .count();
-        affordable.max(1).min(steps.len())
+        affordable.max(1).min(waiting.len())
     }
 
     /// A statement over `steps` rows of a collection took this long. Dearer counts at once, cheaper by halves.

@@ -9,14 +9,13 @@ use std::sync::Arc;
 use quietus_contract::{Failure, Outcome};
 use tokio_postgres::types::ToSql;
 
+use crate::erase::Tables;
 use crate::failure::{Concerns, Fault};
 use crate::pool::Lease;
 use crate::statement;
 use crate::step::{Act, Step};
-use crate::transaction::Draft;
+use crate::transaction::{Draft, Drafted};
 use crate::types::{Table, get};
-
-type Tables = BTreeMap<String, Arc<Table>>;
 
 /// What a delete that only counts came to.
 pub(crate) enum Count {
@@ -52,7 +51,7 @@ pub(crate) async fn counted_out(lease: &mut Lease, steps: &[&Step]) -> Result<Co
     };
     let all = count.map_err(fault(table))? == steps.len() as u64;
     Ok(match all {
-        true => Count::All(steps.iter().map(|s| (s.index, Outcome::Removed(1))).collect()),
+        true => Count::All(steps.iter().map(|s| s.came_to(Outcome::Removed(1))).collect()),
         false => Count::TooFew,
     })
 }
@@ -121,7 +120,7 @@ async fn around_locks(
             } else {
                 Outcome::Absent
             };
-            (step.index, outcome)
+            step.came_to(outcome)
         }));
         Ok(draft)
     };
@@ -142,8 +141,9 @@ async fn around_locks(
 }
 
 async fn delete(lease: &mut Lease, tables: &Tables, table: &Table, steps: &[&Step]) -> Result<Draft, Fault> {
-    let mut draft = taking_children(lease, tables, table, steps).await?;
-    let steps: Vec<&Step> = steps.iter().filter(|s| !draft.contains_key(&s.index)).copied().collect();
+    let kept = taking_children(lease, tables, table, steps).await?;
+    let steps: Vec<&Step> = steps.iter().filter(|s| !kept.contains_key(&s.index)).copied().collect();
+    let mut draft: Draft = kept.into_values().collect();
     if steps.is_empty() {
         return Ok(draft);
     }
@@ -168,7 +168,7 @@ async fn delete(lease: &mut Lease, tables: &Tables, table: &Table, steps: &[&Ste
             (None, None) => Outcome::Absent,
             (_, Some(_)) => Outcome::Unchanged { reason: left(table, "delete") },
         };
-        (step.index, outcome)
+        step.came_to(outcome)
     }));
     Ok(draft)
 }
@@ -237,10 +237,10 @@ async fn taking_children(
     tables: &Tables,
     table: &Table,
     steps: &[&Step],
-) -> Result<Draft, Fault> {
-    let mut draft = Draft::new();
+) -> Result<BTreeMap<usize, Drafted>, Fault> {
+    let mut kept = BTreeMap::new();
     for key in table.children.iter().filter(|k| k.cascades) {
-        let Some(child) = tables.values().find(|t| t.oid == key.child) else { continue };
+        let Some(child) = tables.values().flatten().find(|t| t.oid == key.child) else { continue };
         let sql = statement::cascades(table, key, child);
         for at in ordinals(lease, &sql, table, steps, 0).await?.into_keys() {
             let Some(step) = steps.get(at) else { continue };
@@ -248,10 +248,10 @@ async fn taking_children(
                 "{}: rows of {} refer to it and would be deleted with it (constraint {}, ON DELETE CASCADE): they go first",
                 table.shown, child.shown, key.name
             );
-            draft.insert(step.index, Outcome::Failed(Failure::retry("constraint", detail)));
+            kept.insert(step.index, step.came_to(Outcome::Failed(Failure::retry("constraint", detail))));
         }
     }
-    Ok(draft)
+    Ok(kept)
 }
 
 async fn set(lease: &mut Lease, table: &Table, columns: &[&str], steps: &[&Step]) -> Result<Draft, Fault> {
@@ -287,7 +287,7 @@ async fn set(lease: &mut Lease, table: &Table, columns: &[&str], steps: &[&Step]
         (None, Some(false)) => Outcome::Unchanged { reason: left(table, "update") },
         (None, None) => Outcome::Absent,
     };
-    Ok(steps.iter().enumerate().map(|(at, step)| (step.index, outcome(at))).collect())
+    Ok(steps.iter().enumerate().map(|(at, step)| step.came_to(outcome(at))).collect())
 }
 
 /// Which of `steps` meet a row: how many, and whether all hold their values.
@@ -338,7 +338,7 @@ fn ordinal(number: i64) -> usize {
 }
 
 fn all(steps: &[&Step], failure: &Failure) -> Draft {
-    steps.iter().map(|s| (s.index, Outcome::Failed(failure.clone()))).collect()
+    steps.iter().map(|s| s.came_to(Outcome::Failed(failure.clone()))).collect()
 }
 
 fn left(table: &Table, what: &str) -> String {

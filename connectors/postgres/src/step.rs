@@ -10,6 +10,7 @@ use quietus_core::system::{Collection, Manifest};
 
 use crate::correct;
 use crate::erase;
+use crate::transaction::Drafted;
 use crate::types::Table;
 
 #[derive(Clone)]
@@ -42,12 +43,17 @@ impl Step {
     pub(crate) fn new(
         manifest: &Manifest,
         table: &Arc<Table>,
+        rank: usize,
         index: usize,
         target: &Target,
     ) -> Result<Self, Outcome> {
         let key = key(table, target).map_err(Outcome::Failed)?;
         let act = act(manifest, table, target)?;
-        Ok(Self { index, command: target.command, table: Arc::clone(table), rank: 0, key, act })
+        Ok(Self { index, command: target.command, table: Arc::clone(table), rank, key, act })
+    }
+
+    pub(crate) fn came_to(&self, outcome: Outcome) -> Drafted {
+        Drafted { index: self.index, command: self.command, outcome }
     }
 
     /// Steps that one statement carries out.

@@ -5,20 +5,20 @@
 //! Rejected: asking the gate before the statements (a hold placed meanwhile would be missed), and savepoints around
 //! every statement (most batches have nothing wrong with them: the careful way is for those that have).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use quietus_contract::{Failure, Gate, Outcome, Verdict};
+use quietus_contract::{CommandId, Failure, Gate, Outcome, Verdict};
 use tokio_postgres::Error;
 
 use crate::PostgresConnector;
-use crate::erase::{Deadline, Outcomes};
+use crate::answers::Answers;
+use crate::erase::{Deadline, Tables};
 use crate::failure::{Concerns, Fault, session_lives};
 use crate::pool::Lease;
 use crate::rows;
 use crate::step::Step;
-use crate::types::Table;
 
 /// Waiting longer for a row would make the transaction long: it is left for the next attempt.
 const LOCK_WAIT: Duration = Duration::from_millis(200);
@@ -29,20 +29,29 @@ const STOPS_MAX: usize = 5;
 /// What every batch of a call shares.
 pub(crate) struct Batch<'a> {
     pub(crate) connector: &'a PostgresConnector,
-    pub(crate) tables: &'a BTreeMap<String, Arc<Table>>,
+    pub(crate) tables: &'a Tables,
     pub(crate) gate: &'a dyn Gate,
     pub(crate) deadline: Deadline,
+    pub(crate) answers: &'a Answers,
 }
 
 /// The database's clock and log position at a commit.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp {
     pub(crate) at: i64,
-    pub(crate) position: Option<String>,
+    pub(crate) position: Option<Arc<str>>,
 }
 
-/// Outcomes by target; not yet told to anybody.
-pub(crate) type Draft = BTreeMap<usize, Outcome>;
+/// What a step came to, as long as its transaction is open: told to nobody.
+pub(crate) struct Drafted {
+    /// The target's place in the call.
+    pub(crate) index: usize,
+    pub(crate) command: CommandId,
+    pub(crate) outcome: Outcome,
+}
+
+/// One for every step.
+pub(crate) type Draft = Vec<Drafted>;
 
 enum Attempt {
     Committed(Draft, Stamp),
@@ -57,25 +66,23 @@ enum Attempt {
 }
 
 impl Batch<'_> {
-    /// An outcome for every step, in transactions of their own. `careful`: something among them is known to fail.
-    pub(crate) async fn carry_out(&self, steps: &[Step], careful: bool) -> Outcomes {
-        let mut outcomes = Outcomes::new();
+    /// Answers every step, in transactions of their own. `careful`: something among them is known to fail.
+    pub(crate) async fn carry_out(&self, steps: &[Step], careful: bool) {
         let mut left: Vec<&Step> = steps.iter().collect();
         let (mut careful, mut tries, mut stops) = (careful, 0, 0);
         let failure = loop {
             if left.is_empty() {
-                return outcomes;
+                return;
             }
             match self.attempt(&left, careful).await {
                 Attempt::Committed(draft, stamp) => {
-                    outcomes.extend(stamped(draft, &stamp));
-                    return outcomes;
+                    return self.answers.stamped(draft, &stamp);
                 }
                 Attempt::Stopped(held) => {
                     stops += 1;
                     left.retain(|step| !held.contains(&step.index));
                     let blocked = || Outcome::Blocked { cause: "hold".to_owned(), until: None };
-                    outcomes.extend(held.into_iter().map(|index| (index, (blocked(), None))));
+                    self.answers.put(held.into_iter().map(|index| (index, blocked())));
                     if stops >= STOPS_MAX {
                         break Failure::retry("conflict", "holds kept arriving while the batch was redone");
                     }
@@ -91,8 +98,7 @@ impl Batch<'_> {
                 Attempt::Over(failure) => break failure,
             }
         };
-        outcomes.extend(left.iter().map(|s| (s.index, (Outcome::Failed(failure.clone()), None))));
-        outcomes
+        self.answers.put(left.iter().map(|s| (s.index, Outcome::Failed(failure.clone()))));
     }
 
     async fn attempt(&self, steps: &[&Step], careful: bool) -> Attempt {
@@ -148,7 +154,7 @@ impl Batch<'_> {
             self.connector.pace.learn(&first.table.shown, alike.len(), started.elapsed());
             draft.extend(done);
         }
-        let asked = with_effect(steps, &draft);
+        let asked = with_effect(&draft);
         let held = self.ask(&asked).await?;
         if !held.is_empty() {
             return Ok((Attempt::Stopped(held), true));
@@ -178,17 +184,17 @@ impl Batch<'_> {
     }
 
     /// Whom the gate stops. A gate that does not answer within the permit's time stops everything.
-    pub(crate) async fn ask(&self, steps: &[&Step]) -> Result<BTreeSet<usize>, Fault> {
-        if steps.is_empty() {
+    pub(crate) async fn ask(&self, asked: &[&Drafted]) -> Result<BTreeSet<usize>, Fault> {
+        if asked.is_empty() {
             return Ok(BTreeSet::new());
         }
         let left = self.deadline.left().ok_or_else(Fault::expired)?;
-        let commands: Vec<_> = steps.iter().map(|s| s.command).collect();
+        let commands: Vec<_> = asked.iter().map(|drafted| drafted.command).collect();
         let verdicts = tokio::time::timeout(left, self.gate.may_commit(&commands))
             .await
             .map_err(|_| Fault::expired())?;
         let goes = |at: usize| verdicts.get(at) == Some(&Verdict::Go);
-        Ok(steps.iter().enumerate().filter(|(at, _)| !goes(*at)).map(|(_, s)| s.index).collect())
+        Ok(asked.iter().enumerate().filter(|(at, _)| !goes(*at)).map(|(_, drafted)| drafted.index).collect())
     }
 }
 
@@ -203,7 +209,10 @@ pub(crate) fn seal(not_after: i64, commits: bool) -> String {
 /// What came of [`seal`]. The inner error: it may have happened.
 pub(crate) fn sealed(answer: Result<Vec<String>, Error>) -> Result<Result<Stamp, Failure>, Fault> {
     match answer {
-        Ok(row) => Ok(Ok(Stamp { at: number(row.get(1))? / 1000, position: row.first().cloned() })),
+        Ok(row) => Ok(Ok(Stamp {
+            at: number(row.get(1))? / 1000,
+            position: row.first().map(|p| Arc::from(p.as_str())),
+        })),
         Err(e) if session_lives(&e) => {
             let is_late = e.as_db_error().is_some_and(|said| said.code().code() == "22012");
             Err(if is_late { Fault::expired() } else { Fault::read(&e, "commit") })
@@ -212,24 +221,13 @@ pub(crate) fn sealed(answer: Result<Vec<String>, Error>) -> Result<Result<Stamp,
     }
 }
 
-/// The outcomes of a transaction that ended.
-pub(crate) fn stamped(
-    draft: Draft,
-    stamp: &Stamp,
-) -> impl Iterator<Item = (usize, (Outcome, Option<Stamp>))> {
-    draft.into_iter().map(|(index, outcome)| {
-        let position = stamp.position.clone().filter(|_| is_effect(&outcome));
-        (index, (outcome, Some(Stamp { at: stamp.at, position })))
-    })
-}
-
 /// Those that the gate is asked about.
-pub(crate) fn with_effect<'a>(steps: &[&'a Step], draft: &Draft) -> Vec<&'a Step> {
-    steps.iter().filter(|s| draft.get(&s.index).is_some_and(is_effect)).copied().collect()
+pub(crate) fn with_effect(draft: &Draft) -> Vec<&Drafted> {
+    draft.iter().filter(|drafted| is_effect(&drafted.outcome)).collect()
 }
 
 /// Whether committing this changes a row.
-fn is_effect(outcome: &Outcome) -> bool {
+pub(crate) fn is_effect(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Removed(_) | Outcome::Changed(_) => true,
         Outcome::Failed(failure) => failure.might_have_happened,
