@@ -15,6 +15,7 @@ mod config;
 mod correct;
 mod erase;
 mod failure;
+mod key;
 mod lane;
 mod line;
 mod pace;

@@ -3,6 +3,7 @@
 //! Invariant: a success is a row that `RETURNING` gave, or one of as many as there were keys of a unique key; where a
 //! trigger, a rule or a view might make that untrue, the rows are looked at again in the same transaction.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -36,8 +37,7 @@ pub(crate) async fn counted_out(lease: &mut Lease, steps: &[&Step]) -> Result<Co
     if !table.key_is_unique || table.delete_is_watched || cascades || !is_exact(table, column) {
         return Ok(Count::NotHere);
     }
-    let keys: Vec<&str> = steps.iter().filter_map(|s| s.key.first()).map(String::as_str).collect();
-    let count = match numbers(table, column, &keys) {
+    let count = match numbers(steps) {
         Some(mut numbers) => {
             numbers.sort_unstable();
             if numbers.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
@@ -45,9 +45,14 @@ pub(crate) async fn counted_out(lease: &mut Lease, steps: &[&Step]) -> Result<Co
             }
             lease.execute(&statement::delete_by(table, column, "int8"), &[&numbers]).await
         }
-        // Two spellings of one key make the count too small.
-        None if keys.iter().collect::<BTreeSet<_>>().len() < keys.len() => return Ok(Count::NotHere),
-        None => lease.execute(&statement::delete_by(table, column, "text"), &[&keys]).await,
+        None => {
+            let keys: Vec<Cow<'_, str>> = steps.iter().map(|s| s.key.text()).collect();
+            // Two spellings of one key make the count too small.
+            if keys.iter().collect::<BTreeSet<_>>().len() < keys.len() {
+                return Ok(Count::NotHere);
+            }
+            lease.execute(&statement::delete_by(table, column, "text"), &[&keys]).await
+        }
     };
     let all = count.map_err(fault(table))? == steps.len() as u64;
     Ok(match all {
@@ -180,8 +185,7 @@ async fn exactly(
     column: &str,
     steps: &[&Step],
 ) -> Result<BTreeMap<usize, u64>, Fault> {
-    let keys: Vec<&str> = steps.iter().filter_map(|s| s.key.first()).map(String::as_str).collect();
-    if let Some(numbers) = numbers(table, column, &keys) {
+    if let Some(numbers) = numbers(steps) {
         let sql = statement::delete_numbered(table, column);
         let rows = lease.query(&sql, &[&numbers]).await.map_err(fault(table))?;
         let went = rows.first().map_or(Ok(Vec::new()), |row| get::<Vec<i64>>(row, 0, &table.shown))?;
@@ -192,6 +196,7 @@ async fn exactly(
             .filter_map(|(at, key)| Some((at, gone.remove(key)?)))
             .collect());
     }
+    let keys: Vec<Cow<'_, str>> = steps.iter().map(|s| s.key.text()).collect();
     let rows = lease.query(&statement::delete_exact(table, column), &[&keys]).await.map_err(fault(table))?;
     let went = rows.first().map_or(Ok(Vec::new()), |row| get::<Vec<&str>>(row, 0, &table.shown))?;
     let mut gone = counted(went);
@@ -216,9 +221,8 @@ fn is_exact(table: &Table, column: &str) -> bool {
 }
 
 /// The keys of a column of whole numbers.
-fn numbers(table: &Table, column: &str, keys: &[&str]) -> Option<Vec<i64>> {
-    let column = table.columns.get(column)?;
-    keys.iter().map(|key| column.whole(key)).collect()
+fn numbers(steps: &[&Step]) -> Option<Vec<i64>> {
+    steps.iter().map(|step| step.key.whole()).collect()
 }
 
 /// How often each key went: more than once where it is not unique.
@@ -328,7 +332,7 @@ async fn ordinals(
     Ok(found)
 }
 
-fn parameters<'a>(arrays: &'a [Vec<Option<&'a str>>]) -> Vec<&'a (dyn ToSql + Sync)> {
+fn parameters<'a>(arrays: &'a [Vec<Option<Cow<'a, str>>>]) -> Vec<&'a (dyn ToSql + Sync)> {
     arrays.iter().map(|array| array as &(dyn ToSql + Sync)).collect()
 }
 

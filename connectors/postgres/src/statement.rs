@@ -3,6 +3,8 @@
 //! The keys come as text arrays and are cast on their side: `unnest($1::text[], …)`. Columns of that relation are
 //! called `quietus_…`, so that a name in a `where` means the table's own column.
 
+use std::borrow::Cow;
+
 use crate::step::Step;
 use crate::types::{ForeignKey, Table, quote};
 
@@ -124,10 +126,10 @@ pub(crate) fn cascades(table: &Table, key: &ForeignKey, child: &Table) -> String
 }
 
 /// The parameters of a statement over `steps`: one array per key column, then one per column set.
-pub(crate) fn arrays<'a>(steps: &[&'a Step], columns: usize) -> Vec<Vec<Option<&'a str>>> {
+pub(crate) fn arrays<'a>(steps: &[&'a Step], columns: usize) -> Vec<Vec<Option<Cow<'a, str>>>> {
     let width = steps.first().map_or(0, |s| s.table.key.len());
-    let keys = (0..width).map(|i| steps.iter().map(|s| s.key.get(i).map(String::as_str)).collect());
-    let values = (0..columns).map(|i| steps.iter().map(|s| s.value(i)).collect());
+    let keys = (0..width).map(|i| steps.iter().map(|s| s.key.text_at(i)).collect());
+    let values = (0..columns).map(|i| steps.iter().map(|s| s.value(i).map(Cow::Borrowed)).collect());
     keys.chain(values).collect()
 }
 

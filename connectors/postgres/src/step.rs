@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use quietus_contract::{Failure, Outcome, Scalar, Target, Work};
+use quietus_contract::{Outcome, Target, Work};
 use quietus_core::system::{Collection, Manifest};
 
 use crate::correct;
 use crate::erase;
+use crate::key::Key;
 use crate::transaction::Drafted;
 use crate::types::Table;
 
@@ -21,8 +22,7 @@ pub(crate) struct Step {
     pub(crate) table: Arc<Table>,
     /// Children have a lower one than their parents.
     pub(crate) rank: usize,
-    /// Key values in the order of [`Table::key`].
-    pub(crate) key: Vec<String>,
+    pub(crate) key: Key,
     pub(crate) act: Act,
 }
 
@@ -47,7 +47,7 @@ impl Step {
         index: usize,
         target: &Target,
     ) -> Result<Self, Outcome> {
-        let key = key(table, target).map_err(Outcome::Failed)?;
+        let key = Key::of(table, target).map_err(Outcome::Failed)?;
         let act = act(manifest, table, target)?;
         Ok(Self { index, command: target.command, table: Arc::clone(table), rank, key, act })
     }
@@ -105,45 +105,6 @@ pub(crate) fn act(manifest: &Manifest, table: &Table, target: &Target) -> Result
         Work::Correct(changes) => correct::values(table, collection, changes).map(Act::Set),
     }
     .map_err(|reason| Outcome::Refused { reason })
-}
-
-/// The key's values as text, in the key's order.
-pub(crate) fn key(table: &Table, target: &Target) -> Result<Vec<String>, Failure> {
-    let place = &table.shown;
-    if table.key.is_empty() {
-        let detail = format!("{place}: no primary key, and the dataset names no `quietus: {{key: […]}}`");
-        return Err(Failure::fatal("missing_column", detail));
-    }
-    table.key.iter().map(|name| key_value(table, target, name)).collect()
-}
-
-fn key_value(table: &Table, target: &Target, name: &str) -> Result<String, Failure> {
-    let place = &table.shown;
-    let column = table.columns.get(name).ok_or_else(|| {
-        Failure::fatal("missing_column", format!("{place}: the table has no key column {name}"))
-    })?;
-    let value = target.locator.get(name).ok_or_else(|| {
-        Failure::fatal("conflict", format!("{place}: the locator does not say key column {name}"))
-    })?;
-    let text = text(value);
-    let fits = match column.base.as_str() {
-        "\"char\"" => text.len() <= 1,
-        "name" => text.len() < 64,
-        _ => column.is_text || text.trim() == text,
-    };
-    // Casting would cut or trim these, and so meet another row.
-    if !fits {
-        let detail = format!("{place}: the locator's {name} is no value of type {}", column.base);
-        return Err(Failure::fatal("conflict", detail));
-    }
-    Ok(text)
-}
-
-pub(crate) fn text(value: &Scalar) -> String {
-    match value {
-        Scalar::Text(text) | Scalar::Number(text) => text.reveal().to_owned(),
-        Scalar::Integer(number) => number.to_string(),
-    }
 }
 
 /// What clears a column: its mask, else NULL, else its default; or why nothing does.

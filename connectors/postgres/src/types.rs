@@ -80,14 +80,17 @@ pub(crate) struct ForeignKey {
 impl Column {
     /// The value, where this is a column of whole numbers and takes it.
     pub(crate) fn whole(&self, text: &str) -> Option<i64> {
-        let value: i64 = text.parse().ok()?;
-        let fits = match self.base.as_str() {
+        text.parse().ok().filter(|number| self.takes(*number))
+    }
+
+    /// Whether this is a column of whole numbers and takes this one.
+    pub(crate) fn takes(&self, number: i64) -> bool {
+        match self.base.as_str() {
             "bigint" => true,
-            "integer" => i32::try_from(value).is_ok(),
-            "smallint" => i16::try_from(value).is_ok(),
+            "integer" => i32::try_from(number).is_ok(),
+            "smallint" => i16::try_from(number).is_ok(),
             _ => false,
-        };
-        fits.then_some(value)
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use tokio_postgres::types::ToSql;
 
 use crate::PostgresConnector;
 use crate::failure::{Concerns, Fault};
+use crate::key::Key;
 use crate::person::{Asked, Seen, by_identity};
 use crate::pool::Lease;
 use crate::step::{self, Act};
@@ -156,7 +157,7 @@ impl<'a> Wanted<'a> {
         index: usize,
         target: &'a Target,
     ) -> Result<Self, Failure> {
-        let key = step::key(table, target)?;
+        let key = Key::of(table, target)?.into_texts();
         let held = match step::act(&connector.manifest, table, target) {
             Ok(Act::Delete) => Vec::new(),
             Ok(Act::Set(fields)) => fields.into_iter().map(|a| (a.column, a.value)).collect(),
