@@ -45,11 +45,13 @@ impl Serve {
 }
 
 async fn run(config: &Config, resolver: Resolver) -> Result<Exit, Failure> {
-    // Taken before anything is open, so that no signal falls between.
-    let mut signals = Signals::take()?;
+    // Taken before anything is open: no configuration that is written meanwhile is missed.
+    let hangup = take(SignalKind::hangup())?;
     let documents = gather(config)?;
     let tokens = tokens(config)?;
     let node = open(config, resolver).await?;
+    // Until here the system ends the process at once: opening may take long, and changes nothing that a crash may not.
+    let mut signals = Signals { hangup, end: End::take()? };
     let http = HttpConfig { listen: config.http.listen, tokens };
     let listener = http::bind(&http).await.map_err(|error| {
         at(config, "http.listen", &format!("{error}; stop what listens there, or name another address"))
@@ -271,19 +273,15 @@ struct End {
     interrupt: Signal,
 }
 
-impl Signals {
-    fn take() -> Result<Self, Failure> {
-        let take = |kind| {
-            signal(kind)
-                .map_err(|cause| Failure::unknown(format!("signals cannot be taken: {cause}; try again")))
-        };
-        let end =
-            End { terminate: take(SignalKind::terminate())?, interrupt: take(SignalKind::interrupt())? };
-        Ok(Self { hangup: take(SignalKind::hangup())?, end })
-    }
+fn take(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|cause| Failure::unknown(format!("signals cannot be taken: {cause}; try again")))
 }
 
 impl End {
+    fn take() -> Result<Self, Failure> {
+        Ok(Self { terminate: take(SignalKind::terminate())?, interrupt: take(SignalKind::interrupt())? })
+    }
+
     async fn come(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
