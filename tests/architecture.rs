@@ -42,8 +42,8 @@ const FLOW: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    // The bench is a client of the served node, and of a connector with a permit of its own.
-    ("bench", &["clock", "dispatch", "node", "sealing", "surface"]),
+    // The bench is a client of the served node, and of a connector with a permit of its own; it weighs the store.
+    ("bench", &["clock", "dispatch", "node", "schedule", "sealing", "store", "surface"]),
     ("demo", &["clock", "node", "partition", "schedule", "sealing"]),
     (
         "surface",

@@ -75,6 +75,15 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     Some(*head)
 }
 
+/// What one frame decided, as the chain will have it.
+#[derive(Debug, Default)]
+pub struct Leaves {
+    tree: Tree,
+    /// Every one, where somebody asks about some.
+    kept: Vec<Hash>,
+    seen: Vec<Seen>,
+}
+
 /// The chain of one partition, growing.
 #[derive(Debug)]
 pub struct Chain {
@@ -120,30 +129,40 @@ impl Chain {
         self.frames.serialize().to_vec()
     }
 
-    /// Adds a frame with its decisions; one that decided nothing about anyone has no entry of its own, and is
-    /// covered by the next.
-    pub fn add(&mut self, offset: u64, frame: &[u8], decisions: &[Decision]) {
-        self.frames.update(offset.to_be_bytes());
-        self.frames.update((frame.len() as u64).to_be_bytes());
-        self.frames.update(frame);
-        let mut tree = Tree::default();
-        let (mut leaves, mut seen) = (Vec::new(), Vec::new());
+    /// Adds decisions of the frame at `offset` to its leaves.
+    pub fn decided(&mut self, offset: u64, decisions: &[Decision], to: &mut Leaves) {
         for (decision, leaf) in decisions.iter().filter_map(|d| Some((d, d.leaf()?))) {
-            let index = tree.len();
+            let index = to.tree.len();
             let (salt, hash) = self.salted(offset, index, &leaf);
-            tree.push(hash);
+            to.tree.push(hash);
             if let Some(witness) = &mut self.witness {
-                leaves.push(hash);
+                to.kept.push(hash);
                 if witness.is_asked(decision) {
-                    seen.push(Seen { index, salt, leaf });
+                    to.seen.push(Seen { index, salt, leaf });
                 }
             }
         }
+    }
+
+    /// Adds a frame with its decisions.
+    pub fn add(&mut self, offset: u64, frame: &[u8], decisions: &[Decision]) {
+        let mut leaves = Leaves::default();
+        self.decided(offset, decisions, &mut leaves);
+        self.close(offset, frame, leaves);
+    }
+
+    /// Adds a frame with what it decided; one that decided nothing about anyone has no entry of its own, and is
+    /// covered by the next.
+    pub fn close(&mut self, offset: u64, frame: &[u8], leaves: Leaves) {
+        self.frames.update(offset.to_be_bytes());
+        self.frames.update((frame.len() as u64).to_be_bytes());
+        self.frames.update(frame);
+        let Leaves { tree, kept, seen } = leaves;
         if tree.is_empty() {
             return;
         }
         if let Some(witness) = self.witness.as_mut().filter(|_| !seen.is_empty()) {
-            witness.keep(self.entries.len() as u64, &leaves, seen);
+            witness.keep(self.entries.len() as u64, &kept, seen);
         }
         let entry = Entry {
             partition: self.partition,

@@ -2,9 +2,15 @@
 
 mod database;
 mod erase;
+mod filled;
 mod http;
+mod ingest;
 mod kafka;
+mod load;
+mod peer;
+mod rebuild;
 mod served;
+mod sweep;
 mod usage;
 mod whole;
 
@@ -12,7 +18,10 @@ use serde::Serialize;
 
 pub use erase::{Erased, run as erase};
 pub use http::run as http;
+pub use ingest::{Ingested, run as ingest};
 pub use kafka::run as kafka;
+pub use rebuild::{Rebuilt, run as rebuild};
+pub use sweep::{Shares, Swept, run as sweep};
 
 /// One JSON object on stdout.
 #[derive(Clone, Debug, Serialize)]

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the state is a function of the ledger. Nothing but [`Partition::apply`] changes it, and that takes
 //! frames in order as they were made durable. Readers (HTTP, the dispatcher, the gate in a connector's
-//! transaction) see it between two frames.
+//! transaction) see it between two frames, or between two slices of a sweep or hold.
 
 mod kept;
 mod report;
@@ -13,11 +13,11 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use quietus_core::digest::Digest;
 use quietus_core::engine::control::Control;
-use quietus_core::engine::{Decision, Effect, Input, State, Step, begin, needs, step};
+use quietus_core::engine::{Decision, Effect, Input, Pass, Row, State, Step, begin, needs, step};
 use quietus_core::record::{Codec, Frame, Record};
 use tokio::sync::watch;
 
-use crate::audit::{Chain, Witness};
+use crate::audit::{Chain, Leaves, Witness};
 use crate::store::{DiskStore, MemoryStore, Store, StoreError};
 
 pub use kept::{Home, Unfit};
@@ -94,7 +94,7 @@ impl Partition {
         let mut effects = Vec::new();
         {
             let mut inner = self.write();
-            let mut decisions = Vec::new();
+            let mut leaves = Leaves::default();
             for record in &frame.records {
                 let input = Input {
                     offset,
@@ -102,13 +102,27 @@ impl Partition {
                     record: record.clone(),
                     control: control_entry(record, codec),
                 };
-                let step = inner.decide(&input);
-                inner.store.write(&step.rows);
-                decisions.extend(step.decisions);
-                effects.extend(step.effects);
+                let needs = needs(&inner.state, &input);
+                let begun = needs.everything.then(|| begin(&mut inner.state, &input)).flatten();
+                let (rows, asked) = match begun {
+                    Some((pass, step)) => {
+                        drop(inner);
+                        let passed = self.pass(offset, pass, step, &mut leaves);
+                        inner = self.write();
+                        passed
+                    }
+                    None => {
+                        let found = inner.store.fetch(&needs);
+                        let step = step(&mut inner.state, &input, found);
+                        inner.decided(offset, &step.decisions, &mut leaves);
+                        (step.rows, step.effects)
+                    }
+                };
+                inner.store.write(&rows);
+                effects.extend(asked);
             }
-            inner.chain.add(offset, bytes, &decisions);
-            inner.applied(offset + 1, bytes, frame, &decisions, codec);
+            inner.chain.close(offset, bytes, leaves);
+            inner.applied(offset + 1, bytes, frame, codec);
         }
         self.applied.send_replace(offset + 1);
         Asked { partition: self.index, trace: frame.trace.clone(), effects }
@@ -128,6 +142,38 @@ impl Partition {
     /// Checksum of the last frame that was applied.
     pub fn last_frame(&self) -> Option<u32> {
         self.read().since.as_ref().filter(|_| self.applied() > 0).map(kept::Since::last)
+    }
+
+    /// Decides a record that concerns every item, slice by slice: readers get in between, and see some of it decided.
+    /// What it writes and asks for is answered at its end.
+    fn pass(&self, offset: u64, pass: Pass, begun: Step, leaves: &mut Leaves) -> (Vec<Row>, Vec<Effect>) {
+        let (mut pass, mut rows, mut effects) = (pass, Vec::new(), Vec::new());
+        let mut take = |inner: &mut Inner, step: Step| {
+            inner.decided(offset, &step.decisions, leaves);
+            rows.extend(step.rows);
+            effects.extend(step.effects);
+        };
+        take(&mut self.write(), begun);
+        let of = {
+            let inner = self.read();
+            inner.store.parts(&pass.sieve(&inner.state))
+        };
+        for n in 0..of {
+            let mut part = {
+                let inner = self.read();
+                inner.store.part(&pass.sieve(&inner.state), n, of)
+            };
+            loop {
+                let Some(slice) = self.read().store.next(&mut part) else { break };
+                let inner = &mut *self.write();
+                let step = pass.slice(&mut inner.state, slice.everything());
+                take(inner, step);
+            }
+        }
+        let inner = &mut *self.write();
+        let step = pass.end(&mut inner.state);
+        take(inner, step);
+        (rows, effects)
     }
 
     /// From here on the audit chain keeps the decisions that this asks about.
@@ -186,17 +232,16 @@ impl Inner {
         counted
     }
 
-    fn applied<C: Codec>(
-        &mut self,
-        next: u64,
-        bytes: &[u8],
-        frame: &Frame,
-        decisions: &[Decision],
-        codec: &C,
-    ) {
+    fn decided(&mut self, offset: u64, decisions: &[Decision], leaves: &mut Leaves) {
+        self.chain.decided(offset, decisions, leaves);
+        if let Some(since) = &mut self.since {
+            since.decided(decisions);
+        }
+    }
+
+    fn applied<C: Codec>(&mut self, next: u64, bytes: &[u8], frame: &Frame, codec: &C) {
         let Some(since) = &mut self.since else { return };
         since.frame(bytes, frame);
-        since.decided(decisions);
         if self.store.is_full(since.rows(), next)
             && let Err(error) = self.flush(next, codec)
         {
@@ -213,19 +258,6 @@ impl Inner {
         self.store.flush(applied, beside)?;
         since.flushed(self.chain.entries().len());
         Ok(())
-    }
-
-    fn decide(&mut self, input: &Input) -> Step {
-        let needs = needs(&self.state, input);
-        let begun = needs.everything.then(|| begin(&mut self.state, input)).flatten();
-        let Some((mut pass, mut all)) = begun else {
-            let found = self.store.fetch(&needs);
-            return step(&mut self.state, input, found);
-        };
-        let state = &mut self.state;
-        self.store.slices(&mut |slice| all.then(pass.slice(state, slice.everything())));
-        all.then(pass.end(state));
-        all
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use quietus_core::engine::{Reach, State, Stop, Wish, is_new, wishes};
+use quietus_core::engine::{Reach, Sieve, State, Stop, Wish, is_new, wishes};
 use quietus_core::identity::ItemId;
 use quietus_core::life::Life;
 use quietus_core::merkle::{self, Tree};
@@ -68,7 +68,7 @@ pub fn rows(partitions: &[Arc<Partition>], as_of: Millis) -> Vec<Vec<PlanRow>> {
 fn partition_rows(inner: &Inner, as_of: Millis) -> Vec<PlanRow> {
     let mut rows = Vec::new();
     let reach = Reach::of(&inner.state);
-    inner.store.each(&mut |lives, subject| {
+    inner.store.sift(&Sieve::due(&inner.state, as_of), &mut |lives, subject| {
         let Some(mut life) = lives.newest().filter(|l| !l.is_ended()).cloned() else { return };
         inner.state.control.complete(&mut life);
         let Some(as_of) = reach.limit(&life, as_of) else { return };

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quietus_core::digest::Digest;
-use quietus_core::engine::{Found, Needs, Row};
+use quietus_core::engine::{Found, Needs, Row, Sieve};
 use quietus_core::identity::{ItemId, ItemKey, ShownItem, SubjectKey};
 use quietus_core::item::Subject;
 use quietus_core::life::{Lives, What, change_subject};
 use quietus_core::time::Millis;
 
-use super::Store;
+use super::{Part, Store};
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     items: BTreeMap<ItemId, Lives>,
     by_key: BTreeMap<ItemKey, BTreeSet<SubjectKey>>,
@@ -95,7 +95,22 @@ impl Store for MemoryStore {
         self.identities.get(&key).cloned()
     }
 
-    fn slices(&self, visit: &mut dyn FnMut(&MemoryStore)) {
+    fn parts(&self, _: &Sieve<'_>) -> u64 {
+        1
+    }
+
+    fn part(&self, _: &Sieve<'_>, _: u64, _: u64) -> Part {
+        Part::Whole(Some(self.clone()))
+    }
+
+    fn next(&self, part: &mut Part) -> Option<MemoryStore> {
+        match part {
+            Part::Whole(whole) => whole.take(),
+            Part::Rows(_) => None,
+        }
+    }
+
+    fn slices(&self, _: &Sieve<'_>, visit: &mut dyn FnMut(&MemoryStore)) {
         visit(self);
     }
 
@@ -107,8 +122,8 @@ impl Store for MemoryStore {
 
 impl MemoryStore {
     /// All there is, for the engine to go through.
-    pub fn everything(&self) -> Found {
-        Found { lives: self.items.clone(), subjects: self.subjects.clone() }
+    pub fn everything(self) -> Found {
+        Found { lives: self.items, subjects: self.subjects }
     }
 
     pub(super) fn each_here(&self, visit: &mut dyn FnMut(&Lives, &Subject)) {

@@ -10,7 +10,7 @@ pub mod disk;
 pub mod memory;
 
 use quietus_core::digest::Digest;
-use quietus_core::engine::{Found, Needs, Row};
+use quietus_core::engine::{Found, Needs, Row, Sieve};
 use quietus_core::identity::{ItemId, ShownItem, SubjectKey};
 use quietus_core::item::Subject;
 use quietus_core::life::Lives;
@@ -18,6 +18,13 @@ use quietus_core::life::Lives;
 pub use beside::{Beside, DutyRow};
 pub use disk::{Database, DiskStore, Merge, Merged, Sizes, StoreError};
 pub use memory::MemoryStore;
+
+/// Items read for a pass, not all of them shown yet.
+#[derive(Debug)]
+pub enum Part {
+    Rows(disk::Rows),
+    Whole(Option<MemoryStore>),
+}
 
 /// One partition's items and subjects.
 pub trait Store: Send + Sync + std::fmt::Debug {
@@ -66,23 +73,45 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The sealed identity of a subject.
     fn identity(&self, key: SubjectKey) -> Option<Vec<u8>>;
 
-    /// Everything in key order, no subject in two slices.
-    fn slices(&self, visit: &mut dyn FnMut(&MemoryStore));
+    /// Into how many parts a pass over what the sieve lets through is cut.
+    fn parts(&self, sieve: &Sieve<'_>) -> u64;
+
+    /// Part `n` of `of`, in key order, no subject in two parts. What is written meanwhile may be in it or not.
+    fn part(&self, sieve: &Sieve<'_>, n: u64, of: u64) -> Part;
+
+    /// The next items of a part, in key order; None = there are no more.
+    fn next(&self, part: &mut Part) -> Option<MemoryStore>;
+
+    /// What the sieve lets through in key order, no subject in two slices.
+    fn slices(&self, sieve: &Sieve<'_>, visit: &mut dyn FnMut(&MemoryStore)) {
+        let of = self.parts(sieve);
+        for n in 0..of {
+            let mut part = self.part(sieve, n, of);
+            while let Some(slice) = self.next(&mut part) {
+                visit(&slice);
+            }
+        }
+    }
 
     /// Subjects with an item that lives.
     fn subjects_alive(&self) -> u64 {
         let mut subjects = 0;
-        self.slices(&mut |slice| subjects += slice.subjects_alive());
+        self.slices(&Sieve::Everything, &mut |slice| subjects += slice.subjects_alive());
         subjects
     }
 
     /// Every item with its subject, in key order.
     fn each(&self, visit: &mut dyn FnMut(&Lives, &Subject)) {
-        self.slices(&mut |slice| slice.each_here(visit));
+        self.sift(&Sieve::Everything, visit);
+    }
+
+    /// Every item that the sieve lets through, and some that it does not, with its subject, in key order.
+    fn sift(&self, sieve: &Sieve<'_>, visit: &mut dyn FnMut(&Lives, &Subject)) {
+        self.slices(sieve, &mut |slice| slice.each_here(visit));
     }
 
     /// Every row in key order.
     fn digest(&self, digest: &mut Digest) {
-        self.slices(&mut |slice| slice.digest_here(digest));
+        self.slices(&Sieve::Everything, &mut |slice| slice.digest_here(digest));
     }
 }

@@ -6,7 +6,7 @@ use crate::engine::control::{ActivePolicy, Control};
 use crate::item::{Copy, Subject};
 use crate::life::{CopyNote, Life};
 use crate::obligation::{Block, Duty, ObligationId, Place};
-use crate::policy;
+use crate::policy::{self, ShapeRules};
 use crate::system::{Mode, OnDue};
 use crate::time::{Millis, Moment};
 use crate::verdict::{Action, CopyVerdict, Open, PartVerdict, Verdict};
@@ -52,8 +52,29 @@ pub fn judge(
     subject: &Subject,
     now: Millis,
 ) -> Verdict {
-    let retains = |system: &str| control.retains(system);
-    let mut verdict = policy::judge(&active.policy, &active.calendar, &life.item, subject, &retains, now);
+    judge_under(&rules_of(active, control, &life.item.copies), active, control, life, subject, now)
+}
+
+/// What the rules come to for copies like these.
+pub(super) fn rules_of<'a>(
+    active: &'a ActivePolicy,
+    control: &Control,
+    copies: &'a [Copy],
+) -> ShapeRules<'a> {
+    ShapeRules::of(&active.policy, copies, &|system: &str| control.retains(system))
+}
+
+fn judge_under(
+    rules: &ShapeRules<'_>,
+    active: &ActivePolicy,
+    control: &Control,
+    life: &Life,
+    subject: &Subject,
+    now: Millis,
+) -> Verdict {
+    let (policy, calendar) = (&active.policy, &active.calendar);
+    let starts = policy::Starts { policy, calendar, item: &life.item, subject };
+    let mut verdict = rules.verdict(&starts, now);
     for (copy, judged) in life.item.copies.iter().zip(&mut verdict.copies) {
         let dated = judged.parts.iter().filter(|p| !rides(control, life, copy, p)).map(|p| p.due);
         judged.due = latest(dated);
@@ -77,7 +98,19 @@ fn latest(dates: impl Iterator<Item = Option<Millis>>) -> Option<Millis> {
 /// What the item owes at a moment.
 pub fn wishes(control: &Control, life: &Life, subject: &Subject, moment: Moment) -> Vec<Wish> {
     let Some(active) = &control.policy else { return Vec::new() };
-    let verdict = judge(active, control, life, subject, moment.now);
+    wishes_under(&rules_of(active, control, &life.item.copies), active, control, life, subject, moment)
+}
+
+/// The same by rules that were resolved for copies like its own.
+pub(super) fn wishes_under(
+    rules: &ShapeRules<'_>,
+    active: &ActivePolicy,
+    control: &Control,
+    life: &Life,
+    subject: &Subject,
+    moment: Moment,
+) -> Vec<Wish> {
+    let verdict = judge_under(rules, active, control, life, subject, moment.now);
     let copies = life.copies().zip(&verdict.copies).filter(|((copy, _), _)| copy.is_live());
     copies
         .flat_map(|((copy, note), verdict)| {

@@ -112,7 +112,9 @@ fn record(
         let cells = row.cells.iter().enumerate().filter(|(i, _)| pick(*i)).map(|(_, c)| c.clone()).collect();
         (Arc::new(Shape { copies, ..(**shape).clone() }), cells)
     };
-    turn.write(Row::Fact(FactRow { id, generation, start: row.start, shape, process: row.process, cells }));
+    let again = turn.found.lives.get(&id).is_some_and(|lives| lives.newest().is_some());
+    let (start, process) = (row.start, row.process);
+    turn.write(Row::Fact(FactRow { id, generation, again, start, shape, process, cells }));
 }
 
 fn places<'a>(row: &'a Fact, shape: &'a Shape) -> impl Iterator<Item = Place> + 'a {

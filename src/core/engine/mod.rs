@@ -30,6 +30,7 @@ mod reach;
 mod reapply;
 mod requests;
 pub mod restrict;
+mod sieve;
 mod state;
 mod sweeps;
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub use needs::{Needs, needs};
 pub use orders::{MAX_TRIES, waits};
 pub use pass::{Pass, begin};
 pub use reach::{Reach, Read, read_of};
+pub use sieve::{Due, Sieve};
 pub use state::{Alive, Covered, Duties, Letter, Slice, State, Tally};
 pub use sweeps::is_new;
 

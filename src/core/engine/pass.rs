@@ -1,13 +1,14 @@
 //! Records that concern every item: a sweep, a hold that is not limited to persons.
 //!
 //! What they find is decided slice by slice, in key order and never a subject in two slices, so that nobody must
-//! hold all items at once; what comes of it is the same however it is cut.
+//! hold all items at once; what comes of it is the same however it is cut, and whatever is left out that
+//! [`Pass::sieve`] lets go.
 
 use crate::life::Lives;
 use crate::record::Record;
 
 use super::decision::{Decision, Effect};
-use super::{Found, Input, State, Step, Turn, holds, sweeps};
+use super::{Found, Input, Sieve, State, Step, Turn, holds, sweeps};
 
 /// One such record, half decided.
 #[derive(Debug)]
@@ -44,6 +45,14 @@ pub fn begin(state: &mut State, input: &Input) -> Option<(Pass, Step)> {
 }
 
 impl Pass {
+    /// What must be shown to it; nobody minds more.
+    pub fn sieve<'a>(&self, state: &'a State) -> Sieve<'a> {
+        match &self.over {
+            Over::Sweep(sweeping) => Sieve::due(state, sweeping.as_of()),
+            Over::Hold(_) => Sieve::Everything,
+        }
+    }
+
     /// The next items in key order, with all their subjects.
     pub fn slice(&mut self, state: &mut State, found: Found) -> Step {
         let mut found = found;

@@ -73,6 +73,7 @@ pub struct Letter {
 /// What a sweep found here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
+    /// Items that lived: each was decided about, most of them by their shape and start alone.
     pub candidates: u64,
     pub due: u64,
     /// Merkle root over (item, generation, copy, parts) in key order.

@@ -1,13 +1,18 @@
 //! A sweep: what is due, as of the watermark, becomes duties.
 
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use crate::item::Copy;
 use crate::life::Life;
 use crate::merkle::{self, Tree};
 use crate::obligation::{Cause, Stand};
+use crate::policy::ShapeRules;
 use crate::record::SweepOrdered;
 use crate::time::{Millis, Moment};
 
 use super::decision::Decision;
-use super::duties::{Wish, wishes};
+use super::duties::{Wish, rules_of, wishes_under};
 use super::reach::Reach;
 use super::state::{Slice, State};
 use super::{Turn, corrections};
@@ -29,13 +34,31 @@ impl Sweeping {
         let at = usize::try_from(state.partition).unwrap_or_default();
         let quota = record.quota.get(at).map(|q| u64::try_from(*q).unwrap_or_default());
         let (id, as_of) = (record.id.clone(), Millis(record.as_of));
-        let (reach, slice, tree) = (Reach::of(state), Slice::default(), Tree::default());
+        let slice = Slice { candidates: state.alive.items, ..Slice::default() };
+        let (reach, tree) = (Reach::of(state), Tree::default());
         Self { id, as_of, quota, reach, slice, tree }
+    }
+
+    pub(super) fn as_of(&self) -> Millis {
+        self.as_of
     }
 
     pub(super) fn slice(&mut self, turn: &mut Turn<'_>) {
         let lives: Vec<Life> = turn.found.lives.values().filter_map(|l| l.newest().cloned()).collect();
-        lives.iter().for_each(|life| self.item(turn, life));
+        let active = turn.state.control.policy.clone();
+        // Which rules win follows from the copies alone, and many items' are alike.
+        let mut rules: BTreeMap<Alike<'_>, ShapeRules<'_>> = BTreeMap::new();
+        for life in &lives {
+            let Some(as_of) = self.reach.limit(life, self.as_of) else { continue };
+            let (subject, moment) = (turn.subject(life.item.id.subject), Moment::at(as_of));
+            let control = &turn.state.control;
+            let due = active.as_ref().map(|active| {
+                let of = || rules_of(active, control, &life.item.copies);
+                let rules = rules.entry(Alike(&life.item.copies)).or_insert_with(of);
+                wishes_under(rules, active, control, life, &subject, moment)
+            });
+            self.item(turn, life, due.unwrap_or_default());
+        }
     }
 
     pub(super) fn end(self, turn: &mut Turn<'_>) {
@@ -44,11 +67,7 @@ impl Sweeping {
         turn.rule(Decision::Swept { sweep: self.id, slice });
     }
 
-    fn item(&mut self, turn: &mut Turn<'_>, life: &Life) {
-        self.slice.candidates += 1;
-        let Some(as_of) = self.reach.limit(life, self.as_of) else { return };
-        let subject = turn.subject(life.item.id.subject);
-        let mut due = wishes(&turn.state.control, life, &subject, Moment::at(as_of));
+    fn item(&mut self, turn: &mut Turn<'_>, life: &Life, mut due: Vec<Wish>) {
         if let Some(left) = &mut self.quota {
             due.retain(|wish| {
                 if !is_new(turn.state, life, wish) {
@@ -68,6 +87,34 @@ impl Sweeping {
         }
     }
 }
+
+/// Copies that the same rules speak for: they differ at most in where exactly they lie.
+#[derive(Clone, Copy, Debug)]
+struct Alike<'a>(&'a [Copy]);
+
+impl Ord for Alike<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        fn words(copy: &Copy) -> impl Ord + '_ {
+            let place = (&copy.system, &copy.dataset, &copy.jurisdiction, &copy.service, &copy.controller);
+            (&copy.categories, &copy.purposes, place, copy.derived, copy.is_live())
+        }
+        self.0.iter().map(words).cmp(other.0.iter().map(words))
+    }
+}
+
+impl PartialOrd for Alike<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Alike<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Alike<'_> {}
 
 /// It would be ordered for the first time: this is what a limit counts. What is stopped, or was counted by an earlier
 /// sweep and is still under way, takes nobody's place.

@@ -371,6 +371,7 @@ mod tests {
         let row = FactRow {
             id,
             generation: 1,
+            again: false,
             start: Some(Millis(0)),
             shape: std::sync::Arc::new(shape),
             process: None,

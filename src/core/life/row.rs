@@ -13,6 +13,8 @@ use crate::verdict::Action;
 pub struct FactRow {
     pub id: ItemId,
     pub generation: u32,
+    /// Its item was known: what it adds up to follows from more rows than this one.
+    pub again: bool,
     pub start: Option<Millis>,
     pub shape: std::sync::Arc<Shape>,
     pub process: Option<ProcessKey>,

@@ -33,26 +33,6 @@ impl DiskStore {
         self.fold(rows)
     }
 
-    /// Everything in key order, so many rows at a time.
-    pub(super) fn cut(&self, visit: &mut dyn FnMut(&MemoryStore)) -> Result<(), StoreError> {
-        let rows: u64 = self.runs().map(|(_, run)| run.rows).sum::<u64>() + self.memtable.len() as u64;
-        // Keys are hashes: equal ranges of them hold about equally many rows.
-        let slices = (rows / self.sizes.slice_rows.max(1) + 1).min(1 << 16);
-        for n in 0..slices {
-            let within = |key: SubjectKey| (u64::from(prefix(key)) * slices) >> 16 == n;
-            let mut rows: Vec<(Family, Stored)> =
-                self.memtable.iter().filter(|(_, row)| within(row.subject)).cloned().collect();
-            for (family, run) in self.runs() {
-                for page in 0..run.pages() {
-                    let found = run.page_of(&self.blocks, page, &within)?;
-                    rows.extend(found.into_iter().map(|row| (family, row)));
-                }
-            }
-            visit(&self.fold(rows)?);
-        }
-        Ok(())
-    }
-
     /// What the engine asks for: a person's rows are read once, however many items of theirs are meant.
     pub(super) fn found(&self, needs: &Needs) -> Result<Found, StoreError> {
         let mut found = Found::default();
@@ -89,12 +69,12 @@ impl DiskStore {
         self.memtable.of_item(key).next().is_some() || self.runs().any(|(_, run)| run.may_hold(key))
     }
 
-    fn runs(&self) -> impl Iterator<Item = (Family, &run::Run)> {
+    pub(super) fn runs(&self) -> impl Iterator<Item = (Family, &run::Run)> {
         let rows = self.groups.iter().filter(|group| group.family != Family::Duties);
         rows.flat_map(|group| group.runs.iter().map(|run| (group.family, &**run)))
     }
 
-    fn fold(&self, mut rows: Vec<(Family, Stored)>) -> Result<MemoryStore, StoreError> {
+    pub(super) fn fold(&self, mut rows: Vec<(Family, Stored)>) -> Result<MemoryStore, StoreError> {
         rows.sort_unstable_by_key(|(_, row)| row.seq);
         let damaged = || StoreError::Damaged("a row cannot be read".to_owned());
         let rows: Option<Vec<Row>> =
@@ -103,10 +83,4 @@ impl DiskStore {
         Store::write(&mut store, &rows.ok_or_else(damaged)?);
         Ok(store)
     }
-}
-
-/// The first bytes of a key: what slices are cut by, in key order.
-fn prefix(key: SubjectKey) -> u16 {
-    let [a, b, ..] = key.0;
-    u16::from_be_bytes([a, b])
 }

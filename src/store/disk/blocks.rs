@@ -56,6 +56,12 @@ impl Database {
         }
     }
 
+    /// Bytes of every key and value that something names.
+    pub fn live_bytes(&self) -> Result<u64, StoreError> {
+        let sizes = self.0.iter().map(|entry| entry.map(|(key, value)| (key.len() + value.len()) as u64));
+        Ok(sizes.sum::<Result<u64, sled::Error>>()?)
+    }
+
     pub fn partition(&self, index: u32) -> Blocks {
         Blocks { tree: self.0.clone(), partition: u16::try_from(index).unwrap_or(u16::MAX) }
     }

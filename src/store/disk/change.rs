@@ -8,6 +8,9 @@ use quietus_core::verdict::Action;
 
 use super::bytes::{Reader, Writer};
 
+/// Stands where a change says its kind: a fact of an item that was known.
+pub const FACT: u8 = 0;
+
 pub fn write(out: &mut Writer, what: &What) {
     match what {
         What::Touched { at, .. } => {

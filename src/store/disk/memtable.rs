@@ -1,25 +1,29 @@
 //! Rows since the last flush, found by subject and by item.
 
-use std::collections::HashMap;
-
 use quietus_core::identity::{ItemKey, SubjectKey};
 
+use super::keyed::KeyMap;
 use super::row::{Family, Stored};
+
+/// No row comes before this one.
+const FIRST: u32 = u32::MAX;
 
 #[derive(Debug, Default)]
 pub struct Memtable {
     rows: Vec<(Family, Stored)>,
-    by_subject: HashMap<SubjectKey, Vec<usize>>,
-    by_item: HashMap<ItemKey, Vec<usize>>,
+    /// Beside each row: the row before it of its subject, and of its item.
+    before: Vec<(u32, u32)>,
+    last_of_subject: KeyMap<SubjectKey, u32>,
+    last_of_item: KeyMap<ItemKey, u32>,
 }
 
 impl Memtable {
     pub fn push(&mut self, family: Family, row: Stored) {
-        let at = self.rows.len();
-        self.by_subject.entry(row.subject).or_default().push(at);
-        if let Some(item) = row.item {
-            self.by_item.entry(item).or_default().push(at);
-        }
+        // It is flushed long before it has as many.
+        let at = u32::try_from(self.rows.len()).unwrap_or(FIRST);
+        let of_subject = self.last_of_subject.insert(row.subject, at).unwrap_or(FIRST);
+        let of_item = row.item.and_then(|item| self.last_of_item.insert(item, at)).unwrap_or(FIRST);
+        self.before.push((of_subject, of_item));
         self.rows.push((family, row));
     }
 
@@ -27,12 +31,24 @@ impl Memtable {
         self.rows.len()
     }
 
+    /// Newest first.
     pub fn of_subject(&self, key: SubjectKey) -> impl Iterator<Item = &(Family, Stored)> {
-        self.by_subject.get(&key).into_iter().flatten().filter_map(|at| self.rows.get(*at))
+        self.back_from(self.last_of_subject.get(&key), |(of_subject, _)| of_subject)
     }
 
+    /// Newest first.
     pub fn of_item(&self, key: ItemKey) -> impl Iterator<Item = &(Family, Stored)> {
-        self.by_item.get(&key).into_iter().flatten().filter_map(|at| self.rows.get(*at))
+        self.back_from(self.last_of_item.get(&key), |(_, of_item)| of_item)
+    }
+
+    fn back_from(
+        &self,
+        last: Option<&u32>,
+        before: fn((u32, u32)) -> u32,
+    ) -> impl Iterator<Item = &(Family, Stored)> {
+        let next = move |at: &u32| self.before.get(*at as usize).map(|pair| before(*pair));
+        let chain = std::iter::successors(last.copied(), next);
+        chain.map_while(|at| self.rows.get(at as usize))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &(Family, Stored)> {
@@ -47,7 +63,11 @@ impl Memtable {
         rows
     }
 
+    /// Keeps the room for as many again.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        self.rows.clear();
+        self.before.clear();
+        self.last_of_subject.clear();
+        self.last_of_item.clear();
     }
 }

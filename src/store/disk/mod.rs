@@ -11,6 +11,7 @@ mod change;
 pub mod decode;
 mod group;
 mod index;
+mod keyed;
 mod log;
 mod memtable;
 mod merge;
@@ -19,6 +20,9 @@ mod root;
 mod row;
 mod run;
 mod shapes;
+mod sift;
+#[cfg(test)]
+mod sift_tests;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use quietus_core::engine::{Found, Needs, Row};
+use quietus_core::engine::{Found, Needs, Row, Sieve};
 use quietus_core::identity::{ItemId, ShownItem, SubjectKey};
 use quietus_core::item::Subject;
 use quietus_core::life::Lives;
@@ -34,9 +38,10 @@ use quietus_core::record::EVENTS_REMEMBERED;
 
 pub use blocks::{Database, StoreError};
 pub use merge::{Merge, Merged};
+pub use sift::Rows;
 
 use super::memory::MemoryStore;
-use super::{Beside, DutyRow, Store};
+use super::{Beside, DutyRow, Part, Store};
 use crate::faults::{self, Point};
 use blocks::Blocks;
 use group::Group;
@@ -56,7 +61,7 @@ pub struct Sizes {
     /// Groups of a level that are merged into one.
     pub fan_in: usize,
     pub run_rows: u64,
-    /// Rows folded at a time when everything is looked at.
+    /// Rows read at a time when many items are looked at.
     pub slice_rows: u64,
 }
 
@@ -68,7 +73,7 @@ impl Default for Sizes {
             flush_frames: 16 * 1024,
             fan_in: 8,
             run_rows: merge::MAX_RUN_ROWS,
-            slice_rows: 128 * 1024,
+            slice_rows: 512 * 1024,
         }
     }
 }
@@ -367,7 +372,18 @@ impl Store for DiskStore {
         self.certain(self.person(key)).identity(key)
     }
 
-    fn slices(&self, visit: &mut dyn FnMut(&MemoryStore)) {
-        self.certain(self.cut(visit));
+    fn parts(&self, sieve: &Sieve<'_>) -> u64 {
+        self.parts_of(sieve)
+    }
+
+    fn part(&self, sieve: &Sieve<'_>, n: u64, of: u64) -> Part {
+        Part::Rows(self.certain(self.rows_of(sieve, n, of)))
+    }
+
+    fn next(&self, part: &mut Part) -> Option<MemoryStore> {
+        match part {
+            Part::Rows(rows) => self.certain(self.piece(rows)),
+            Part::Whole(whole) => whole.take(),
+        }
     }
 }

@@ -6,7 +6,7 @@
 use super::blocks::{Blocks, StoreError};
 use super::bytes::{Reader, Writer};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Everything that must be known to open the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

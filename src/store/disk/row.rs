@@ -20,9 +20,9 @@ use crate::store::DutyRow;
 /// What lies together in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
-    /// By (shape, start, subject, item): what a sweep reads stands together.
+    /// Each item's first, by (shape, start, subject, item): what a sweep reads stands together.
     Facts,
-    /// By (subject, item).
+    /// What came later, facts included, by (subject, item).
     Changes,
     /// The newest sealed identity per subject.
     Identities,
@@ -69,16 +69,18 @@ impl Stored {
         let mut body = Writer::default();
         match row {
             Row::Fact(fact) => {
-                body.number(u64::from(fact.generation) << 1 | u64::from(fact.process.is_some()));
-                if let Some(process) = fact.process {
-                    body.raw(&process.0);
-                }
-                fact.cells.iter().for_each(|cell| {
-                    body.bytes(cell);
-                });
                 let (subject, item) = (fact.id.subject, Some(fact.id.item));
-                let shape = shapes.intern(&fact.shape);
-                (Family::Facts, Self { seq, subject, item, shape, start: fact.start, body: body.0 })
+                let (shape, start) = (shapes.intern(&fact.shape), fact.start);
+                if fact.again {
+                    body.byte(change::FACT).number(u64::from(shape)).option(start, |out, start| {
+                        out.signed(start.0);
+                    });
+                    write_fact(&mut body, fact);
+                    let stored = Self { seq, subject, item, shape: 0, start: None, body: body.0 };
+                    return (Family::Changes, stored);
+                }
+                write_fact(&mut body, fact);
+                (Family::Facts, Self { seq, subject, item, shape, start, body: body.0 })
             }
             Row::Change(row) => {
                 change::write(&mut body, &row.what);
@@ -114,7 +116,16 @@ impl Stored {
     /// None = bytes that are no row.
     pub fn row(&self, family: Family, shapes: &Shapes) -> Option<Row> {
         match family {
-            Family::Facts => self.fact(shapes).map(Row::Fact),
+            Family::Facts => {
+                let place = (self.shape, self.start);
+                self.fact(Reader(&self.body), place, false, shapes).map(Row::Fact)
+            }
+            Family::Changes if self.body.first() == Some(&change::FACT) => {
+                let mut reader = Reader(self.body.get(1..)?);
+                let shape = reader.small()?;
+                let start = reader.option(|r| r.signed().map(Millis))?;
+                self.fact(reader, (shape, start), true, shapes).map(Row::Fact)
+            }
             Family::Changes => {
                 let what = change::read(&mut Reader(&self.body), self.subject, self.item)?;
                 Some(Row::Change(ChangeRow { subject: self.subject, what }))
@@ -124,8 +135,13 @@ impl Stored {
         }
     }
 
-    pub fn fact(&self, shapes: &Shapes) -> Option<FactRow> {
-        let mut reader = Reader(&self.body);
+    fn fact(
+        &self,
+        mut reader: Reader<'_>,
+        (shape, start): (u32, Option<Millis>),
+        again: bool,
+        shapes: &Shapes,
+    ) -> Option<FactRow> {
         let head = reader.number()?;
         let process = match head & 1 {
             0 => None,
@@ -138,8 +154,9 @@ impl Stored {
         Some(FactRow {
             id: ItemId { subject: self.subject, item: self.item? },
             generation: u32::try_from(head >> 1).ok()?,
-            start: self.start,
-            shape: Arc::clone(shapes.get(self.shape)?),
+            again,
+            start,
+            shape: Arc::clone(shapes.get(shape)?),
             process,
             cells,
         })
@@ -154,4 +171,14 @@ impl Stored {
             other.seq,
         ))
     }
+}
+
+fn write_fact(body: &mut Writer, fact: &FactRow) {
+    body.number(u64::from(fact.generation) << 1 | u64::from(fact.process.is_some()));
+    if let Some(process) = fact.process {
+        body.raw(&process.0);
+    }
+    fact.cells.iter().for_each(|cell| {
+        body.bytes(cell);
+    });
 }

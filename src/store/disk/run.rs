@@ -151,6 +151,34 @@ impl Run {
         self.items.may_hold(&item.0)
     }
 
+    /// Rows of the groups that are let through.
+    pub fn rows_where(&self, group: &dyn Fn(&Group) -> bool) -> u64 {
+        let groups = self.pages.iter().flat_map(|(_, groups)| groups);
+        groups.filter(|g| group(g)).map(|g| u64::from(g.rows)).sum()
+    }
+
+    /// Pages with a group that is let through.
+    pub fn pages_where(&self, group: &dyn Fn(&Group) -> bool) -> impl Iterator<Item = usize> {
+        let pages = self.pages.iter().enumerate();
+        pages.filter(move |(_, (_, groups))| groups.iter().any(group)).map(|(page, _)| page)
+    }
+
+    /// Of a run that lies by subject: the page where subjects `at_least` begin.
+    pub fn first_page(
+        &self,
+        blocks: &Blocks,
+        at_least: &dyn Fn(SubjectKey) -> bool,
+    ) -> Result<usize, StoreError> {
+        let (mut low, mut high) = (0, self.pages());
+        while low < high {
+            let middle = low.midpoint(high);
+            let first = self.page(blocks, middle)?.first().map(|row| row.subject);
+            if first.is_some_and(at_least) { high = middle } else { low = middle + 1 }
+        }
+        // The page before it may end with them.
+        Ok(low.saturating_sub(1))
+    }
+
     /// Rows of one page, in order.
     pub fn page(&self, blocks: &Blocks, page: usize) -> Result<Vec<Stored>, StoreError> {
         self.filtered(blocks, page, &|_| true)

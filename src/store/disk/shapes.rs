@@ -1,33 +1,39 @@
 //! Shapes by number: what many items share is kept once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use quietus_core::record::{Shape, ShapeCopy};
 
 use super::bytes::{Reader, Writer};
 
+/// Shapes known by their place in memory, at the most.
+const RECENT: usize = 256;
+
 /// Numbers count from 0 and are never given anew.
 #[derive(Debug, Default)]
 pub struct Shapes {
     all: Vec<Arc<Shape>>,
     numbers: BTreeMap<Arc<Shape>, u32>,
-    /// Rows of one frame share their shape: most look-ups end here.
-    last: Option<(Arc<Shape>, u32)>,
+    /// By where they lie in memory: rows of one frame share their shapes, and most look-ups end here.
+    recent: HashMap<usize, (Arc<Shape>, u32)>,
 }
 
 impl Shapes {
     pub fn intern(&mut self, shape: &Arc<Shape>) -> u32 {
-        if let Some((known, number)) = &self.last
-            && Arc::ptr_eq(known, shape)
-        {
+        let place = Arc::as_ptr(shape).addr();
+        // It is kept alive there, so that nothing else comes to lie in its place.
+        if let Some((_, number)) = self.recent.get(&place) {
             return *number;
         }
         let number = match self.numbers.get(shape) {
             Some(number) => *number,
             None => self.push(Arc::clone(shape)),
         };
-        self.last = Some((Arc::clone(shape), number));
+        if self.recent.len() >= RECENT {
+            self.recent.clear();
+        }
+        self.recent.insert(place, (Arc::clone(shape), number));
         number
     }
 
@@ -41,6 +47,11 @@ impl Shapes {
 
     pub fn get(&self, number: u32) -> Option<&Arc<Shape>> {
         self.all.get(usize::try_from(number).ok()?)
+    }
+
+    /// In the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Shape>> {
+        self.all.iter()
     }
 
     pub fn len(&self) -> usize {

@@ -94,7 +94,7 @@ fn row() -> impl Strategy<Value = Row> {
             let cells = shape.copies.iter().map(|_| cell(n)).collect();
             let process = n.is_multiple_of(3).then_some(ProcessKey([n; 16]));
             let start = start.map(|s| Millis(i64::from(s)));
-            Row::Fact(FactRow { id, generation, start, shape, process, cells })
+            Row::Fact(FactRow { id, generation, again: n.is_multiple_of(2), start, shape, process, cells })
         },
     );
     let change = id.prop_flat_map(|id| {

@@ -15,6 +15,42 @@ pub enum Bench {
         #[arg(long, default_value_t = 200_000)]
         items: u64,
     },
+    /// Items through intake, ledger and store, beside PostgreSQL.
+    Ingest {
+        /// How many items.
+        #[arg(long, default_value_t = 1_000_000)]
+        items: u64,
+        /// Over 5 years and 50 shapes in no order; else one shape, oldest first.
+        #[arg(long)]
+        spread: bool,
+    },
+    /// What is due becomes duties, beside PostgreSQL.
+    Sweep {
+        /// How many items.
+        #[arg(long, default_value_t = 1_000_000)]
+        items: u64,
+        /// Over 5 years and 50 shapes in no order; else one shape, oldest first.
+        #[arg(long)]
+        spread: bool,
+        /// Of the items so many ran out.
+        #[arg(long, value_name = "PERCENT", default_value_t = 50)]
+        due: u64,
+        /// Of the items so many were touched.
+        #[arg(long, value_name = "PERCENT", default_value_t = 10)]
+        touched: u64,
+        /// Of the persons so many took their consent back.
+        #[arg(long, value_name = "PERCENT", default_value_t = 30)]
+        withdrawn: u64,
+    },
+    /// A store built anew from its ledger, beside the ingest that wrote it.
+    Rebuild {
+        /// How many items.
+        #[arg(long, default_value_t = 1_000_000)]
+        items: u64,
+        /// Over 5 years and 50 shapes in no order; else one shape, oldest first.
+        #[arg(long)]
+        spread: bool,
+    },
     /// Rows erased in PostgreSQL, beside a hand-written batched DELETE, and through a node.
     Erase {
         /// How many rows, by each.
@@ -38,6 +74,20 @@ impl Bench {
         match self {
             Self::Http { items } => {
                 let figure = bench::http(items, &mut |line| say(line)).await.map_err(unknown)?;
+                print(out, &figure, figure.ok)
+            }
+            Self::Ingest { items, spread } => {
+                let figure = bench::ingest(items, spread, &mut |line| say(line)).await.map_err(unknown)?;
+                print(out, &figure, figure.ok)
+            }
+            Self::Sweep { items, spread, due, touched, withdrawn } => {
+                let shares = bench::Shares { run_out: due, touched, withdrawn };
+                let figure =
+                    bench::sweep(items, spread, shares, &mut |line| say(line)).await.map_err(unknown)?;
+                print(out, &figure, figure.ok)
+            }
+            Self::Rebuild { items, spread } => {
+                let figure = bench::rebuild(items, spread, &mut |line| say(line)).await.map_err(unknown)?;
                 print(out, &figure, figure.ok)
             }
             Self::Erase { items } => {

@@ -1,0 +1,271 @@
+//! What a pass over the items is shown: part by part in key order, each part's pages read once.
+//!
+//! A sweep asks by shape and start first: page headers in memory say which pages hold such rows, so that it costs
+//! what is due and not what is kept. What changed since and may make an item due earlier is joined by one table a
+//! part; such an item's rows are looked up one by one where they are few, else every page is read. Invariant: of an
+//! item that is shown every row is shown, and of its subject all that every item needs ([`Due::needs_persons`]:
+//! every item's rows).
+
+use std::collections::BTreeMap;
+
+use quietus_core::engine::{Due, Row, Sieve};
+use quietus_core::identity::{ItemId, ItemKey, SubjectKey};
+use quietus_core::policy::Bound;
+
+use super::keyed::{KeyMap, KeySet};
+use super::page::Group;
+use super::row::{Family, Stored};
+use super::run::Run;
+use super::{DiskStore, StoreError};
+use crate::store::MemoryStore;
+
+/// A look-up costs as much as so many pages read in order.
+const PROBE: usize = 4;
+/// Parts are folded in so many pieces: folded rows take ten times the room, and what is decided of them is decided at once.
+const PIECES: usize = 128;
+
+/// One part's rows, a subject's together and in the order they were written; taken from the end.
+#[derive(Debug, Default)]
+pub struct Rows(Vec<(Family, Stored)>);
+
+/// The subjects of one part: a range of the first bytes of their keys.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range {
+    n: u64,
+    of: u64,
+}
+
+impl Range {
+    fn holds(self, key: SubjectKey) -> bool {
+        self.part(key) == self.n
+    }
+
+    fn part(self, SubjectKey([a, b, ..]): SubjectKey) -> u64 {
+        (u64::from(u16::from_be_bytes([a, b])) * self.of) >> 16
+    }
+}
+
+/// What of a part's facts is wanted beside what its bounds let through.
+#[derive(Debug, Default)]
+struct Joined {
+    items: KeySet<ItemId>,
+    /// Purpose → persons for whom it ended.
+    ended: BTreeMap<String, KeySet<SubjectKey>>,
+}
+
+impl Joined {
+    fn len(&self) -> usize {
+        self.items.len() + self.ended.values().map(KeySet::len).sum::<usize>()
+    }
+}
+
+/// A sweep's questions, answered once for every shape.
+struct Bounds<'a> {
+    due: Due<'a>,
+    by_shape: Vec<Bound>,
+}
+
+impl Bounds<'_> {
+    fn of_shape(&self, shape: u32) -> Bound {
+        // A shape nobody knows is looked at.
+        usize::try_from(shape).ok().and_then(|n| self.by_shape.get(n)).copied().unwrap_or(Bound::All)
+    }
+
+    fn row(&self, row: &Stored) -> bool {
+        match self.of_shape(row.shape) {
+            Bound::All => true,
+            Bound::None => false,
+            Bound::Recorded(last) => row.start.is_some_and(|start| start <= last),
+        }
+    }
+
+    fn group(&self, group: &Group) -> bool {
+        match self.of_shape(group.shape) {
+            Bound::All => true,
+            Bound::None => false,
+            Bound::Recorded(last) => group.starts.is_some_and(|(first, _)| first <= last),
+        }
+    }
+}
+
+impl DiskStore {
+    fn bounds<'a>(&self, due: Due<'a>) -> Bounds<'a> {
+        Bounds { due, by_shape: self.shapes.iter().map(|shape| due.bound(shape)).collect() }
+    }
+
+    /// Into how many parts a pass is cut.
+    pub(super) fn parts_of(&self, sieve: &Sieve<'_>) -> u64 {
+        let bounds = match sieve {
+            Sieve::Everything => None,
+            Sieve::Due(due) => Some(self.bounds(*due)),
+        };
+        let rows = |(family, run): (Family, &Run)| match (&bounds, family) {
+            (Some(bounds), Family::Facts) => run.rows_where(&|group| bounds.group(group)),
+            (Some(_), Family::Identities) => 0,
+            (Some(_), Family::Changes) | (None, _) => run.rows,
+        };
+        let rows = self.runs().map(rows).sum::<u64>() + self.memtable.len() as u64;
+        // Keys are hashes: equal ranges of them hold about equally many rows.
+        (rows / self.sizes.slice_rows.max(1) + 1).min(1 << 16)
+    }
+
+    pub(super) fn rows_of(&self, sieve: &Sieve<'_>, n: u64, of: u64) -> Result<Rows, StoreError> {
+        let range = Range { n, of };
+        let mut rows = match sieve {
+            Sieve::Everything => {
+                let mut rows = self.of_families(&[Family::Changes, Family::Identities], range)?;
+                self.facts(range, &|_| true, &|_| true, &mut rows)?;
+                rows
+            }
+            Sieve::Due(due) => self.due(&self.bounds(*due), range)?,
+        };
+        // A row is found by its bound and by its item.
+        rows.sort_unstable_by_key(|(_, row)| (std::cmp::Reverse(row.subject), std::cmp::Reverse(row.seq)));
+        rows.dedup_by_key(|(_, row)| row.seq);
+        Ok(Rows(rows))
+    }
+
+    /// The next piece of a part, folded; None = there is no more.
+    pub(super) fn piece(&self, rows: &mut Rows) -> Result<Option<MemoryStore>, StoreError> {
+        let most = usize::try_from(self.sizes.slice_rows).unwrap_or(usize::MAX) / PIECES;
+        let mut from = rows.0.len().saturating_sub(most.max(1));
+        let subject = rows.0.get(from).map(|(_, row)| row.subject);
+        while from > 0 && rows.0.get(from - 1).map(|(_, row)| row.subject) == subject {
+            from -= 1;
+        }
+        let piece = rows.0.split_off(from);
+        if piece.is_empty() { Ok(None) } else { self.fold(piece).map(Some) }
+    }
+
+    fn due(&self, bounds: &Bounds<'_>, range: Range) -> Result<Vec<(Family, Stored)>, StoreError> {
+        let mut later = self.of_families(&[Family::Changes], range)?;
+        let joined = self.joined(&bounds.due, range, &later)?;
+        let mut found = Vec::new();
+        let few = joined.len().saturating_mul(PROBE) < self.fact_pages();
+        let pages = |group: &Group| !few || bounds.group(group);
+        let purposes: Vec<Vec<&KeySet<SubjectKey>>> = self
+            .shapes
+            .iter()
+            .map(|shape| {
+                let of = joined.ended.iter().filter(|(purpose, _)| bounds.due.is_for(shape, purpose));
+                of.map(|(_, subjects)| subjects).collect()
+            })
+            .collect();
+        let ended = |row: &Stored| {
+            let of_shape = usize::try_from(row.shape).ok().and_then(|n| purposes.get(n));
+            of_shape.into_iter().flatten().any(|subjects| subjects.contains(&row.subject))
+        };
+        let wanted = |row: &Stored| {
+            let id = row.item.map(|item| ItemId { subject: row.subject, item });
+            bounds.row(row) || ended(row) || id.is_some_and(|id| joined.items.contains(&id))
+        };
+        self.facts(range, &pages, &wanted, &mut found)?;
+        if few {
+            for id in &joined.items {
+                self.facts_of(id.subject, &|row| row.item == Some(id.item), &mut found)?;
+            }
+            for subject in joined.ended.values().flatten() {
+                self.facts_of(*subject, &ended, &mut found)?;
+            }
+        }
+        if bounds.due.needs_persons() {
+            let persons: KeySet<SubjectKey> = found.iter().map(|(_, row)| row.subject).collect();
+            found.clear();
+            self.facts(range, &|_| true, &|row| persons.contains(&row.subject), &mut found)?;
+            later.retain(|(_, row)| persons.contains(&row.subject));
+        } else {
+            let mut shown: KeyMap<SubjectKey, Vec<Option<ItemKey>>> = KeyMap::default();
+            found.iter().for_each(|(_, row)| shown.entry(row.subject).or_default().push(row.item));
+            // What a subject was told of is every item's.
+            let is_shown = |row: &Stored| {
+                shown.get(&row.subject).is_some_and(|items| row.item.is_none() || items.contains(&row.item))
+            };
+            later.retain(|(_, row)| is_shown(row));
+        }
+        found.append(&mut later);
+        Ok(found)
+    }
+
+    /// Whose shape's bound says nothing, by what came later and by the duties they have.
+    fn joined(&self, due: &Due<'_>, range: Range, later: &[(Family, Stored)]) -> Result<Joined, StoreError> {
+        let mut joined = Joined::default();
+        joined.items.extend(due.standing().filter(|id| range.holds(id.subject)));
+        for (family, row) in later {
+            let read = row.row(*family, &self.shapes);
+            match read.ok_or_else(|| StoreError::Damaged("a change cannot be read".to_owned()))? {
+                // A second one of its item.
+                Row::Fact(fact) => {
+                    joined.items.insert(fact.id);
+                }
+                Row::Change(change) => {
+                    if let Some(id) = change.what.item().filter(|_| due.reopens(&change.what)) {
+                        joined.items.insert(id);
+                    }
+                    if let Some(purpose) = due.ends(&change.what) {
+                        joined.ended.entry(purpose.to_owned()).or_default().insert(row.subject);
+                    }
+                }
+                Row::Identity { .. } => {}
+            }
+        }
+        Ok(joined)
+    }
+
+    /// Rows of families that lie by subject.
+    fn of_families(&self, families: &[Family], range: Range) -> Result<Vec<(Family, Stored)>, StoreError> {
+        let mine = |(family, row): &&(Family, Stored)| families.contains(family) && range.holds(row.subject);
+        let mut rows: Vec<(Family, Stored)> = self.memtable.iter().filter(mine).cloned().collect();
+        for (family, run) in self.runs().filter(|(family, _)| families.contains(family)) {
+            // From the page before the first that begins in the range.
+            let mut page = run.first_page(&self.blocks, &|key| range.part(key) >= range.n)?;
+            while page < run.pages() {
+                let found = run.page(&self.blocks, page)?;
+                let beyond = found.last().is_some_and(|row| range.part(row.subject) > range.n);
+                rows.extend(
+                    found.into_iter().filter(|row| range.holds(row.subject)).map(|row| (family, row)),
+                );
+                page = if beyond { run.pages() } else { page + 1 };
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Adds facts of the pages that some group lets through.
+    fn facts(
+        &self,
+        range: Range,
+        pages: &dyn Fn(&Group) -> bool,
+        wanted: &dyn Fn(&Stored) -> bool,
+        rows: &mut Vec<(Family, Stored)>,
+    ) -> Result<(), StoreError> {
+        let mine = |(family, row): &&(Family, Stored)| {
+            *family == Family::Facts && range.holds(row.subject) && wanted(row)
+        };
+        rows.extend(self.memtable.iter().filter(mine).cloned());
+        for (family, run) in self.runs().filter(|(family, _)| *family == Family::Facts) {
+            for page in run.pages_where(pages) {
+                let found = run.page_of(&self.blocks, page, &|key| range.holds(key))?;
+                rows.extend(found.into_iter().filter(|row| wanted(row)).map(|row| (family, row)));
+            }
+        }
+        Ok(())
+    }
+
+    fn facts_of(
+        &self,
+        subject: SubjectKey,
+        wanted: &dyn Fn(&Stored) -> bool,
+        rows: &mut Vec<(Family, Stored)>,
+    ) -> Result<(), StoreError> {
+        for (family, run) in self.runs().filter(|(family, _)| *family == Family::Facts) {
+            let mut found: Vec<Stored> = Vec::new();
+            run.of_subject(&self.blocks, subject, &mut found)?;
+            rows.extend(found.into_iter().filter(|row| wanted(row)).map(|row| (family, row)));
+        }
+        Ok(())
+    }
+
+    fn fact_pages(&self) -> usize {
+        self.runs().filter(|(family, _)| *family == Family::Facts).map(|(_, run)| run.pages()).sum()
+    }
+}
