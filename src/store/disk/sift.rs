@@ -101,7 +101,7 @@ impl DiskStore {
         };
         let rows = |(family, run): (Family, &Run)| match (&bounds, family) {
             (Some(bounds), Family::Facts) => run.rows_where(&|group| bounds.group(group)),
-            (Some(_), Family::Identities) => 0,
+            (Some(_), Family::Identities | Family::Duties) => 0,
             (Some(_), Family::Changes) | (None, _) => run.rows,
         };
         let rows = self.runs().map(rows).sum::<u64>() + self.memtable.len() as u64;

@@ -72,7 +72,7 @@ fn shape(n: u8) -> Arc<Shape> {
         2 => &["ads", "news"],
         _ => &[],
     };
-    let category = if n % 3 == 0 { "user.contact.email" } else { "user.name" };
+    let category = if n.is_multiple_of(3) { "user.contact.email" } else { "user.name" };
     Arc::new(Shape {
         categories: vec![category.into()],
         purposes: purposes.iter().map(|p| (*p).to_owned()).collect(),
