@@ -136,7 +136,7 @@ pub(super) fn kept(path: &Path) -> Result<Option<String>, NodeError> {
 }
 
 /// Whole or not at all, and durable.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(".new");
     let draft = PathBuf::from(draft);

@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use quietus_core::digest::Digest;
-use quietus_core::record::{ControlCopy, Record};
+use quietus_core::engine::control::Control;
+use quietus_core::record::{ControlCopy, Frame as Batch, Record};
 
 use super::NodeError;
 use super::audit::{FILE, KEY_FILE, compare, kept};
+use super::stored::Stored;
 use crate::audit::{Chain, Verifier, verifiers};
-use crate::ledger::codec::{Avro, decode_frame, encode_record};
+use crate::ledger::codec::{Avro, decode_frame, decode_record, encode_record};
 use crate::ledger::embedded::{Verified, replay, verify};
 use crate::ledger::{Frame, LedgerError, Stream};
-use crate::partition::Partition;
+use crate::partition::{Home, Partition};
 use crate::sealing::{AUDIT, KeyFileError, Keys, load};
 
 /// What beside the folder itself is held against it.
@@ -33,6 +35,18 @@ pub struct Replayed {
     pub entries: u64,
     pub decisions: u64,
     pub signed: Signed,
+    /// What the store's last root says.
+    pub stored: Held,
+}
+
+/// What came of holding the store against the replay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// It is what so many frames add up to.
+    Frames(u64),
+    Otherwise(Vec<String>),
+    /// There is none, a node has it open, another version wrote it, or the tenant key is missing.
+    Uncompared,
 }
 
 /// What the signed checkpoints say of it.
@@ -57,14 +71,22 @@ pub fn replay_dir(dir: &Path, evidence: &Evidence) -> Result<Replayed, NodeError
     }
     // Before the ledger: what was signed by then is in what is read now, also beside a running node.
     let own = kept(&dir.join(FILE))?;
-    let of = verify(&ledger)?.partitions;
+    let (of, id) = verify(&ledger).map(|verified| (verified.partitions, verified.ledger))?;
     let tenant = evidence.tenant_key.clone().unwrap_or_else(|| dir.join("tenant.key"));
     let keys = if tenant.exists() { Some(Keys::load(&tenant)?) } else { None };
     // Without it the salts of the leaves are unknown; neither digest nor counts depend on them.
     let salt = keys.as_ref().map_or([0; 32], Keys::audit_salt);
     let partitions: Vec<Partition> = (0..of).map(|p| Partition::new(p, of, &salt)).collect();
     let mut control = Vec::new();
-    let verified = replay::<NodeError>(&ledger, |frame| take_in(&frame, &partitions, &mut control))?;
+    let mut stored = if keys.is_some() { Stored::open(&dir, of)? } else { None };
+    let verified = replay::<NodeError>(&ledger, |frame| {
+        let moved = take_in(&frame, &partitions, &mut control)?;
+        if let (Some(stored), Some((replayed, batch))) = (&mut stored, moved) {
+            let home = Home { index: replayed.index(), of, salt_key: salt.to_vec(), ledger: id };
+            stored.reach(replayed, &batch, &home, |k| folded(&control, k));
+        }
+        Ok(())
+    })?;
     let mut digest = Digest::default();
     for partition in &partitions {
         digest.bytes(&partition.digest());
@@ -76,15 +98,36 @@ pub fn replay_dir(dir: &Path, evidence: &Evidence) -> Result<Replayed, NodeError
         entries: chains.iter().map(|c| c.entries().len() as u64).sum(),
         decisions: chains.iter().map(|c| c.decisions()).sum(),
         signed: signed(own, &dir, &verified, evidence, keys.is_some().then_some(&chains).ok_or(tenant))?,
+        stored: held(stored),
         ledger: verified,
     })
 }
 
-fn take_in(
+fn held(stored: Option<Stored>) -> Held {
+    let Some(mut stored) = stored else { return Held::Uncompared };
+    stored.end();
+    match stored.findings {
+        findings if !findings.is_empty() => Held::Otherwise(findings),
+        _ if stored.unknown => Held::Uncompared,
+        _ => Held::Frames(stored.compared),
+    }
+}
+
+/// What the control log's first `k` entries add up to.
+fn folded(control: &[(i32, Vec<u8>)], k: u64) -> Option<Control> {
+    let mut all = Control::default();
+    for (n, (schema, body)) in (1..=k).zip(control.get(..usize::try_from(k).ok()?)?) {
+        all.apply(n, &decode_record(*schema, body).ok()?);
+    }
+    Some(all)
+}
+
+/// Answers the partition that moved, and by what.
+fn take_in<'a>(
     frame: &Frame,
-    partitions: &[Partition],
+    partitions: &'a [Partition],
     control: &mut Vec<(i32, Vec<u8>)>,
-) -> Result<(), NodeError> {
+) -> Result<Option<(&'a Partition, Batch)>, NodeError> {
     let unreadable = |cause: String| NodeError::Unreadable {
         partition: frame.stream.to_string(),
         offset: frame.offset,
@@ -95,7 +138,7 @@ fn take_in(
         for record in &batch.records {
             control.push(encode_record(record).map_err(|cause| unreadable(cause.to_string()))?);
         }
-        return Ok(());
+        return Ok(None);
     };
     for record in &batch.records {
         if let Record::ControlCopy(copy) = record
@@ -108,7 +151,7 @@ fn take_in(
     let partition = usize::try_from(index).ok().and_then(|p| partitions.get(p));
     let partition = partition.ok_or(LedgerError::UnknownStream { stream: frame.stream, partitions: of })?;
     partition.apply(frame.offset, &frame.body, &batch, &Avro);
-    Ok(())
+    Ok(Some((partition, batch)))
 }
 
 fn is_copy(copy: &ControlCopy, control: &[(i32, Vec<u8>)]) -> bool {

@@ -3,6 +3,7 @@
 //! Invariant: what a store holds is believed only where the ledger bears it out: same ledger, same key, no more than
 //! the ledger has, and the frame that it ended with is the frame that stands there. Otherwise it is built anew.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use quietus_core::engine::control::Control;
@@ -50,12 +51,14 @@ impl From<Stopped> for NodeError {
 /// From the store in `options.dir`, or empty ones where there is none or it is not to be believed.
 pub(super) fn open(ledger: &Ledger, options: &NodeOptions, salt_key: &[u8]) -> Result<Opened, NodeError> {
     let dir = options.dir.join("store");
-    let why = match Database::open(&dir).map(|database| all(&database, ledger, options, salt_key)) {
+    super::rest::remove(&dir).map_err(|error| StoreError::Disk(error.to_string()))?;
+    let resumed = || all(&Database::open(&dir).map_err(unfit)?, ledger, options, salt_key);
+    // sled ends some reads of what it never wrote with a panic.
+    let why = match catch_unwind(AssertUnwindSafe(resumed)) {
         Ok(Ok(opened)) => return Ok(opened),
         Ok(Err(Stopped::Unfit(why))) => why,
-        Err(error @ StoreError::Damaged(_)) => Unfit::Store(error),
-        Ok(Err(stopped)) => return Err(stopped.into()),
-        Err(error) => return Err(error.into()),
+        Ok(Err(Stopped::Failed(error))) => return Err(error),
+        Err(_) => Unfit::Store(StoreError::Damaged("it cannot be opened".to_owned())),
     };
     tracing::warn!(%why, dir = %dir.display(), "the store is built anew from the ledger");
     Ok(all(&Database::anew(&dir)?, ledger, options, salt_key)?)
@@ -125,10 +128,14 @@ fn stands_in(ledger: &Ledger, partition: &Partition) -> Result<(), Stopped> {
 impl Node {
     /// What a restart need not read again. A failure loses nothing: the ledger has it all.
     pub(super) fn keep(&self) {
-        for partition in self.partitions.iter() {
-            if let Err(error) = partition.keep(&Avro) {
-                tracing::warn!(%error, partition = partition.index(), "the store is not brought up to date: a start reads the ledger instead");
-            }
+        let one = |partition: &Arc<Partition>| partition.keep(&Avro).map(|()| partition.applied());
+        let kept = self.partitions.iter().map(one).collect::<Result<Vec<_>, _>>();
+        let marked = kept.and_then(|kept| {
+            let store = self.options.dir.join("store");
+            super::rest::write(&store, &kept).map_err(|error| StoreError::Disk(error.to_string()))
+        });
+        if let Err(error) = marked {
+            tracing::warn!(%error, "the store is not brought up to date: a start reads the ledger instead");
         }
     }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use quietus_core::engine::control::Control;
 use quietus_core::engine::{Decision, Kept, State};
 use quietus_core::obligation::{Obligation, ObligationId};
-use quietus_core::record::{Codec, Frame, SEMANTICS};
+use quietus_core::record::{Codec, Frame, Record, SEMANTICS};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -111,9 +111,6 @@ impl Since {
     }
 
     pub(super) fn beside<C: Codec>(&self, state: &State, chain: &Chain, codec: &C) -> Option<Beside> {
-        let kept = Kept::of(state, |record| {
-            Ok::<_, C::Error>((i32::from(record.schema()), codec.encode_record(record)?))
-        });
         let head = Head { home: self.home, last: self.last, open_frames: chain.open_frames() };
         let duty = |id: &ObligationId| {
             let duty = state.duties.get(*id)?;
@@ -121,7 +118,7 @@ impl Since {
             Some(DutyRow { id: id.0, subject: duty.item.subject, bytes })
         };
         Some(Beside {
-            state: postcard::to_allocvec(&(VERSION, SEMANTICS, head, kept.ok()?)).ok()?,
+            state: postcard::to_allocvec(&(VERSION, SEMANTICS, head, kept(state, codec)?)).ok()?,
             duties: self.duties.iter().map(duty).collect::<Option<_>>()?,
             entries: chain.entries().iter().skip(self.entries).flat_map(Entry::bytes).collect(),
             events: self.events.clone(),
@@ -134,6 +131,17 @@ impl Since {
         self.events.clear();
         self.entries = entries;
     }
+}
+
+fn kept<C: Codec>(state: &State, codec: &C) -> Option<Kept> {
+    let encode =
+        |record: &Record| Ok::<_, C::Error>((i32::from(record.schema()), codec.encode_record(record)?));
+    Kept::of(state, encode).ok()
+}
+
+/// A state without its duties, as bytes: two that are equal have the same.
+pub(super) fn bytes<C: Codec>(state: &State, codec: &C) -> Option<Vec<u8>> {
+    postcard::to_allocvec(&kept(state, codec)?).ok()
 }
 
 /// `control`: what the control log's first `k` entries add up to.

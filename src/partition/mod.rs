@@ -139,6 +139,18 @@ impl Partition {
         }
     }
 
+    /// Both know the same, down to the audit chain; where they keep it is their own affair.
+    pub fn knows_what<C: Codec>(&self, other: &Self, codec: &C) -> bool {
+        if self.digest() != other.digest() {
+            return false;
+        }
+        let (one, other) = (self.read(), other.read());
+        let bytes = |inner: &Inner| kept::bytes(&inner.state, codec);
+        one.chain.head() == other.chain.head()
+            && one.state.duties.all().eq(other.state.duties.all())
+            && bytes(&one).is_some_and(|known| Some(known) == bytes(&other))
+    }
+
     /// Checksum of the last frame that was applied.
     pub fn last_frame(&self) -> Option<u32> {
         self.read().since.as_ref().filter(|_| self.applied() > 0).map(kept::Since::last)

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use quietus::ledger::embedded::replay;
 use quietus::ledger::{LedgerError, Position};
-use quietus::node::{Evidence, NodeError, Signed, replay_dir};
+use quietus::node::{Evidence, Held, NodeError, Signed, replay_dir};
+use quietus::store::Database;
 use serde_json::{Value, json};
 
 use super::cli::quietus;
@@ -166,6 +167,56 @@ async fn a_flipped_byte_and_a_cut_are_found() {
     fs::write(segment, &good).unwrap();
     fs::write(mark, marked).unwrap();
     assert!(!is_refused(copy.path(), &evidence));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_value_of_the_store_is_found() {
+    let kept = kept().await;
+    let evidence = kept.evidence();
+    let store = |dir: &Path| dir.join("store");
+    let said = |dir: &Path| replay_dir(dir, &evidence).unwrap().stored;
+    let Held::Frames(frames) = said(&kept.data()) else { panic!("it is not what the ledger says") };
+    assert!(frames > 20, "{frames} frames were flushed");
+
+    // Somebody who knows how it is written changes one byte of each run.
+    let runs =
+        |dir: &Path, partition| Database::open(&store(dir)).unwrap().partition(partition).runs().unwrap();
+    let mut changed = 0;
+    for partition in 0..4 {
+        for run in runs(kept.copy().path(), partition) {
+            let copy = kept.copy();
+            let database = Database::open(&store(copy.path())).unwrap();
+            let blocks = database.partition(partition);
+            let Ok(bytes) = blocks.get(run, 0) else { continue };
+            let mut bytes = bytes.to_vec();
+            *bytes.last_mut().unwrap() ^= 4;
+            blocks.put(run, 0, &bytes).unwrap();
+            drop((blocks, database));
+            assert!(matches!(said(copy.path()), Held::Otherwise(_)), "partition {partition}, run {run}");
+            changed += 1;
+        }
+    }
+    assert!(changed > 12, "{changed} runs were changed");
+
+    // And whatever the disk does to its files: what lives is found, or nothing that lives was hit.
+    let copy = kept.copy();
+    let mut found = 0;
+    for file in files(&store(copy.path())) {
+        let good = fs::read(&file).unwrap();
+        let written: Vec<usize> = (0..good.len()).filter(|at| good[*at] != 0).collect();
+        for at in written.iter().step_by((written.len() / 40).max(1)) {
+            let mut bad = good.clone();
+            bad[*at] ^= 0x10;
+            fs::write(&file, &bad).unwrap();
+            match said(copy.path()) {
+                Held::Otherwise(_) => found += 1,
+                held => assert_eq!(held, Held::Frames(frames), "{}: byte {at}", file.display()),
+            }
+        }
+        fs::write(&file, &good).unwrap();
+    }
+    assert!(found > 10, "{found} changes were found");
+    assert_eq!(said(copy.path()), Held::Frames(frames));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -138,6 +138,14 @@ impl Blocks {
         Ok(())
     }
 
+    /// sled holds every block against its checksum when it reads it.
+    pub fn read_all(&self) -> Result<(), StoreError> {
+        self.tree.range(self.key(0, 0)..=self.key(u32::MAX, u32::MAX)).try_for_each(|block| {
+            block?;
+            Ok(())
+        })
+    }
+
     /// Runs that have any block.
     pub fn runs(&self) -> Result<BTreeSet<u32>, StoreError> {
         let mut runs = BTreeSet::new();

@@ -152,6 +152,13 @@ impl DiskStore {
         }))
     }
 
+    /// Every block and every row once: an error is what a look-up would come upon some day.
+    pub fn read_all(&self) -> Result<(), StoreError> {
+        self.blocks.read_all()?;
+        self.beside()?;
+        self.cut(&mut |_| {})
+    }
+
     /// The newest row of every duty.
     fn duties(&self) -> Result<Vec<DutyRow>, StoreError> {
         let mut newest = BTreeMap::new();

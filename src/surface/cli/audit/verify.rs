@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::proof::{text, verifiers};
 use crate::ledger::LedgerError;
-use crate::node::{Evidence, NodeError, Replayed, Signed, replay_dir};
+use crate::node::{Evidence, Held, NodeError, Replayed, Signed, replay_dir};
 use crate::surface::cli::node::NodeArgs;
 use crate::surface::cli::output::say;
 use crate::surface::cli::{Exit, Failure, Output};
@@ -51,6 +51,8 @@ struct VerifiedDir {
     unchecked: Option<u64>,
     /// Entries that a signed checkpoint vouches for; null = none was compared.
     signed: Option<u64>,
+    /// Frames up to whose end the store was held against the ledger; null = it was not.
+    stored: Option<u64>,
     findings: Vec<String>,
 }
 
@@ -133,6 +135,19 @@ fn told(replayed: Replayed, asked: bool) -> Result<VerifiedDir, Failure> {
         }
         Signed::Nothing => None,
     };
+    let stored = match replayed.stored {
+        Held::Frames(frames) => Some(frames),
+        Held::Otherwise(found) => {
+            findings.extend(found);
+            None
+        }
+        Held::Uncompared => {
+            say(
+                "the store was not compared: there is none, a node has it open, another version wrote it, or the tenant key is missing",
+            );
+            None
+        }
+    };
     Ok(VerifiedDir {
         ok: findings.is_empty(),
         ledger: Some(data_encoding::HEXLOWER.encode(&ledger.ledger)),
@@ -147,6 +162,7 @@ fn told(replayed: Replayed, asked: bool) -> Result<VerifiedDir, Failure> {
         clean: Some(ledger.clean),
         unchecked: Some(ledger.tail.map_or(0, |tail| tail.bytes)),
         signed,
+        stored,
         findings,
     })
 }
@@ -166,6 +182,12 @@ fn human(out: &mut Output, verified: &VerifiedDir) {
         (
             "signed",
             verified.signed.map_or_else(|| "no checkpoint was compared".to_owned(), |n| n.to_string()),
+        ),
+        (
+            "store",
+            verified
+                .stored
+                .map_or_else(|| "not compared".to_owned(), |frames| format!("as {frames} frames left it")),
         ),
         ("chain", verified.chain.clone().unwrap_or_default()),
     ]);

@@ -1,0 +1,139 @@
+//! A folder's store held against a replay of its ledger: every live value of it, in a copy, so that what is kept as
+//! evidence stays as it is.
+
+use std::fs::{self, File};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use quietus_core::engine::control::Control;
+use quietus_core::record::{EVENTS_REMEMBERED, Frame};
+
+use super::NodeError;
+use crate::ledger::codec::Avro;
+use crate::partition::{Home, Partition, Unfit};
+use crate::store::{Database, DiskStore, Sizes, Store, StoreError};
+
+/// The partitions' stores, each until the replay comes to where its last root was made.
+pub(super) struct Stored {
+    waiting: Vec<Option<DiskStore>>,
+    /// Hashes of the events so far, by partition.
+    events: Vec<Vec<u64>>,
+    /// Frames up to whose end it was compared.
+    pub compared: u64,
+    pub findings: Vec<String>,
+    /// It cannot be told: another version wrote it.
+    pub unknown: bool,
+    _copy: tempfile::TempDir,
+}
+
+impl Stored {
+    /// None = there is no store, or a node has it open.
+    pub fn open(dir: &Path, partitions: u32) -> Result<Option<Self>, NodeError> {
+        let store = dir.join("store");
+        let lock = File::open(dir.join("ledger").join("lock")).ok();
+        let running = lock.as_ref().is_some_and(|lock| lock.try_lock_shared().is_err());
+        if running || !store.is_dir() {
+            return Ok(None);
+        }
+        let disk = |cause: io::Error| StoreError::Disk(format!("{}: {cause}", store.display()));
+        let copy = tempfile::tempdir().map_err(disk)?;
+        duplicate(&store, copy.path()).map_err(disk)?;
+        // sled ends some reads of what it never wrote with a panic.
+        let opened = catch_unwind(AssertUnwindSafe(|| whole(copy.path(), partitions)));
+        let opened = opened.unwrap_or_else(|_| Err(StoreError::Damaged("it cannot be opened".to_owned())));
+        let (waiting, findings): (Vec<_>, _) = match opened {
+            Ok(stores) => (stores.into_iter().map(Some).collect(), Vec::new()),
+            Err(error @ StoreError::Damaged(_)) => (Vec::new(), vec![error.to_string()]),
+            Err(error) => return Err(error.into()),
+        };
+        let events = vec![Vec::new(); waiting.len()];
+        let mut stored = Self { waiting, events, compared: 0, findings, unknown: false, _copy: copy };
+        stored.rests(super::rest::read(&store));
+        Ok(Some(stored))
+    }
+
+    /// After an orderly stop each store is where it was left.
+    fn rests(&mut self, left: Result<Option<Vec<u64>>, &'static str>) {
+        match left {
+            Err(what) => self.findings.push(format!("the store: {what}")),
+            Ok(left) => {
+                for (index, left) in (0u32..).zip(left.unwrap_or_default()) {
+                    let store = self.waiting.get(index as usize).and_then(Option::as_ref);
+                    if store.is_some_and(|store| store.kept() != Some(left)) {
+                        self.found(index, "its last root is gone");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The replay has come through this frame; `control` = what the control log's first so many entries add up to.
+    pub fn reach(
+        &mut self,
+        replayed: &Partition,
+        frame: &Frame,
+        home: &Home,
+        control: impl FnOnce(u64) -> Option<Control>,
+    ) {
+        let at = replayed.index() as usize;
+        let (Some(waiting), Some(events)) = (self.waiting.get_mut(at), self.events.get_mut(at)) else {
+            return;
+        };
+        if waiting.is_some() {
+            events.extend(frame.event_ids());
+        }
+        if waiting.as_ref().and_then(Store::kept) != Some(replayed.applied()) {
+            return;
+        }
+        let Some(store) = waiting.take() else { return };
+        let seen = std::mem::take(events);
+        let knows = |stored: &Partition, events: &[u64]| {
+            let enough = events.len() >= seen.len().min(EVENTS_REMEMBERED);
+            enough && seen.ends_with(events) && stored.knows_what(replayed, &Avro)
+        };
+        match Partition::open(home, store, control, &Avro) {
+            Ok((stored, events)) if knows(&stored, &events) => self.compared += replayed.applied(),
+            Ok(_) => self.found(replayed.index(), "it does not hold what the ledger says"),
+            Err(Unfit::Version) => self.unknown = true,
+            Err(why) => self.found(replayed.index(), &why.to_string()),
+        }
+    }
+
+    /// The ledger is at its end.
+    pub fn end(&mut self) {
+        let waiting: Vec<Option<DiskStore>> = std::mem::take(&mut self.waiting);
+        for (index, store) in (0u32..).zip(waiting) {
+            if store.and_then(|store| store.kept()).is_some_and(|kept| kept > 0) {
+                self.found(index, &Unfit::Ahead("ledger").to_string());
+            }
+        }
+    }
+
+    fn found(&mut self, partition: u32, what: &str) {
+        self.findings.push(format!("the store of partition {partition}: {what}; a start builds it anew"));
+    }
+}
+
+/// Every partition's store, all of it read.
+fn whole(dir: &Path, partitions: u32) -> Result<Vec<DiskStore>, StoreError> {
+    let database = Database::open(dir)?;
+    let one = |index| {
+        let store = DiskStore::open(&database, index, Sizes::default())?;
+        store.read_all()?;
+        Ok(store)
+    };
+    (0..partitions).map(one).collect()
+}
+
+fn duplicate(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let (entry, to) = entry.map(|entry| (entry.path(), to.join(entry.file_name())))?;
+        match entry.is_dir() {
+            true => duplicate(&entry, &to)?,
+            false => drop(fs::copy(&entry, &to)?),
+        }
+    }
+    Ok(())
+}
