@@ -128,7 +128,7 @@ fn stands_in(ledger: &Ledger, partition: &Partition) -> Result<(), Stopped> {
 impl Node {
     /// What a restart need not read again. A failure loses nothing: the ledger has it all.
     pub(super) fn keep(&self) {
-        let one = |partition: &Arc<Partition>| partition.keep(&Avro).map(|()| partition.applied());
+        let one = |partition: &Arc<Partition>| partition.keep(&Avro);
         let kept = self.partitions.iter().map(one).collect::<Result<Vec<_>, _>>();
         let marked = kept.and_then(|kept| {
             let store = self.options.dir.join("store");

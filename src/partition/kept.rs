@@ -63,6 +63,8 @@ pub struct Since {
     /// Audit entries that the store has.
     entries: usize,
     last: u32,
+    /// Frames that are in; None = none came yet, or one is being decided and some of it is in the state.
+    at: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -85,10 +87,19 @@ pub(super) struct Restored {
 impl Since {
     pub(super) fn new(home: &Home) -> Self {
         let (duties, events) = (BTreeSet::new(), Vec::new());
-        Self { home: home.mark(), duties, events, entries: 0, last: 0 }
+        Self { home: home.mark(), duties, events, entries: 0, last: 0, at: None }
     }
 
-    pub(super) fn frame(&mut self, bytes: &[u8], frame: &Frame) {
+    pub(super) fn begin(&mut self) {
+        self.at = None;
+    }
+
+    pub(super) fn at(&self) -> Option<u64> {
+        self.at
+    }
+
+    pub(super) fn frame(&mut self, next: u64, bytes: &[u8], frame: &Frame) {
+        self.at = Some(next);
         self.last = crc32c::crc32c(bytes);
         self.events.extend(frame.event_ids());
     }
@@ -287,7 +298,7 @@ mod tests {
         state.slices.insert("sw_1".into(), Slice { due: 1, ..Slice::default() });
         state.covered.insert("hd_1".into(), Covered { items: 1, by_system: [("s".into(), 1)].into() });
         state.tally = Tally { ignored: 1, ..Tally::default() };
-        since.frame(b"frame", &Frame::of(Vec::new()));
+        since.frame(1, b"frame", &Frame::of(Vec::new()));
         let mut beside = since.beside(&state, &Chain::new(0, &home().salt_key), &NoRecords).unwrap();
         let bytes = postcard::to_allocvec(&duty).unwrap();
         beside.duties.push(DutyRow { id: duty.id.0, subject: duty.item.subject, bytes });

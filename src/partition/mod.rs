@@ -94,6 +94,7 @@ impl Partition {
         let mut effects = Vec::new();
         {
             let mut inner = self.write();
+            inner.since.iter_mut().for_each(kept::Since::begin);
             let mut leaves = Leaves::default();
             for record in &frame.records {
                 let input = Input {
@@ -128,14 +129,14 @@ impl Partition {
         Asked { partition: self.index, trace: frame.trace.clone(), effects }
     }
 
-    /// Brings to disk what came since the last root, so that a start need not read it again.
-    pub fn keep<C: Codec>(&self, codec: &C) -> Result<(), StoreError> {
+    /// Brings to disk what came since the last root, so that a start need not read it again. Answers the frames that
+    /// are there; in the middle of one it leaves the root as it is.
+    pub fn keep<C: Codec>(&self, codec: &C) -> Result<u64, StoreError> {
         let mut inner = self.write();
-        let applied = self.applied();
-        if inner.store.kept().is_some_and(|kept| kept < applied) {
-            inner.flush(applied, codec)
-        } else {
-            Ok(())
+        let kept = inner.store.kept().unwrap_or_default();
+        match inner.since.as_ref().and_then(kept::Since::at).filter(|at| *at > kept) {
+            Some(at) => inner.flush(at, codec).map(|()| at),
+            None => Ok(kept),
         }
     }
 
@@ -253,7 +254,7 @@ impl Inner {
 
     fn applied<C: Codec>(&mut self, next: u64, bytes: &[u8], frame: &Frame, codec: &C) {
         let Some(since) = &mut self.since else { return };
-        since.frame(bytes, frame);
+        since.frame(next, bytes, frame);
         if self.store.is_full(since.rows(), next)
             && let Err(error) = self.flush(next, codec)
         {
