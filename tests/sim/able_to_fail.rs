@@ -54,6 +54,17 @@ fn five_finds_a_new_life_erased_for_the_old_one() {
 }
 
 #[test]
+fn corrections_that_bring_back_overtake_or_are_lost_are_found() {
+    invariants::five_nothing_comes_back(false, "a row").unwrap();
+    breaks(5, invariants::five_nothing_comes_back(true, "a row"));
+    invariants::five_fenced(true, 0, "sent").unwrap();
+    breaks(5, invariants::five_fenced(false, 0, "sent"));
+    breaks(5, invariants::five_fenced(true, 1, "sent"));
+    invariants::four_corrected_in_the_end("new", "new").unwrap();
+    breaks(4, invariants::four_corrected_in_the_end("new", "old"));
+}
+
+#[test]
 fn six_finds_a_replay_that_differs() {
     breaks(6, invariants::six_same_again(&[0; 32], &[1; 32], "state"));
 }

@@ -1,24 +1,16 @@
-//! What happens around the node: people's decisions, faults, clocks, the company's news; and the node's own steps.
-//! Which comes next is the seed's choice.
+//! Which comes next is the seed's choice: something around the node (`decrees`, `trouble`, `news`), time, or one of the
+//! node's own steps.
 
 use quietus::clock::Clock;
 use quietus::dispatch::propose;
-use quietus::ledger::Stream;
 use quietus::schedule::{barrier, plan, sweeps};
-use quietus_core::hold::Scope as RealScope;
-use quietus_core::record::{
-    ClockAccepted, HoldEffective, HoldPlaced, HoldReleased, PolicyPublished, Record, RequestReceived,
-    SourcePut, SweepClosed, SweepOrdered, SweepSwitch, SystemMode, SystemPut, Tick,
-};
-use quietus_core::source::{From, Kafka, Source};
+use quietus_core::record::{HoldEffective, Record, SweepClosed, SweepOrdered, Tick};
 use quietus_core::time::Millis;
-use quietus_memory::Faults;
 
 use crate::invariants::{Broken, Checked};
 use crate::ledger::Plain;
-use crate::model::{Ask, Decree, Scope};
-use crate::plain::{DAY, HOUR, Item, Part, Purpose, System, What};
-use crate::rules::Rules;
+use crate::model::Decree;
+use crate::plain::{DAY, HOUR, Item, System, What};
 use crate::world::{LEASE, World};
 
 /// How late events over HTTP may come.
@@ -26,46 +18,6 @@ pub const SETTLE: i64 = 5 * 60_000;
 pub const FEED: &str = "feed";
 
 impl World {
-    pub fn set_up(&mut self) {
-        for system in System::ALL {
-            let manifest = system.manifest(self.sites[&system].retains);
-            let manifest = serde_json::to_string(&manifest).unwrap();
-            let record = SystemPut { name: system.name().to_owned(), manifest, by: None, at: self.real };
-            self.decree(Record::SystemPut(record), Decree::Other);
-        }
-        // Every shape waits for it, and for no longer than twice its `settle`.
-        let source = Source {
-            source: FEED.to_owned(),
-            from: From::Kafka(Kafka { topic: "events".to_owned(), ..Kafka::default() }),
-            settle: 20 * DAY,
-            ..Source::default()
-        };
-        let feed = SourcePut {
-            name: FEED.to_owned(),
-            document: Some(source.canonical_json()),
-            generation: 1,
-            by: None,
-            at: self.real,
-        };
-        self.decree(Record::SourcePut(feed), Decree::Other);
-        self.publish_anything();
-    }
-
-    fn publish_anything(&mut self) {
-        let rules = Rules::draw(&mut self.rng, self.version);
-        self.publish(rules);
-    }
-
-    pub fn publish(&mut self, rules: Rules) {
-        self.version += 1;
-        let document = rules.yaml();
-        self.say(&document);
-        let (version, at) = (self.version, self.real);
-        let name = "company".to_owned();
-        let record = PolicyPublished { name, version, document, by: None, approved_by: None, at };
-        self.decree(Record::PolicyPublished(record), Decree::Policy(rules));
-    }
-
     /// One step of anybody.
     pub fn step(&mut self) -> Checked {
         match self.rng.u8(..) {
@@ -73,7 +25,10 @@ impl World {
             30..42 => self.post(),
             42..56 => self.read_lane(),
             56..59 => self.tell_watermark(),
-            59 => self.stall(),
+            59 => match self.rng.bool() {
+                true => self.stall(),
+                false => self.rebalance(),
+            },
             60..66 => self.place(),
             66..70 => self.release(),
             70..74 => self.ask(),
@@ -126,173 +81,6 @@ impl World {
             _ => self.declare(),
         }
         Ok(())
-    }
-
-    fn place(&mut self) {
-        let mut scope = Scope::default();
-        if self.rng.bool() {
-            scope.people.push(self.rng.usize(..self.company.people.len()));
-        }
-        if self.rng.u8(..3) == 0 {
-            scope.systems.push(System::ALL[self.rng.usize(..3)]);
-        }
-        if self.rng.u8(..3) == 0 {
-            scope.parts.push([Part::Email, Part::Note, Part::Amount, Part::Basket][self.rng.usize(..4)]);
-        }
-        let key = |p: &usize| self.keys.subject_key("customer_id", &self.company.people[*p]).0;
-        let mut real = RealScope {
-            subjects: scope.people.iter().map(key).collect(),
-            systems: scope.systems.iter().map(|s| s.name().to_owned()).collect(),
-            categories: scope.parts.iter().map(|p| p.category().to_owned()).collect(),
-            ..RealScope::default()
-        };
-        real.all = real.is_empty();
-        let id = self.fresh("hd");
-        self.say(&format!("hold {id} on {scope:?}"));
-        self.scopes.insert(id.clone(), scope.clone());
-        let record = HoldPlaced {
-            id: id.clone(),
-            matter: "matter".to_owned(),
-            authority: "court".to_owned(),
-            reference: None,
-            owner: "legal".to_owned(),
-            reason: "case".to_owned(),
-            scope: serde_json::to_string(&real).unwrap(),
-            review: "2030-01-01".to_owned(),
-            confidential: false,
-            asked: None,
-            allow: Vec::new(),
-            by: None,
-            at: self.real,
-        };
-        self.decree(Record::HoldPlaced(record), Decree::Placed(id, scope));
-    }
-
-    fn release(&mut self) {
-        let open: Vec<String> = {
-            let open = self.node.control.holds.values().filter(|h| h.released.is_none());
-            open.map(|h| h.id.clone()).collect()
-        };
-        if open.is_empty() {
-            return;
-        }
-        let id = open[self.rng.usize(..open.len())].clone();
-        self.release_hold(id);
-    }
-
-    pub fn release_hold(&mut self, id: String) {
-        self.say(&format!("hold {id} is released"));
-        let record = HoldReleased { id: id.clone(), by: None, reason: None, at: self.real };
-        self.decree(Record::HoldReleased(record), Decree::Released(id));
-    }
-
-    fn ask(&mut self) {
-        let grounds = [None, Some("unlawful"), Some("consent_withdrawn")];
-        let erase = (self.rng.u8(..4) > 0).then(|| grounds[self.rng.usize(..3)]);
-        let person = self.rng.usize(..self.company.people.len());
-        let ask = Ask { id: self.fresh("rq"), person, erase };
-        self.say(&format!("{ask:?}"));
-        self.tick_all();
-        let subject = self.keys.subject_key("customer_id", &self.company.people[person]);
-        let purposes = if erase.is_none() { vec![Purpose::Ads.name().to_owned()] } else { Vec::new() };
-        let record = RequestReceived {
-            id: ask.id.clone(),
-            kind: if erase.is_some() { "erase" } else { "withdraw" }.to_owned(),
-            subject: subject.0.to_vec(),
-            grounds: erase.flatten().map(str::to_owned),
-            purposes,
-            regime: None,
-            received: self.real,
-            due: self.real + 30 * DAY,
-            categories: Vec::new(),
-            corrections: None,
-            on_behalf_of: None,
-            asked: None,
-            by: None,
-            identity: None,
-            unverified: false,
-        };
-        self.append(self.home(person), Record::RequestReceived(record), Plain::Asked(ask));
-    }
-
-    fn fault(&mut self) {
-        let system = System::ALL[self.rng.usize(..3)];
-        let mut faults = Faults::default();
-        match self.rng.u8(..8) {
-            0 => faults.unavailable = true,
-            1 => faults.unreadable = true,
-            2 => faults.fail_before = self.rng.u32(1..4),
-            3 => faults.lose_answers = self.rng.u32(1..4),
-            4 => faults.at_most = Some(self.rng.usize(..2)),
-            5 => faults.lies = true,
-            _ => {}
-        }
-        self.say(&format!("{}: {faults:?}", system.name()));
-        self.sites[&system].connector.set_faults(faults);
-    }
-
-    /// The node's wall clock jumps; or somebody looks at it, sets it right and accepts it.
-    fn disturb_clock(&mut self) {
-        if self.clock.now().0 != self.real {
-            return self.mend_clock();
-        }
-        let by = match self.rng.bool() {
-            true => self.rng.i64(2 * DAY..200 * DAY),
-            false => -self.rng.i64(60_000..40 * DAY),
-        };
-        self.say(&format!("the clock jumps by {} h", by / HOUR));
-        self.clock.set(Millis(self.real + by));
-    }
-
-    pub fn mend_clock(&mut self) {
-        self.say("the clock is set right and accepted");
-        self.clock.set(Millis(self.real));
-        self.node.steady = quietus::schedule::clock::Steady::new(&self.clock);
-        let record = ClockAccepted { now: self.real, by: None };
-        self.decree(Record::ClockAccepted(record), Decree::Other);
-    }
-
-    fn flip(&mut self) {
-        if self.rng.bool() {
-            let stopped = !self.node.control.stopped && self.rng.bool();
-            return self.switch(stopped);
-        }
-        let system = System::ALL[self.rng.usize(..3)];
-        let mode = if self.rng.u8(..3) == 0 { "observe" } else { "enforce" };
-        self.set_mode(system, mode);
-    }
-
-    pub fn switch(&mut self, stopped: bool) {
-        let record = SweepSwitch { stopped, by: None, at: self.real };
-        self.decree(Record::SweepSwitch(record), Decree::Other);
-    }
-
-    pub fn set_mode(&mut self, system: System, mode: &str) {
-        let (name, mode) = (system.name().to_owned(), mode.to_owned());
-        self.decree(Record::SystemMode(SystemMode { name, mode, by: None, at: self.real }), Decree::Other);
-    }
-
-    /// A frame of a partition is written a second time.
-    fn repeat(&mut self) {
-        let durable = self.ledger.durable();
-        if durable == 0 {
-            return;
-        }
-        let at = self.rng.usize(..durable);
-        let entry = self.ledger.entry(at);
-        let frame = quietus::ledger::codec::decode_frame(&entry.bytes).unwrap();
-        // What intake dedupes by the event's id does not come to be written twice.
-        let repeats = |r: &Record| match r {
-            Record::Facts(r) => !r.marks.is_empty(),
-            Record::Changes(r) => !r.marks.is_empty(),
-            Record::OwnerStarted(_) => false,
-            _ => true,
-        };
-        if entry.stream != Stream::Control && frame.records.iter().all(repeats) {
-            let what = format!("{} again", frame.records[0].name());
-            self.ledger.repeat(at);
-            self.say(&what);
-        }
     }
 
     fn time_passes(&mut self) {

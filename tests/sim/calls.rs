@@ -19,9 +19,10 @@ use quietus_core::record::Record;
 use quietus_core::time::Millis;
 use quietus_core::verdict::Action;
 
-use crate::invariants::{Broken, Checked};
+use crate::company::Row;
+use crate::invariants::{Broken, Checked, five_nothing_comes_back};
 use crate::ledger::Plain;
-use crate::plain::{Item, Part, System};
+use crate::plain::{Item, Part, System, Values};
 use crate::world::{LEASE, World};
 
 pub struct Call {
@@ -82,6 +83,16 @@ impl World {
     /// A command that was let through is sent.
     pub fn send(&mut self, at: usize) -> Checked {
         let (system, duties) = self.node.sends.swap_remove(at);
+        let (corrections, erasures): (Vec<_>, Vec<_>) =
+            duties.into_iter().partition(|d| d.duty == Duty::Correct);
+        for duties in [erasures, corrections].into_iter().filter(|duties| !duties.is_empty()) {
+            self.call(system, duties)?;
+        }
+        Ok(())
+    }
+
+    /// All of them are corrections, or none is.
+    fn call(&mut self, system: System, duties: Vec<Obligation>) -> Checked {
         let (targets, unopened) = targets(&self.keys, &self.node.partitions, &duties);
         let now = self.now();
         let permit = permit(&self.node.control, system.name(), &duties, Millis(now), LEASE);
@@ -89,7 +100,13 @@ impl World {
         let inner = LedgerGate::new(Arc::clone(&self.node.partitions), &duties);
         let gate = Arc::new(PausingGate { inner, asked: Arc::clone(&asked) });
         let connector = self.sites[&system].connector.clone();
-        let future = Box::pin(async move { connector.erase(&targets, &permit, gate).await });
+        let corrects = duties.iter().any(|d| d.duty == Duty::Correct);
+        let future = Box::pin(async move {
+            match corrects {
+                true => connector.correct(&targets, &permit, gate).await,
+                false => connector.erase(&targets, &permit, gate).await,
+            }
+        });
         self.say(&format!("send {} to {}", duties.len(), system.name()));
         self.node.calls.push(Call {
             system,
@@ -143,18 +160,22 @@ impl World {
         for item in items {
             let there = self.company.lies_there(&rows, system, item);
             let row = &self.company.rows[&(system, item)];
-            let lost: Vec<Part> = match &there {
-                None => row.parts.iter().copied().collect(),
-                Some(parts) => row.parts.difference(parts).copied().collect(),
-            };
-            if lost.is_empty() && there.is_some() {
+            if let Some(parts) = &there {
+                self.is_corrected(call, item, row, parts)?;
+            }
+            let there_still = |p: &Part| there.as_ref().is_some_and(|parts| parts.contains_key(p));
+            let lost: Vec<Part> = row.parts.keys().copied().filter(|p| !there_still(p)).collect();
+            if lost.is_empty()
+                && let Some(parts) = there
+            {
+                self.company.rows.get_mut(&(system, item)).unwrap().parts = parts;
                 continue;
             }
             let (generation, deleted) = (row.generation, there.is_none());
             let duty = call.duties.iter().find(|d| {
                 let whole = d.duty == Duty::Delete;
                 self.by_id[&d.item] == item
-                    && d.duty != Duty::Change(Action::Restrict)
+                    && !matches!(d.duty, Duty::Change(Action::Restrict) | Duty::Correct)
                     && whole == deleted
                     && (whole || lost.iter().all(|p| d.parts.iter().any(|part| Part::of(part) == *p)))
             });
@@ -179,7 +200,37 @@ impl World {
                 Some(parts) => self.company.rows.get_mut(&(system, item)).unwrap().parts = parts,
             }
         }
+        let known = self.company.rows.keys().filter(|(s, _)| *s == system).count();
+        five_nothing_comes_back(rows.len() > known, "a row")
+    }
+
+    /// A value is another one only by a correction that names it, and one that was gone stays away.
+    fn is_corrected(&self, call: &Call, item: Item, row: &Row, parts: &Values) -> Checked {
+        for (part, value) in parts {
+            let what = || format!("{part:?} of item {item} in {}", call.system.name());
+            five_nothing_comes_back(!row.parts.contains_key(part), &what())?;
+            if row.parts.get(part) == Some(value) {
+                continue;
+            }
+            let sets = |d: &&Obligation| {
+                d.duty == Duty::Correct
+                    && self.by_id[&d.item] == item
+                    && self.value(d, *part).as_ref() == Some(value)
+            };
+            match call.duties.iter().find(sets) {
+                Some(duty) => self.may_be_committed(call, duty, row.generation)?,
+                None => return Broken::of(2, format!("{} is another by no command", what())),
+            }
+        }
         Ok(())
+    }
+
+    /// What a correction sets this part to.
+    pub fn value(&self, duty: &Obligation, part: Part) -> Option<String> {
+        let named = duty.parts.iter().any(|p| Part::of(p) == part);
+        let cell = duty.values.as_ref().filter(|_| named)?;
+        let values = self.keys.open_corrections(&duty.item.subject, &duty.item.item, cell).unwrap();
+        values.get(part.category())?.as_ref().map(|value| value.reveal().to_owned())
     }
 
     /// A system's read-back looks at what awaits it; the harness looks for itself.
@@ -213,9 +264,14 @@ impl World {
             let gone = match (&there, duty.duty) {
                 (None, _) => true,
                 (Some(_), Duty::Delete) => false,
-                (Some(parts), Duty::Change(_) | Duty::Correct) => {
-                    duty.parts.iter().all(|p| !parts.contains(&Part::of(p)))
+                (Some(parts), Duty::Change(_)) => {
+                    duty.parts.iter().all(|p| !parts.contains_key(&Part::of(p)))
                 }
+                (Some(parts), Duty::Correct) => duty
+                    .parts
+                    .iter()
+                    .map(|p| Part::of(p))
+                    .all(|part| self.value(duty, part).as_ref() == parts.get(&part)),
             };
             self.memory.looked(duty, gone);
             self.node.looking.insert(duty.id, None);

@@ -41,8 +41,9 @@ impl World {
         self.settle()
     }
 
-    /// What the sweep ordered is sent once; nobody hears the answers yet.
-    fn carry_out(&mut self) -> Checked {
+    /// What is owed is sent once; nobody hears the answers yet.
+    pub fn carry_out(&mut self) -> Checked {
+        // Both scenes are about the first record.
         let home = self.home(self.company.items[&ITEM].person);
         self.read_all()?;
         while self.copy_control(home) {}

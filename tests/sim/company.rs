@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quietus_contract::{Locator, Scalar, Secret};
 use quietus_memory::{Faults, Fields, Key, MemoryConnector};
 
-use crate::plain::{Item, Kind, Part, Person, Purpose, Record, System, Told, What};
+use crate::plain::{Item, Kind, Part, Person, Purpose, Record, System, Told, Values, What};
 
 #[derive(Debug)]
 pub struct Company {
@@ -35,6 +35,8 @@ pub struct Company {
     pub gone_before: BTreeSet<Item>,
     /// The start it has in its present life.
     pub starts: BTreeMap<Item, Option<i64>>,
+    /// Every value that something was to be corrected to.
+    corrected: Vec<String>,
 }
 
 /// One partition of a source that is read at its own pace: redelivered after a crash, never lost.
@@ -50,8 +52,8 @@ pub struct Lane {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     pub generation: u32,
-    /// Fields that still hold something.
-    pub parts: BTreeSet<Part>,
+    /// Fields that still hold something, and what.
+    pub parts: Values,
 }
 
 /// A system of the company, with its connector.
@@ -96,6 +98,7 @@ impl Company {
             lost: BTreeSet::new(),
             gone_before: BTreeSet::new(),
             starts: BTreeMap::new(),
+            corrected: Vec::new(),
         }
     }
 
@@ -138,15 +141,13 @@ impl Company {
     /// The company writes a record there.
     pub fn put(&mut self, site: &Site, system: System, item: Item) {
         let record = &self.items[&item];
-        let fields = record
-            .kind
-            .parts()
-            .map(|p| (p.field().to_owned(), Some(format!("{}-of-{}", p.field(), record.key))));
-        let mut fields: Fields = fields.into_iter().collect();
+        let parts: Values =
+            record.kind.parts().map(|p| (p, format!("{}-of-{}", p.field(), record.key))).into();
+        let mut fields: Fields =
+            parts.iter().map(|(p, value)| (p.field().to_owned(), Some(value.clone()))).collect();
         fields.insert("customer".to_owned(), Some(self.people[record.person].clone()));
         site.connector.put(&record.kind.dataset(system), &locator(&record.key), fields);
         let generation = self.generation.get(&item).copied().unwrap_or(1);
-        let parts = record.kind.parts().into_iter().collect();
         self.lost.remove(&(system, item));
         self.rows.insert((system, item), Row { generation, parts });
     }
@@ -161,12 +162,12 @@ impl Company {
     }
 
     /// What really lies in a system: read from its rows, not from anybody's word.
-    pub fn lies_there(&self, rows: &Lying, system: System, item: Item) -> Option<BTreeSet<Part>> {
+    pub fn lies_there(&self, rows: &Lying, system: System, item: Item) -> Option<Values> {
         let record = &self.items[&item];
         let key = std::iter::once(("id".to_owned(), record.key.clone())).collect();
         let fields = rows.get(&(record.kind.dataset(system), key))?;
-        let full = |p: &Part| fields.get(p.field()).is_some_and(Option::is_some);
-        Some(record.kind.parts().into_iter().filter(full).collect())
+        let value = |p: Part| Some((p, fields.get(p.field())?.clone()?));
+        Some(record.kind.parts().into_iter().filter_map(value).collect())
     }
 
     pub fn is_complete_in(&self, system: System, item: Item) -> bool {
@@ -176,7 +177,21 @@ impl Company {
     /// Everything that must never be read in clear.
     pub fn secrets(&self) -> Vec<&str> {
         let people = self.people.iter().map(String::as_str);
-        people.chain(self.items.values().map(|r| r.key.as_str())).collect()
+        let people = people.chain(self.items.values().map(|r| r.key.as_str()));
+        people.chain(self.corrected.iter().map(String::as_str)).collect()
+    }
+
+    /// Values that nobody has had before, for some of these parts.
+    pub fn new_values(&mut self, rng: &mut fastrand::Rng, parts: &[Part]) -> Values {
+        let from = rng.usize(..parts.len());
+        let new = |n: usize, part: Part| format!("{}.mended.{n}.secret", part.field());
+        let mut values = Values::new();
+        for part in &parts[from..] {
+            let value = new(self.corrected.len(), *part);
+            self.corrected.push(value.clone());
+            values.insert(*part, value);
+        }
+        values
     }
 }
 

@@ -151,9 +151,15 @@ impl World {
                 let with =
                     |b: Broken| Broken { what: format!("item {item} in {:?}: {}", copy.system, b.what), ..b };
                 for part in record.kind.parts() {
-                    let full = there.contains(&part);
+                    let full = there.contains_key(&part);
                     let with = |b: Broken| with(Broken { what: format!("{part:?}: {}", b.what), ..b });
                     invariants::three_gone_in_the_end(over(&part), stopped(&part), full).map_err(with)?;
+                    let held = !question.held(&model.holds, copy.system, part).is_empty();
+                    if let (Some(wanted), Some(value), false) =
+                        (copy.corrected.get(&part), there.get(&part), held)
+                    {
+                        invariants::four_corrected_in_the_end(wanted, value).map_err(with)?;
+                    }
                 }
                 let parts = record.kind.parts();
                 let (all_over, stopped) = (parts.iter().all(over), parts.iter().any(stopped));

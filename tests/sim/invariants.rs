@@ -84,6 +84,29 @@ pub fn five_new_life_left_alone(ordered_for: u32, lies_there: u32) -> Checked {
     Broken::of(5, format!("ordered for life {ordered_for}, and life {lies_there} lay there"))
 }
 
+/// 5: what was erased is not set again, and nothing is inserted.
+pub fn five_nothing_comes_back(is_new: bool, what: &str) -> Checked {
+    if is_new { Broken::of(5, format!("{what} is there that was gone")) } else { Ok(()) }
+}
+
+/// 5: a correction goes only to what lives, and while nothing else is out for the same record.
+pub fn five_fenced(lives: bool, out: usize, deed: &str) -> Checked {
+    match (lives, out) {
+        (true, 0) => Ok(()),
+        (false, _) => Broken::of(5, format!("{deed}, and it is known to be gone")),
+        (true, out) => Broken::of(5, format!("{deed}, and {out} commands for it are out")),
+    }
+}
+
+/// 4: what was to be corrected holds the last value that was told.
+pub fn four_corrected_in_the_end(wanted: &str, there: &str) -> Checked {
+    if wanted == there {
+        Ok(())
+    } else {
+        Broken::of(4, format!("it was corrected to {wanted}, and holds {there}"))
+    }
+}
+
 /// 6: a replay gives the same state and the same chain.
 pub fn six_same_again<T: PartialEq>(kept: &T, replayed: &T, what: &str) -> Checked {
     if kept == replayed { Ok(()) } else { Broken::of(6, format!("the {what} of a replay differs")) }
@@ -236,8 +259,17 @@ impl World {
         let Some(copy) = life.copy(system) else {
             return Broken::of(2, format!("item {item} has no copy in {}", system.name()));
         };
+        let known = model.question(record, life, &[]);
+        let deed = || format!("{:?} of item {item} in {} sent", duty.duty, system.name());
+        five_fenced(true, self.out_for(duty), &deed())?;
+        if duty.duty == Duty::Correct {
+            five_fenced(copy.gone.is_none() && at + 1 == model.lives[&item].len(), 0, &deed())?;
+            return duty.parts.iter().try_for_each(|part| {
+                one_under_hold(&known.held(&model.holds, system, Part::of(part)), &deed())
+            });
+        }
         let late = self.company.undelivered(record.person, item);
-        let (known, truth) = (model.question(record, life, &[]), model.question(record, life, &late));
+        let truth = model.question(record, life, &late);
         let forced = copy.forced || self.memory.was_erased(item, duty.generation, system);
         let retaining = self.retaining();
         let parts: Vec<Part> = match duty.duty {
@@ -254,6 +286,17 @@ impl World {
             ten_not_early_by_the_truth(forced || truth.was_ever_over(copy, part, self.real)).map_err(with)?;
         }
         Ok(())
+    }
+
+    /// Commands for the same record in the same system that may still be committed.
+    fn out_for(&self, duty: &Obligation) -> usize {
+        let partition =
+            usize::try_from(self.home(self.company.items[&self.by_id[&duty.item]].person)).unwrap();
+        let now = self.node.partitions[partition].read().state.now;
+        let same = |d: &&Obligation| d.item == duty.item && d.place == duty.place && d.not_after >= Some(now);
+        let sends = self.node.sends.iter().flat_map(|(_, duties)| duties);
+        let calls = self.node.calls.iter().filter(|call| !call.orphan).flat_map(|call| &call.duties);
+        sends.chain(calls).filter(same).count()
     }
 
     /// A connector has changed a record on this command.

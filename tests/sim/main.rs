@@ -9,8 +9,8 @@
 //! | 1 | at every command let go, at every row that changes (`invariants`, `calls`) |
 //! | 2 | at every command let go; no row changes but by a command, to the end (`calls`, `ending`) |
 //! | 3 | at the end, copy by copy (`ending`) |
-//! | 4 | at every frame that is read twice; at the end, event by event and item by item |
-//! | 5 | at every row that changes: new lives (`calls`). Corrections are not drawn here |
+//! | 4 | at every frame that is read twice; at the end, event by event, item by item and correction by correction |
+//! | 5 | at every row that changes: new lives, nothing set that was gone (`calls`); at every command let go: one at a time |
 //! | 6, 7 | at every crash and at the end; the same seed twice by `twice` |
 //! | 8 | at every frame that says verified, by a look of the harness's own |
 //! | 9 | at the end, every byte of the ledger |
@@ -24,9 +24,11 @@
 
 mod able_to_fail;
 mod acts;
+mod amends;
 mod calls;
 mod comeback;
 mod company;
+mod decrees;
 mod ending;
 mod history;
 mod invariants;
@@ -34,9 +36,12 @@ mod late_news;
 mod ledger;
 mod model;
 mod news;
+mod node;
 mod plain;
+mod reading;
 mod rules;
 mod stored;
+mod trouble;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,6 +67,9 @@ fn run_on(seed: u64, stored: Stored) -> Result<String, String> {
         }
         if seed % 8 == 4 {
             world.comeback()?;
+        }
+        if seed % 8 == 2 {
+            world.amends()?;
         }
         for _ in 0..steps {
             world.step()?;

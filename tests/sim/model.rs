@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quietus_core::time::Millis;
 
-use crate::plain::{Item, NEVER, Part, Person, Purpose, Record, System, Told, What};
+use crate::plain::{Item, NEVER, Part, Person, Purpose, Record, System, Told, Values, What};
 use crate::rules::{From, Rules};
 
 /// An entry of the control log.
@@ -34,8 +34,15 @@ pub struct Scope {
 pub struct Ask {
     pub id: String,
     pub person: Person,
-    /// None = consent is withdrawn.
-    pub erase: Option<Option<&'static str>>,
+    pub asks: Asked,
+}
+
+#[derive(Clone, Debug)]
+pub enum Asked {
+    Erase(Option<&'static str>),
+    /// Consent.
+    Withdraw,
+    Correct(Values),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -71,6 +78,8 @@ pub struct Copy {
     pub gone: Option<Gone>,
     /// It is over whatever its dates say: restored after it was erased, or found after its item's end.
     pub forced: bool,
+    /// What its parts were to be corrected to, last.
+    pub corrected: Values,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,11 +120,20 @@ impl Model {
                     copy.gone = copy.gone.or(Some(Gone { at: told.at, erased: false }));
                 }
             }
+            (What::Corrected { item, values }, _) => self.corrected(*item, values),
             (_, Some(item)) => match self.newest_mut(item) {
                 Some(life) => life.told.push(told.clone()),
                 None => self.early.entry(item).or_default().push(told.clone()),
             },
             (_, None) => self.people.entry(person).or_default().push(told.clone()),
+        }
+    }
+
+    /// Only what lives is corrected.
+    fn corrected(&mut self, item: Item, values: &Values) {
+        let copies = self.newest_mut(item).into_iter().flat_map(|life| &mut life.copies);
+        for copy in copies.filter(|c| c.gone.is_none()) {
+            copy.corrected.extend(values.iter().map(|(part, value)| (*part, value.clone())));
         }
     }
 
@@ -152,6 +170,7 @@ impl Model {
                     let back = copy.gone.filter(|gone| at > gone.at);
                     if let Some(gone) = back {
                         (copy.gone, copy.forced) = (None, copy.forced || gone.erased);
+                        copy.corrected.clear();
                     }
                     if back.is_some() || !over {
                         copy.purposes = words;
@@ -165,6 +184,7 @@ impl Model {
                         purposes: words,
                         gone: None,
                         forced: over && !lives_on,
+                        corrected: Values::new(),
                     });
                 }
             }
@@ -204,14 +224,19 @@ impl Model {
         if !self.asked.insert(ask.id.clone()) {
             return;
         }
+        let mine = items.iter().filter(|(_, record)| record.person == ask.person).map(|(item, _)| *item);
         // Without a policy nobody can say what a request ends; the node takes none in.
         if self.rules.is_none() {
             return;
         }
         let now = self.now;
-        let Some(grounds) = ask.erase else {
-            let what = What::Withdrawn { item: None, purpose: Purpose::Ads };
-            return self.people.entry(ask.person).or_default().push(Told { id: 0, at: now, what });
+        let grounds = match &ask.asks {
+            Asked::Erase(grounds) => grounds,
+            Asked::Withdraw => {
+                let what = What::Withdrawn { item: None, purpose: Purpose::Ads };
+                return self.people.entry(ask.person).or_default().push(Told { id: 0, at: now, what });
+            }
+            Asked::Correct(values) => return mine.for_each(|item| self.corrected(item, values)),
         };
         let mut named: BTreeSet<Option<Purpose>> = BTreeSet::new();
         for (_, lives) in self.lives.iter().filter(|(i, _)| items[i].person == ask.person) {

@@ -26,6 +26,7 @@ impl World {
             16 => (person, What::Closed),
             17 => (person, What::Reopened),
             18 => return self.lose(item),
+            19 if known => return self.correct(item),
             _ => return,
         };
         if what.item().is_none_or(|i| self.may_speak_of(i)) {
@@ -159,6 +160,15 @@ impl World {
         }
     }
 
+    /// The company tells new values of a record; who sets them in its systems is the node.
+    pub fn correct(&mut self, item: Item) {
+        if self.may_speak_of(item) {
+            let parts = self.company.items[&item].kind.parts();
+            let values = self.company.new_values(&mut self.rng, &parts);
+            self.happens(self.company.items[&item].person, What::Corrected { item, values });
+        }
+    }
+
     /// The company deletes a record by itself, and mostly says so.
     pub fn lose(&mut self, item: Item) {
         let systems = self.company.items[&item].kind.homes();
@@ -213,6 +223,17 @@ impl World {
         let back = self.take_in(events, &feed, Some((lane, to)));
         assert!(back.is_empty());
         self.company.lanes[lane].next = to;
+    }
+
+    /// Another consumer takes a lane over, from where the last committed offset was or before it: what the first had read
+    /// and not yet made durable is read twice.
+    pub fn rebalance(&mut self) {
+        let lane = self.rng.usize(..2);
+        let back = self.rng.usize(..3);
+        let lane = &mut self.company.lanes[lane];
+        lane.next = lane.committed.saturating_sub(back);
+        let from = lane.next;
+        self.say(&format!("a rebalance: a lane is read again from {from}"));
     }
 
     /// A lane of the source stops, mostly for days, or goes on.

@@ -197,12 +197,17 @@ pub enum What {
     Closed,
     Reopened,
     Gone { item: Item, system: System },
+    Corrected { item: Item, values: Values },
 }
+
+/// New values, by the part that they belong to.
+pub type Values = BTreeMap<Part, String>;
 
 impl What {
     pub fn item(&self) -> Option<Item> {
         match self {
             Self::Recorded { item, .. } | Self::Touched { item } | Self::Gone { item, .. } => Some(*item),
+            Self::Corrected { item, .. } => Some(*item),
             Self::Granted { item, .. } | Self::Withdrawn { item, .. } => *item,
             Self::Active | Self::Closed | Self::Reopened => None,
         }
@@ -238,6 +243,11 @@ impl Told {
             What::Touched { item } => ("item.touched", json!({"item": key(item), "at": at})),
             What::Gone { item, system } => {
                 ("item.gone", json!({"item": key(item), "system": system.name(), "at": at}))
+            }
+            What::Corrected { item, values } => {
+                let values: BTreeMap<&str, &String> =
+                    values.iter().map(|(part, value)| (part.category(), value)).collect();
+                ("item.corrected", json!({"item": key(item), "values": values, "at": at}))
             }
             What::Granted { item, purpose } => ("purpose.granted", with(item, purpose)),
             What::Withdrawn { item, purpose } => ("purpose.withdrawn", with(item, purpose)),

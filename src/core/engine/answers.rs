@@ -10,12 +10,12 @@ use crate::record::{Answer, AnswerKind, Confirmed, FindingKind, ReadBack, Seen};
 use crate::system::Manifest;
 use crate::time::Millis;
 
-use super::Turn;
 use super::decision::{Decision, Noticed, Row};
 use super::derived::{outlives, precedes, revived_with};
 use super::facts::owe;
 use super::orders::{back_off, will_go};
 use super::reapply::{found_again, is_overtaken, life_of};
+use super::{Turn, corrections};
 
 /// Attempts at a record that others refer to, when none of those is on its way.
 const REFERRED_TO_TRIES: u32 = 3;
@@ -175,6 +175,7 @@ fn executed(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
         d.unread = 0;
     });
     write_outcome(turn, duty, at.unwrap_or(now), None);
+    corrections::overtaken(turn, duty);
     if matches!(duty.cause, Cause::Reapply(_)) && answer.kind == AnswerKind::Removed {
         let (item, place) = (duty.item, duty.place.clone());
         turn.rule(Decision::Noticed(Noticed::Resurrected { item, place }));
@@ -217,6 +218,7 @@ fn blocked(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
         d.not_after = None;
         d.sent = d.sent.filter(|_| d.uncertain);
     });
+    corrections::stopped(turn, duty.id);
 }
 
 fn holds_on(turn: &Turn<'_>, duty: &Obligation) -> Vec<String> {

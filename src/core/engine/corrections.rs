@@ -1,8 +1,11 @@
 //! Corrected values: a duty per copy that holds the category, fenced against erasure.
 //!
 //! Invariant: no correction brings back what was erased. Only a live copy is corrected, and only parts that were not
-//! changed in place; an erasure that is wanted takes the correction back; one command per item and system is out, so a
+//! changed in place; while an erasure is wanted the correction waits; one command per item and system is out, so a
 //! late correction never follows an erasure. The values stay sealed: only the categories are seen here.
+//!
+//! Rejected: to withdraw a correction as soon as an erasure is wanted. News may keep the record after all (it was used, a
+//! law has changed), and it would go on with the wrong value.
 
 use crate::engine::control::Control;
 use crate::identity::ItemId;
@@ -12,13 +15,16 @@ use crate::obligation::{Block, Cause, Duty, Event, Obligation, ObligationId, Pla
 use crate::record::Change;
 use crate::request::{RequestAnswer, RequestTarget};
 use crate::system::Mode;
-use crate::time::Moment;
+use crate::time::{Millis, Moment};
 use crate::verdict::Action;
 
 use super::decision::{Decision, Noticed};
 use super::duties::{Stop, Wish, wishes};
 use super::reach::moment;
 use super::{Turn, restrict};
+
+/// So long a correction waits for an erasure that is wanted, until it is looked at again.
+const WAIT: i64 = Millis::HOUR;
 
 /// New values as they travel: which categories, and all of them in one sealed cell.
 #[derive(Clone, Copy, Debug)]
@@ -86,11 +92,17 @@ fn at(
         let reason = "erased".to_owned();
         targets.push(target(gone, RequestAnswer::Refused { reason, rule: None, law: None, until: None }));
     }
-    if !open.is_empty() {
-        let id = owe(turn, life, copy, open.clone(), corrected.values, round, cause);
-        targets.push(target(open, RequestAnswer::Duty(id)));
+    let is_held = |p: &String| is_held(&turn.state.control, life, copy, p);
+    let (held, free): (Vec<_>, Vec<_>) = open.into_iter().partition(is_held);
+    for parts in [free, held].into_iter().filter(|parts| !parts.is_empty()) {
+        let id = owe(turn, life, copy, parts.clone(), corrected.values, round, cause);
+        targets.push(target(parts, RequestAnswer::Duty(id)));
     }
     targets
+}
+
+fn is_held(control: &Control, life: &Life, copy: &Copy, part: &str) -> bool {
+    !control.holds_against(Duty::Correct, &life.item, copy, part).is_empty()
 }
 
 /// The value is not there any more, or was replaced by us.
@@ -158,14 +170,71 @@ fn supersede(turn: &mut Turn<'_>, id: ObligationId, parts: &[String]) {
         return;
     }
     let rest: Vec<String> = duty.parts.iter().filter(|p| !parts.contains(p)).cloned().collect();
-    let life = super::reapply::life_of(turn, &duty);
-    let (Some(life), Some(values), false) = (life, &duty.values, rest.is_empty()) else { return };
-    let copy = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at)).cloned();
-    let Some(copy) = copy else { return };
-    let stop = stop(&turn.state.control, &life, &copy, &rest);
+    if let Some(id) = owe_part(turn, &duty, rest.clone()) {
+        let lost = duty.parts.iter().filter(|p| parts.contains(p)).cloned().collect();
+        answered_by(turn, &duty, lost, vec![(rest, id)]);
+    }
+}
+
+/// The gate stopped it: what no hold covers goes on.
+pub(super) fn stopped(turn: &mut Turn<'_>, id: ObligationId) {
+    let Some(duty) = turn.state.duties.get(id).filter(|d| d.duty == Duty::Correct).cloned() else { return };
+    let Some(life) = super::reapply::life_of(turn, &duty) else { return };
+    let Some(copy) = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at)) else { return };
+    let held = |p: &String| is_held(&turn.state.control, &life, copy, p);
+    let (held, free): (Vec<_>, Vec<_>) = duty.parts.iter().cloned().partition(held);
+    if !held.is_empty() && !free.is_empty() {
+        in_two(turn, &duty, [free, held]);
+    }
+}
+
+/// What stops some parts of a correction does not stop the others.
+pub(super) fn in_two(
+    turn: &mut Turn<'_>,
+    duty: &Obligation,
+    parts: [Vec<String>; 2],
+) -> [Option<ObligationId>; 2] {
+    turn.advance(duty.id, Event::Withdraw, |d| {
+        d.block = None;
+        d.detail = Some("goes on in two".to_owned());
+    });
+    let ids = parts.clone().map(|parts| owe_part(turn, duty, parts));
+    let goes_on = parts.into_iter().zip(ids).filter_map(|(parts, id)| Some((parts, id?))).collect();
+    answered_by(turn, duty, Vec::new(), goes_on);
+    ids
+}
+
+/// The request that asked for this is answered by what it goes on as; `lost` stays with the duty as it was.
+fn answered_by(
+    turn: &mut Turn<'_>,
+    duty: &Obligation,
+    lost: Vec<String>,
+    goes_on: Vec<(Vec<String>, ObligationId)>,
+) {
+    let Cause::Request(request) = &duty.cause else { return };
+    let Some(mut request) = turn.state.requests.get(request).cloned() else { return };
+    let asked = |t: &RequestTarget| t.answer == RequestAnswer::Duty(duty.id);
+    let Some(at) = request.targets.iter().position(asked) else { return };
+    let target = request.targets.remove(at);
+    let now = goes_on.into_iter().map(|(categories, id)| (categories, RequestAnswer::Duty(id)));
+    let now = now.chain([(lost, target.answer.clone())]).filter(|(categories, _)| !categories.is_empty());
+    request.targets.extend(now.map(|(categories, answer)| RequestTarget {
+        categories,
+        answer,
+        ..target.clone()
+    }));
+    turn.rule(Decision::Requested(Box::new(request)));
+}
+
+/// These parts of a correction, as a duty of its own.
+fn owe_part(turn: &mut Turn<'_>, duty: &Obligation, parts: Vec<String>) -> Option<ObligationId> {
+    let life = super::reapply::life_of(turn, duty)?;
+    let values = duty.values.as_ref().filter(|_| !parts.is_empty())?;
+    let copy = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at)).cloned()?;
+    let stop = stop(&turn.state.control, &life, &copy, &parts);
     let wish = Wish {
         place: duty.place.clone(),
-        parts: rest,
+        parts,
         duty: Duty::Correct,
         round: duty.round,
         stop,
@@ -178,35 +247,31 @@ fn supersede(turn: &mut Turn<'_>, id: ObligationId, parts: &[String]) {
     if turn.state.duties.get(id).is_none() {
         turn.open(&life, &wish, id, &duty.cause);
     }
+    Some(id)
 }
 
-/// An erasure of these parts is wanted there: it wins.
-pub(super) fn yield_to(turn: &mut Turn<'_>, life: &Life, wishes: &[Wish]) {
-    let open = |d: &&Obligation| d.duty == Duty::Correct && d.stand.after(Event::Withdraw).is_some();
-    let open: Vec<Obligation> = turn
-        .state
-        .duties
-        .of_item(life.item.id)
-        .filter(|d| d.generation == life.item.generation && d.stand != Stand::Withdrawn)
-        .filter(open)
-        .cloned()
-        .collect();
-    for duty in open {
-        if let Some(parts) = taken(wishes, &duty.place) {
-            supersede(turn, duty.id, &parts);
-        }
-    }
+/// An erasure was carried out: what was to be set there is gone.
+pub(super) fn overtaken(turn: &mut Turn<'_>, erasure: &Obligation) {
+    let erased = |d: &Obligation| match erasure.duty {
+        Duty::Delete => d.parts.clone(),
+        Duty::Change(action) if action > Action::Restrict => erasure.parts.clone(),
+        Duty::Change(_) | Duty::Correct => Vec::new(),
+    };
+    let there = |d: &&Obligation| {
+        d.duty == Duty::Correct && d.generation == erasure.generation && d.place == erasure.place
+    };
+    let mine = turn.state.duties.of_item(erasure.item).filter(there);
+    let mine: Vec<(ObligationId, Vec<String>)> = mine.map(|d| (d.id, erased(d))).collect();
+    mine.into_iter().for_each(|(id, parts)| supersede(turn, id, &parts));
 }
 
 /// The parts of a copy that an erasure takes now.
-fn taken(wishes: &[Wish], place: &Place) -> Option<Vec<String>> {
+fn taken(wishes: &[Wish], place: &Place) -> Vec<String> {
     let erases = |w: &&Wish| {
         let restricts = w.duty == Duty::Change(Action::Restrict);
         w.place == *place && w.stop.is_none() && w.duty != Duty::Correct && !restricts
     };
-    let mut parts: Vec<String> = wishes.iter().filter(erases).flat_map(|w| w.parts.clone()).collect();
-    parts.sort();
-    (!parts.is_empty()).then_some(parts)
+    wishes.iter().filter(erases).flat_map(|w| w.parts.clone()).collect()
 }
 
 /// Judged once more before it goes out.
@@ -224,11 +289,31 @@ pub(super) fn still_owed(turn: &mut Turn<'_>, duty: &Obligation, life: &Life) ->
             && d.stand != Stand::Withdrawn
     };
     over.extend(turn.state.duties.of_item(duty.item).filter(newer).flat_map(|d| d.parts.clone()));
-    let subject = turn.subject(duty.item.subject);
-    let wanted = wishes(&turn.state.control, life, &subject, moment(turn.state, life));
-    over.extend(taken(&wanted, &duty.place).unwrap_or_default());
     if duty.parts.iter().any(|p| over.contains(p)) {
         supersede(turn, duty.id, &over);
+        return false;
+    }
+    let subject = turn.subject(duty.item.subject);
+    let wanted = wishes(&turn.state.control, life, &subject, moment(turn.state, life));
+    let taken = taken(&wanted, &duty.place);
+    let (wait, go): (Vec<_>, Vec<_>) = duty.parts.iter().cloned().partition(|p| taken.contains(p));
+    if !wait.is_empty() && !go.is_empty() {
+        in_two(turn, duty, [go, wait]);
+        return false;
+    }
+    if !wait.is_empty() {
+        let again = turn.state.now.plus(WAIT);
+        turn.advance(duty.id, Event::Block, |d| {
+            d.block = None;
+            d.not_before = Some(again);
+            d.detail = Some("an erasure is wanted there".to_owned());
+        });
+        return false;
+    }
+    let held = |p: &String| is_held(&turn.state.control, life, copy, p);
+    let (held, free): (Vec<_>, Vec<_>) = duty.parts.iter().cloned().partition(held);
+    if !held.is_empty() && !free.is_empty() {
+        in_two(turn, duty, [free, held]);
         return false;
     }
     match stop(&turn.state.control, life, copy, &duty.parts) {

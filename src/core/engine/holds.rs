@@ -4,11 +4,11 @@
 
 use crate::hold::Hold;
 use crate::life::Life;
-use crate::obligation::{Block, Event, ObligationId, Stand};
+use crate::obligation::{Block, Duty, Event, Obligation, ObligationId, Stand};
 
-use super::Turn;
 use super::decision::Decision;
 use super::state::{Covered, State};
+use super::{Turn, corrections};
 
 /// A hold being placed.
 #[derive(Debug)]
@@ -48,21 +48,25 @@ impl Placing {
         }
         self.covered.items += 1;
         covered.for_each(|c| *self.covered.by_system.entry(c.system.clone()).or_default() += 1);
-        let duties: Vec<(ObligationId, Stand)> = turn
-            .state
-            .duties
-            .of_item(life.item.id)
-            .filter(|d| {
-                life.copy_at(&d.place)
-                    .and_then(|at| life.item.copies.get(at))
-                    .is_some_and(|c| d.parts.iter().any(|p| hold.stops(d.duty, &life.item, c, p)))
-            })
-            .map(|d| (d.id, d.stand))
-            .collect();
-        for (duty, stand) in duties {
+        let stopped = |d: &Obligation| -> Vec<String> {
+            let copy = life.copy_at(&d.place).and_then(|at| life.item.copies.get(at));
+            let stops = |p: &&String| copy.is_some_and(|c| hold.stops(d.duty, &life.item, c, p));
+            d.parts.iter().filter(stops).cloned().collect()
+        };
+        let duties = turn.state.duties.of_item(life.item.id).map(|d| (d.clone(), stopped(d)));
+        let duties: Vec<(Obligation, Vec<String>)> = duties.filter(|(_, parts)| !parts.is_empty()).collect();
+        for (duty, parts) in duties {
             // What is out is stopped by the gate, or answers; it cannot be called back here.
-            if !stand.is_out() && stand != Stand::Withdrawn {
-                block(turn, duty, &self.id);
+            if duty.stand.is_out() || duty.stand == Stand::Withdrawn {
+                continue;
+            }
+            let partly = duty.duty == Duty::Correct && parts.len() < duty.parts.len();
+            if partly && duty.stand.after(Event::Withdraw).is_some() {
+                let free = duty.parts.iter().filter(|p| !parts.contains(p)).cloned().collect();
+                let [_, held] = corrections::in_two(turn, &duty, [free, parts]);
+                held.into_iter().for_each(|id| block(turn, id, &self.id));
+            } else {
+                block(turn, duty.id, &self.id);
             }
         }
     }
@@ -97,7 +101,8 @@ pub(super) fn released(turn: &mut Turn<'_>, id: &str) {
         turn.note(duty, |d| {
             let Some(Block::Hold(ids)) = &mut d.block else { return };
             ids.retain(|h| h != id);
-            if ids.is_empty() {
+            // Another hold may stop only some of what a correction sets: judged when it is to go.
+            if ids.is_empty() || (d.duty == Duty::Correct && d.parts.len() > 1) {
                 d.block = None;
                 d.not_before = Some(free_at);
                 d.tries = 0;

@@ -256,7 +256,6 @@ impl<'a> Turn<'a> {
     /// Returns the ids now wanted.
     fn settle(&mut self, life: &crate::life::Life, wishes: &[Wish], cause: &Cause) -> Vec<ObligationId> {
         let mut wanted = Vec::new();
-        corrections::yield_to(self, life, wishes);
         for wish in wishes {
             let id = wish.id(life);
             wanted.push(id);

@@ -1,6 +1,6 @@
 //! Corrections: set where the value lives, and never after it was erased.
 
-use super::world::{SHOP, World, copier, item};
+use super::world::{POLICY, SHOP, World, copier, item};
 use crate::obligation::{Block, Duty, Obligation, Stand};
 use crate::record::{
     AnswerKind, Change, ChangeKind, Changes, FindingKind, HoldPlaced, Record, RequestReceived,
@@ -69,11 +69,13 @@ fn an_erasure_after_a_correction_wins() {
     let early = corrections(&w, "shop-db")[0].clone();
     w.later(40 * Millis::DAY);
     w.sweep();
-    assert_eq!(corrections(&w, "shop-db")[0].stand, Stand::Withdrawn);
     w.order_one(&early);
+    assert_eq!(corrections(&w, "shop-db")[0].stand, Stand::Blocked);
+    assert_eq!(state(&w, &request), RequestState::InProgress);
     assert_eq!(w.order(), ["shop-db"]);
     assert_eq!(w.sent.last().unwrap().duty, Duty::Delete);
     w.erases("shop-db");
+    assert_eq!(corrections(&w, "shop-db")[0].stand, Stand::Withdrawn);
     assert_eq!(state(&w, &request), RequestState::Refused);
 }
 
@@ -84,7 +86,26 @@ fn a_correction_that_fell_due_unnoticed_is_stopped_when_it_would_go_out() {
     correct(&mut w, &[EMAIL], b"v");
     w.later(40 * Millis::DAY);
     assert!(w.order().is_empty());
-    assert_eq!(corrections(&w, "shop-db")[0].stand, Stand::Withdrawn);
+    assert_eq!(corrections(&w, "shop-db")[0].stand, Stand::Blocked);
+}
+
+#[test]
+fn a_correction_goes_on_when_the_erasure_it_waited_for_is_wanted_no_more() {
+    let mut w = World::new(&[SHOP.to_owned()]);
+    w.recorded(1, 1);
+    let request = correct(&mut w, &[EMAIL], b"v");
+    let early = corrections(&w, "shop-db")[0].clone();
+    w.later(40 * Millis::DAY);
+    w.sweep();
+    w.order_one(&early);
+    assert_eq!(corrections(&w, "shop-db")[0].stand, Stand::Blocked);
+    w.publish(&POLICY.replace("30d after", "300d after"));
+    assert!(w.order().is_empty(), "the erasure is taken back");
+    w.later(Millis::HOUR);
+    assert_eq!(w.order(), ["shop-db"]);
+    w.says("shop-db", AnswerKind::Changed);
+    w.reads("shop-db", FindingKind::Gone);
+    assert_eq!(state(&w, &request), RequestState::Fulfilled);
 }
 
 #[test]
@@ -168,6 +189,46 @@ fn a_hold_stops_corrections_that_it_does_not_allow() {
         let late = &corrections(&w, "shop-db")[1];
         assert_eq!(late.stand, stand);
         assert_eq!(matches!(late.block, Some(Block::Hold(_))), stand == Stand::Blocked);
+    }
+}
+
+#[test]
+fn a_hold_on_one_part_stops_that_part_alone() {
+    for early in [true, false] {
+        let mut w = World::new(&[SHOP.to_owned()]);
+        w.recorded(1, 1);
+        let held = HoldPlaced {
+            id: "hd_1".into(),
+            matter: "m".into(),
+            authority: "court".into(),
+            reference: None,
+            owner: "legal".into(),
+            reason: "suit".into(),
+            scope: "{\"categories\":[\"user.contact.email\"]}".into(),
+            review: "2030-01-01".into(),
+            confidential: false,
+            allow: Vec::new(),
+            by: None,
+            at: 0,
+            asked: None,
+        };
+        if early {
+            w.control(Record::HoldPlaced(held.clone()));
+        }
+        let request = correct(&mut w, &[EMAIL, "user.unique_id"], b"v");
+        if !early {
+            w.control(Record::HoldPlaced(held));
+        }
+        assert_eq!(w.order(), ["shop-db"]);
+        assert_eq!(w.sent.last().unwrap().parts, ["user.unique_id"]);
+        w.says("shop-db", AnswerKind::Changed);
+        w.reads("shop-db", FindingKind::Gone);
+        let stands: Vec<_> = corrections(&w, "shop-db").into_iter().map(|d| (d.parts, d.stand)).collect();
+        assert!(stands.contains(&(vec![EMAIL.to_owned()], Stand::Blocked)), "{stands:?}");
+        // The held part is what it waits for.
+        assert_eq!(state(&w, &request), RequestState::InProgress);
+        let targets = &w.state.requests[&request].targets;
+        assert_eq!(targets.iter().map(|t| t.categories.len()).sum::<usize>(), 2);
     }
 }
 

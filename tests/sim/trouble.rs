@@ -1,0 +1,73 @@
+//! What goes wrong around the node: systems that fail, clocks that jump, frames that are written twice.
+
+use quietus::clock::Clock;
+use quietus::ledger::Stream;
+use quietus_core::record::{ClockAccepted, Record};
+use quietus_core::time::Millis;
+use quietus_memory::Faults;
+
+use crate::model::Decree;
+use crate::plain::{DAY, HOUR, System};
+use crate::world::World;
+
+impl World {
+    pub fn fault(&mut self) {
+        let system = System::ALL[self.rng.usize(..3)];
+        let mut faults = Faults::default();
+        match self.rng.u8(..8) {
+            0 => faults.unavailable = true,
+            1 => faults.unreadable = true,
+            2 => faults.fail_before = self.rng.u32(1..4),
+            3 => faults.lose_answers = self.rng.u32(1..4),
+            4 => faults.at_most = Some(self.rng.usize(..2)),
+            5 => faults.lies = true,
+            _ => {}
+        }
+        self.say(&format!("{}: {faults:?}", system.name()));
+        self.sites[&system].connector.set_faults(faults);
+    }
+
+    /// The node's wall clock jumps; or somebody looks at it, sets it right and accepts it.
+    pub fn disturb_clock(&mut self) {
+        if self.clock.now().0 != self.real {
+            return self.mend_clock();
+        }
+        let by = match self.rng.bool() {
+            true => self.rng.i64(2 * DAY..200 * DAY),
+            false => -self.rng.i64(60_000..40 * DAY),
+        };
+        self.say(&format!("the clock jumps by {} h", by / HOUR));
+        self.clock.set(Millis(self.real + by));
+    }
+
+    pub fn mend_clock(&mut self) {
+        self.say("the clock is set right and accepted");
+        self.clock.set(Millis(self.real));
+        self.node.steady = quietus::schedule::clock::Steady::new(&self.clock);
+        let record = ClockAccepted { now: self.real, by: None };
+        self.decree(Record::ClockAccepted(record), Decree::Other);
+    }
+
+    /// A frame of a partition is written a second time.
+    pub fn repeat(&mut self) {
+        let durable = self.ledger.durable();
+        if durable == 0 {
+            return;
+        }
+        let at = self.rng.usize(..durable);
+        let entry = self.ledger.entry(at);
+        let frame = quietus::ledger::codec::decode_frame(&entry.bytes).unwrap();
+        // What intake dedupes by the event's id does not come to be written twice.
+        let repeats = |r: &Record| match r {
+            Record::Facts(r) => !r.marks.is_empty(),
+            Record::Changes(r) => !r.marks.is_empty(),
+            Record::OwnerStarted(_) => false,
+            _ => true,
+        };
+        if entry.stream != Stream::Control && frame.records.iter().all(repeats) {
+            let what = format!("{} again", frame.records[0].name());
+            self.ledger.repeat(at);
+            self.say(&what);
+        }
+    }
+}
