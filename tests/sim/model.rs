@@ -129,10 +129,10 @@ impl Model {
         }
     }
 
-    /// Only what lives is corrected.
+    /// Only what lives is corrected; what is gone by the word of who erased it may live.
     fn corrected(&mut self, item: Item, values: &Values) {
         let copies = self.newest_mut(item).into_iter().flat_map(|life| &mut life.copies);
-        for copy in copies.filter(|c| c.gone.is_none()) {
+        for copy in copies.filter(|c| c.gone.is_none_or(|gone| gone.erased)) {
             copy.corrected.extend(values.iter().map(|(part, value)| (*part, value.clone())));
         }
     }

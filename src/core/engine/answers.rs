@@ -175,7 +175,9 @@ fn executed(turn: &mut Turn<'_>, duty: &Obligation, answer: &Answer) {
         d.unread = 0;
     });
     write_outcome(turn, duty, at.unwrap_or(now), None);
-    corrections::overtaken(turn, duty);
+    if confirmed {
+        corrections::overtaken(turn, duty);
+    }
     if matches!(duty.cause, Cause::Reapply(_)) && answer.kind == AnswerKind::Removed {
         let (item, place) = (duty.item, duty.place.clone());
         turn.rule(Decision::Noticed(Noticed::Resurrected { item, place }));
@@ -282,6 +284,7 @@ fn saw(turn: &mut Turn<'_>, duty: &Obligation, seen: &Seen) {
                     d.detail = d.absent.then(|| "already absent".to_owned());
                 });
                 write_outcome(turn, duty, told.or(duty.executed).unwrap_or(now), Some(now));
+                corrections::overtaken(turn, duty);
             }
         },
         FindingKind::Found if duty.stand == Stand::Executed && is_overtaken(turn, duty) => {

@@ -84,7 +84,8 @@ fn at(
     parts.sort();
     parts.dedup();
     parts.retain(|p| copy.categories.contains(p));
-    let (gone, open): (Vec<_>, Vec<_>) = parts.into_iter().partition(|p| is_gone(copy, note, p));
+    let is_over = |p: &String| is_gone(copy, note, p) && !may_be_there(turn, life, place, p);
+    let (gone, open): (Vec<_>, Vec<_>) = parts.into_iter().partition(is_over);
     let target =
         |categories, answer| RequestTarget { item: life.item.id, place: place.clone(), categories, answer };
     let mut targets = Vec::new();
@@ -108,6 +109,22 @@ fn is_held(control: &Control, life: &Life, copy: &Copy, part: &str) -> bool {
 /// The value is not there any more, or was replaced by us.
 fn is_gone(copy: &Copy, note: &CopyNote, part: &str) -> bool {
     !copy.is_live() || note.changed.get(part).is_some_and(|action| *action > Action::Restrict)
+}
+
+/// By the word of whoever erased it, and nobody has looked yet.
+fn may_be_there(turn: &Turn<'_>, life: &Life, place: &Place, part: &str) -> bool {
+    let erases = |d: &Obligation| match d.duty {
+        Duty::Delete => true,
+        Duty::Change(action) => action > Action::Restrict && d.parts.iter().any(|p| p == part),
+        Duty::Correct => false,
+    };
+    let mut there = turn.state.duties.of_item(life.item.id).filter(|d| {
+        d.generation == life.item.generation
+            && d.place == *place
+            && d.stand == Stand::Executed
+            && !d.confirmed
+    });
+    there.any(erases)
 }
 
 fn owe(
@@ -250,7 +267,7 @@ fn owe_part(turn: &mut Turn<'_>, duty: &Obligation, parts: Vec<String>) -> Optio
     Some(id)
 }
 
-/// An erasure was carried out: what was to be set there is gone.
+/// An erasure was seen to be carried out: what was to be set there is gone.
 pub(super) fn overtaken(turn: &mut Turn<'_>, erasure: &Obligation) {
     let erased = |d: &Obligation| match erasure.duty {
         Duty::Delete => d.parts.clone(),
@@ -281,7 +298,9 @@ pub(super) fn still_owed(turn: &mut Turn<'_>, duty: &Obligation, life: &Life) ->
         turn.advance(duty.id, Event::Withdraw, |_| {});
         return false;
     };
-    let mut over: Vec<String> = duty.parts.iter().filter(|p| is_gone(copy, note, p)).cloned().collect();
+    let gone: Vec<String> = duty.parts.iter().filter(|p| is_gone(copy, note, p)).cloned().collect();
+    let (unseen, mut over): (Vec<_>, Vec<_>) =
+        gone.into_iter().partition(|p| may_be_there(turn, life, &duty.place, p));
     let newer = |d: &&Obligation| {
         d.duty == Duty::Correct
             && d.place == duty.place
@@ -295,7 +314,7 @@ pub(super) fn still_owed(turn: &mut Turn<'_>, duty: &Obligation, life: &Life) ->
     }
     let subject = turn.subject(duty.item.subject);
     let wanted = wishes(&turn.state.control, life, &subject, moment(turn.state, life));
-    let taken = taken(&wanted, &duty.place);
+    let taken = [taken(&wanted, &duty.place), unseen].concat();
     let (wait, go): (Vec<_>, Vec<_>) = duty.parts.iter().cloned().partition(|p| taken.contains(p));
     if !wait.is_empty() && !go.is_empty() {
         in_two(turn, duty, [go, wait]);

@@ -109,6 +109,26 @@ fn a_correction_goes_on_when_the_erasure_it_waited_for_is_wanted_no_more() {
 }
 
 #[test]
+fn a_correction_outlives_an_erasure_that_was_a_lie() {
+    let mut w = World::new(&[SHOP.to_owned()]);
+    w.recorded(1, 40);
+    w.sweep();
+    w.order();
+    correct(&mut w, &[EMAIL], b"early");
+    w.says("shop-db", AnswerKind::Removed);
+    let late = correct(&mut w, &[EMAIL], b"late");
+    assert!(w.order().is_empty(), "nobody has looked yet");
+    w.reads("shop-db", FindingKind::Found);
+    w.publish(&POLICY.replace("30d after", "300d after"));
+    w.later(Millis::HOUR);
+    assert_eq!(w.order(), ["shop-db"]);
+    assert_eq!(w.sent.last().unwrap().values.as_deref(), Some(&b"late"[..]));
+    w.says("shop-db", AnswerKind::Changed);
+    w.reads("shop-db", FindingKind::Gone);
+    assert_eq!(state(&w, &late), RequestState::Fulfilled);
+}
+
+#[test]
 fn a_correction_after_the_erasure_is_refused_and_sends_nothing() {
     let mut w = World::new(&[SHOP.to_owned()]);
     w.recorded(1, 40);
