@@ -25,6 +25,7 @@ mod open;
 mod policies;
 mod reapplies;
 mod registry;
+mod replicas;
 mod requests;
 mod rest;
 mod resume;

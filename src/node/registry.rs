@@ -18,6 +18,7 @@ use quietus_redis::RedisConnector;
 use quietus_sqlite::SqliteConnector;
 use tokio::task::AbortHandle;
 
+use super::replicas::Replicated;
 use super::unusable::Unusable;
 use crate::clock::Clock;
 use crate::dispatch::Dispatcher;
@@ -133,8 +134,12 @@ impl Registry {
                 continue;
             }
             let connector = connect(manifest, resolver, &node.clock);
-            let acting =
-                connector.clone().unwrap_or_else(|_| Unusable::connector(manifest, resolver, &node.clock));
+            let connector = connector.map(|connector| Replicated::wrap(connector, manifest, node));
+            let unusable = || {
+                let unusable = Unusable::connector(manifest, resolver, &node.clock);
+                Replicated::wrap(unusable, manifest, node)
+            };
+            let acting = connector.clone().unwrap_or_else(|_| unusable());
             let dispatcher = Dispatcher::new(Arc::clone(node), manifest.clone(), acting);
             let task = tokio::spawn(Arc::clone(&dispatcher).run()).abort_handle();
             systems

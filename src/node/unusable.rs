@@ -107,4 +107,16 @@ impl Connector for Unusable {
             Err(failure) => Err(failure),
         }
     }
+
+    async fn position(&self) -> Result<String, Failure> {
+        self.connect()?.position().await
+    }
+
+    async fn has_reached(&self, position: &str) -> Result<bool, Failure> {
+        self.connect()?.has_reached(position).await
+    }
+
+    async fn replica_lag(&self) -> Result<Option<i64>, Failure> {
+        self.connect()?.replica_lag().await
+    }
 }

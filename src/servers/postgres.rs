@@ -59,6 +59,25 @@ impl Postgres {
         Ok(server)
     }
 
+    /// A server that follows this one as a hot standby, on a port of its own.
+    pub fn standby(&self) -> Result<Self> {
+        let Place::Own { bin, port, options, .. } = &self.place else {
+            return Err("a given server cannot be followed from here".to_owned());
+        };
+        let folder =
+            TempDir::with_prefix("quietus-standby-").map_err(|e| format!("no temporary folder: {e}"))?;
+        hand_over(folder.path())?;
+        run(ordinary(&bin.join("pg_basebackup"))
+            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", USER, "-R", "-c", "fast", "-D"])
+            .arg(folder.path().join("data"))
+            .current_dir(folder.path()))?;
+        let place =
+            Place::Own { bin: bin.clone(), folder, port: free_port()?, options: *options, child: None };
+        let mut standby = Self { place };
+        standby.start_again()?;
+        Ok(standby)
+    }
+
     /// A new database in a server that is there; it stays there afterwards.
     pub fn given(url: &str) -> Result<Self> {
         let given = Self { place: Place::Given { url: url.to_owned() } };

@@ -28,6 +28,7 @@ mod outside;
 mod postgres_outage;
 mod referred_to;
 mod registering;
+mod replicas;
 mod serve;
 mod sources;
 mod unfit_systems;

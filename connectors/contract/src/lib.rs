@@ -78,6 +78,25 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
     /// told by the next [`Connector::poll`]. Only where [`Capabilities::recall`] says so.
     async fn recall(&self, _accepted: &[(Target, String)]) {}
 
+    /// Up to where its log is written now; what was committed before the answer lies before it. Only where
+    /// [`Capabilities::replicates`] says so.
+    async fn position(&self) -> Result<String, Failure> {
+        Err(Failure::fatal("cannot_execute", "this kind of system has no log that replicas follow"))
+    }
+
+    /// Whether a read here shows everything up to `position` of the system that this one is a replica of.
+    async fn has_reached(&self, _position: &str) -> Result<bool, Failure> {
+        Err(Failure::fatal("cannot_execute", "this kind of system cannot say what it has replayed"))
+    }
+
+    /// How far the slowest replica is behind, in milliseconds; None where there is none.
+    async fn replica_lag(&self) -> Result<Option<i64>, Failure> {
+        Err(Failure::fatal(
+            "cannot_execute",
+            "this kind of system cannot say how far its replicas are behind",
+        ))
+    }
+
     /// What the target's own catalogue says of it; reads no rows. Only where [`Capabilities::catalogue`] says so.
     async fn catalogue(&self) -> Result<Catalogue, Failure> {
         Err(Failure::fatal("cannot_execute", "this kind of system has no catalogue"))
@@ -117,6 +136,8 @@ pub struct Capabilities {
     pub by_identity: bool,
     /// Erases nothing: what it holds ends by itself, and every erasure is answered `Residual`.
     pub residual: bool,
+    /// Says up to where its log is written, replayed and behind: replicas can be waited for.
+    pub replicates: bool,
 }
 
 /// What `system check` found. Empty = ready for `enforce`.
@@ -131,7 +152,7 @@ pub struct Problem {
     pub fatal: bool,
     /// `unreachable`, `denied`, `missing_table`, `missing_column`, `not_null`, `missing_index`, `clock_skew`,
     /// `cannot_execute`, `missing_key`, `constraint` (a mask the database would refuse), `cascade`,
-    /// `missing_file`, `rotation`, `restored` (and not verified since).
+    /// `missing_file`, `rotation`, `restored` (and not verified since), `replica`.
     pub code: &'static str,
     /// `dataset.collection[.field]`, or the system.
     pub place: String,

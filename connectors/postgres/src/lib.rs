@@ -21,6 +21,7 @@ mod line;
 mod pace;
 mod person;
 mod pool;
+mod replica;
 mod rows;
 mod scan;
 mod statement;
@@ -55,6 +56,7 @@ pub struct PostgresConnector {
     /// The read-back's own reading of the catalogue.
     seen: Catalogue,
     pace: Pace,
+    replicas: replica::Seen,
 }
 
 impl PostgresConnector {
@@ -68,6 +70,7 @@ impl PostgresConnector {
             catalogue: Catalogue::default(),
             seen: Catalogue::default(),
             pace: Pace::new(system.limits.batch),
+            replicas: replica::Seen::default(),
         })
     }
 }
@@ -84,6 +87,7 @@ impl Connector for PostgresConnector {
             scan: true,
             catalogue: true,
             gated: true,
+            replicates: true,
             ..Capabilities::default()
         }
     }
@@ -135,6 +139,18 @@ impl Connector for PostgresConnector {
 
     async fn scan(&self, reading: &Reading) -> Result<Page, Failure> {
         scan::page(self, reading).await
+    }
+
+    async fn position(&self) -> Result<String, Failure> {
+        replica::position(&self.read).await
+    }
+
+    async fn has_reached(&self, position: &str) -> Result<bool, Failure> {
+        replica::has_reached(&self.read, position).await
+    }
+
+    async fn replica_lag(&self) -> Result<Option<i64>, Failure> {
+        replica::lag(&self.read, &self.replicas).await
     }
 
     async fn catalogue(&self) -> Result<quietus_contract::Catalogue, Failure> {

@@ -51,6 +51,12 @@ pub fn check_systems(systems: &BTreeMap<String, Manifest>) -> Vec<Diagnostic> {
         for (i, copy) in manifest.copies_of.iter().enumerate() {
             check_copy(copy, at(manifest, &format!("copies_of.{i}")), systems, &mut found);
         }
+        let replica = manifest.verify_with.as_ref().and_then(|name| systems.get(name));
+        if let Some(other) = replica.filter(|other| other.kind != manifest.kind) {
+            let detail =
+                format!("`{}` is a `{}`, and no replica of a `{}`", other.system, other.kind, manifest.kind);
+            found.error(at(manifest, "verify_with"), detail, "name its replica, or leave `verify_with` out");
+        }
         let others = manifest.erase_after.iter().map(|s| (s, at(manifest, &format!("erase_after.{s}"))));
         for (other, at) in others.chain(manifest.verify_with.iter().map(|s| (s, at(manifest, "verify_with"))))
         {

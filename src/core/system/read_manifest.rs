@@ -93,7 +93,11 @@ fn manifest(node: &Node, load: Load, is_category: IsCategory, found: &mut Diagno
     out.purposes = fields.one_or_many("purposes", found);
     out.retains = fields.bool("retains", found).unwrap_or_default();
     out.expires = positive(&mut fields, "expires", found);
-    out.limits = fields.take("limits").and_then(|n| limits(n, found)).unwrap_or_default();
+    let limited = fields.take("limits");
+    out.limits = limited.and_then(|n| limits(n, found)).unwrap_or_default();
+    if let Some(node) = limited.and_then(|n| n.get("replica_lag_max")).filter(|_| !replicates(&out.kind)) {
+        without_replicas(node, "replica_lag_max", &out.kind, found);
+    }
     out.windows = fields.list("windows", found).iter().filter_map(|n| window::read(n, found)).collect();
     out.scan = fields.take("scan").and_then(|n| scan(n, found));
     links(&mut fields, &mut out, found);
@@ -114,6 +118,9 @@ fn links(fields: &mut Fields, out: &mut Manifest, found: &mut Diagnostics) {
     }
     if let Some(node) = fields.take("verify_with") {
         out.verify_with = other(node, &out.system, "verify_with", found);
+        if out.verify_with.is_some() && !replicates(&out.kind) {
+            without_replicas(node, "verify_with", &out.kind, found);
+        }
         out.places.at.insert("verify_with".to_owned(), node.into());
     }
     for node in fields.list("copies_of", found) {
@@ -121,6 +128,16 @@ fn links(fields: &mut Fields, out: &mut Manifest, found: &mut Diagnostics) {
         out.places.at.insert(format!("copies_of.{}", out.copies_of.len()), node.into());
         out.copies_of.push(copy);
     }
+}
+
+/// Who cannot say what a replica has replayed would take one that lags for one that shows everything.
+pub(super) fn replicates(kind: &str) -> bool {
+    kind == "postgres" || !KINDS.contains(&kind)
+}
+
+fn without_replicas(node: &Node, key: &str, kind: &str, found: &mut Diagnostics) {
+    let detail = format!("a `{kind}` system cannot say how far a replica is, which `{key}` needs");
+    found.error(node, detail, format!("leave `{key}` out; `kind: postgres` can"));
 }
 
 fn other(node: &Node, own: &str, key: &str, found: &mut Diagnostics) -> Option<String> {

@@ -80,6 +80,14 @@ const WRONG: &[(&str, &str)] = &[
         "3:14: `verify_with` names this system itself; name another system, or leave it out",
     ),
     (
+        "system: a\nkind: sqlite\nconnection: {url: \"sqlite:///a\"}\nverify_with: b\n",
+        "4:14: a `sqlite` system cannot say how far a replica is, which `verify_with` needs; leave `verify_with` out; `kind: postgres` can",
+    ),
+    (
+        "system: a\nkind: memory\nlimits: {replica_lag_max: 10s}\n",
+        "3:27: a `memory` system cannot say how far a replica is, which `replica_lag_max` needs; leave `replica_lag_max` out; `kind: postgres` can",
+    ),
+    (
         "system: a\nkind: memory\ncopies_of: [{system: a}]\n",
         "3:22: a system cannot hold copies of itself; name the system that the copies are made of",
     ),
