@@ -8,7 +8,7 @@ use reqwest::Method;
 use crate::HttpConnector;
 use crate::answer::{No, send};
 use crate::config::By;
-use crate::people::fill;
+use crate::people::{PEOPLE, fill, listed};
 use crate::verify::{is_absent, question};
 
 pub(crate) async fn report(connector: &HttpConnector) -> CheckReport {
@@ -16,9 +16,13 @@ pub(crate) async fn report(connector: &HttpConnector) -> CheckReport {
     report.add(
         false,
         "cannot_execute",
-        "this connector cannot mask, correct, anonymise, pseudonymise or restrict",
-        "a partner is told to erase people, and nothing else",
+        "this connector cannot mask, anonymise, pseudonymise or restrict",
+        "a partner is told to erase people and to correct what it holds of them, and nothing else",
     );
+    if connector.config.calls.correct.is_none() {
+        let detail = "the manifest declares no call that corrects: corrections are refused";
+        report.add(false, "cannot_execute", detail, "declare `correct` under `http`, if the partner has one");
+    }
     if connector.config.is_open() {
         let detail = "connection.url is http://: identities cross the network in clear";
         report.add(false, "denied", detail, "ask the partner for an https:// address");
@@ -33,7 +37,7 @@ pub(crate) async fn report(connector: &HttpConnector) -> CheckReport {
     }
     match &connector.config.calls.read_back {
         Some(call) => {
-            let body = call.body.as_ref().map(|body| fill(body, &BTreeSet::new()));
+            let body = call.body.as_ref().map(|body| fill(body, &[(PEOPLE, listed(&BTreeSet::new()))]));
             match question(connector, By::Reading, call, body.as_ref()).await {
                 Ok(answer) if is_absent(call, &answer) => {}
                 Ok(_) => {

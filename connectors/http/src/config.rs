@@ -12,6 +12,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Url};
 use serde_json::Value;
 
+use crate::people::{CORRECTIONS, PEOPLE, has_place};
 use crate::sign::Signer;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -44,6 +45,15 @@ impl Config {
         names_people(calls.submit.body.as_ref(), "submit")?;
         if let Some(call) = &calls.read_back {
             names_people(call.body.as_ref(), "read_back")?;
+        }
+        if let Some(call) = &calls.correct {
+            names_people(call.call.body.as_ref(), "correct")?;
+            let set = call.call.body.as_ref().is_some_and(|body| has_place(body, CORRECTIONS));
+            if !set {
+                return Err(wrong(
+                    "http.correct does not say what is to be set: write \"{corrections}\" into its body",
+                ));
+            }
         }
         let base = settings.get("url").map(String::as_str).unwrap_or_default().trim_end_matches('/');
         if Url::parse(base).map_or(true, |url| !url.has_host()) {
@@ -143,7 +153,7 @@ fn credentials(settings: &BTreeMap<String, String>) -> Result<HeaderMap, Failure
 
 /// Without the people in it a call would mean nobody, or everybody.
 fn names_people(body: Option<&Value>, call: &str) -> Result<(), Failure> {
-    if body.is_some_and(crate::people::has_place) {
+    if body.is_some_and(|body| has_place(body, PEOPLE)) {
         return Ok(());
     }
     Err(wrong(&format!("http.{call} does not say whom it means: write \"{{values}}\" into its body")))

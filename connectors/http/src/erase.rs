@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quietus_contract::{CommandId, Failure, Gate, Outcome, Target, TargetOutcome, Verdict, Work};
+use quietus_core::system::Call;
 use reqwest::Method;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::answer::{send, text_at};
 use crate::config::By;
-use crate::people::{Person, fill, gather, requests};
+use crate::people::{PEOPLE, Person, fill, gather, listed, requests};
 use crate::reference::Reference;
 use crate::sign::idempotency_key;
 use crate::{HttpConnector, told};
@@ -43,14 +45,18 @@ pub(crate) async fn submit(
         let outcome = if Instant::now() >= until {
             Outcome::Failed(Failure::retry("expired", "the permit ran out before the request could be sent"))
         } else {
-            hand_over(connector, &going).await
+            let call = &connector.config.calls.submit;
+            let values: BTreeSet<String> = going.iter().flat_map(|p| p.values.iter().cloned()).collect();
+            let body = call.body.as_ref().map(|body| fill(body, &[(PEOPLE, listed(&values))]));
+            let targets: Vec<&Target> = going.iter().flat_map(|p| p.targets.iter().copied()).collect();
+            hand_over(connector, call, body, &values, &targets).await
         };
         outcomes.extend(going.iter().flat_map(|p| &p.targets).map(|t| told(t, outcome.clone())));
     }
     outcomes
 }
 
-async fn stopped(request: &[Person<'_>], gate: &dyn Gate) -> BTreeSet<CommandId> {
+pub(crate) async fn stopped(request: &[Person<'_>], gate: &dyn Gate) -> BTreeSet<CommandId> {
     let commands: Vec<CommandId> = request.iter().flat_map(|p| &p.targets).map(|t| t.command).collect();
     let verdicts = gate.may_commit(&commands).await;
     // A verdict that is missing lets nothing through.
@@ -59,13 +65,15 @@ async fn stopped(request: &[Person<'_>], gate: &dyn Gate) -> BTreeSet<CommandId>
 }
 
 /// One request; what is said of it is said of everybody in it.
-async fn hand_over(connector: &HttpConnector, people: &[&Person<'_>]) -> Outcome {
-    let call = &connector.config.calls.submit;
-    let values: BTreeSet<String> = people.iter().flat_map(|p| p.values.iter().cloned()).collect();
-    let body = call.body.as_ref().map(|body| fill(body, &values));
+pub(crate) async fn hand_over(
+    connector: &HttpConnector,
+    call: &Call,
+    body: Option<Value>,
+    values: &BTreeSet<String>,
+    targets: &[&Target],
+) -> Outcome {
     let content = body.as_ref().map(ToString::to_string).unwrap_or_default();
-    let commands =
-        people.iter().flat_map(|p| &p.targets).map(|t| (t.command, connector.ended.count(t.command)));
+    let commands = targets.iter().map(|t| (t.command, connector.ended.count(t.command)));
     let key = idempotency_key(&connector.config.system, commands, &content);
     let method = Method::from_bytes(call.method.as_bytes()).unwrap_or(Method::POST);
     let now = (connector.now)();
@@ -84,7 +92,7 @@ async fn hand_over(connector: &HttpConnector, people: &[&Person<'_>]) -> Outcome
             "the partner took it on and gave no reference where `ref` points: nobody can ask how far it is";
         return Outcome::Failed(Failure::unknown("conflict", detail));
     }
-    match Reference::new(now, job.flatten(), &values) {
+    match Reference::new(now, job.flatten(), values) {
         Ok(reference) => Outcome::Accepted { reference: reference.text() },
         Err(why) => {
             let failure = Failure::fatal("conflict", why);

@@ -1,7 +1,7 @@
 //! The http connector: a partner who erases people on request, told and asked as the manifest declares (`http:`).
 //!
 //! The way of a command: [`people`] finds whom a target means, [`erase`] asks the gate and hands over a request that
-//! [`sign`] makes recognisable, [`reference`] is what is kept of it, [`poll`] asks how far it is, and [`verify`] asks
+//! [`sign`] makes recognisable ([`correct`] does the same with new values), [`reference`] is what is kept of it, [`poll`] asks how far it is, and [`verify`] asks
 //! with another client whether anybody is still found. [`answer`] says what each HTTP status means.
 //!
 //! Invariants: the same commands about the same people carry the same Idempotency-Key, anything else another one; a
@@ -14,6 +14,7 @@
 mod answer;
 mod check;
 mod config;
+mod correct;
 mod ended;
 mod erase;
 mod pace;
@@ -80,6 +81,7 @@ impl Connector for HttpConnector {
             kind: "http",
             erase: true,
             verify: self.config.calls.read_back.is_some(),
+            correct: self.config.calls.correct.is_some(),
             poll: true,
             outside: true,
             by_identity: true,
@@ -95,15 +97,8 @@ impl Connector for HttpConnector {
         erase::submit(self, targets, permit.lease(), gate).await
     }
 
-    /// No call of the manifest says how.
-    async fn correct(
-        &self,
-        targets: &[Target],
-        _permit: &Permit,
-        _gate: Arc<dyn Gate>,
-    ) -> Vec<TargetOutcome> {
-        let reason = "the manifest declares no call that corrects";
-        targets.iter().map(|t| told(t, Outcome::Refused { reason: reason.to_owned() })).collect()
+    async fn correct(&self, targets: &[Target], permit: &Permit, gate: Arc<dyn Gate>) -> Vec<TargetOutcome> {
+        correct::submit(self, targets, permit.lease(), gate).await
     }
 
     async fn verify(&self, targets: &[Target]) -> Vec<ReadBack> {

@@ -71,25 +71,35 @@ pub(crate) fn requests<'p, 't>(people: &'p [Person<'t>], batch: usize) -> Vec<&'
     requests
 }
 
-/// A body with these people in it: every `"{values}"` becomes the list.
-pub(crate) fn fill(body: &Value, values: &BTreeSet<String>) -> Value {
+/// A body with this in it: every text that is one of the places becomes what belongs there.
+pub(crate) fn fill(body: &Value, places: &[(&str, Value)]) -> Value {
     match body {
-        Value::String(text) if text == PLACE => values.iter().map(|v| Value::from(v.as_str())).collect(),
-        Value::Array(items) => items.iter().map(|item| fill(item, values)).collect(),
+        Value::String(text) => {
+            let of = places.iter().find(|(place, _)| place == text);
+            of.map_or_else(|| body.clone(), |(_, value)| value.clone())
+        }
+        Value::Array(items) => items.iter().map(|item| fill(item, places)).collect(),
         Value::Object(fields) => {
-            fields.iter().map(|(name, value)| (name.clone(), fill(value, values))).collect()
+            fields.iter().map(|(name, value)| (name.clone(), fill(value, places))).collect()
         }
         other => other.clone(),
     }
 }
 
-const PLACE: &str = "{values}";
+/// The people, as a list.
+pub(crate) const PEOPLE: &str = "{values}";
+/// What is to be set, as an object.
+pub(crate) const CORRECTIONS: &str = "{corrections}";
 
-pub(crate) fn has_place(body: &Value) -> bool {
+pub(crate) fn listed(values: &BTreeSet<String>) -> Value {
+    values.iter().map(|v| Value::from(v.as_str())).collect()
+}
+
+pub(crate) fn has_place(body: &Value, place: &str) -> bool {
     match body {
-        Value::String(text) => text == PLACE,
-        Value::Array(items) => items.iter().any(has_place),
-        Value::Object(fields) => fields.values().any(has_place),
+        Value::String(text) => text == place,
+        Value::Array(items) => items.iter().any(|item| has_place(item, place)),
+        Value::Object(fields) => fields.values().any(|value| has_place(value, place)),
         _ => false,
     }
 }
@@ -112,9 +122,9 @@ mod tests {
     #[test]
     fn a_body_is_filled_wherever_it_names_the_people() {
         let body = json!({"q": {"people": "{values}", "why": "law {values}"}, "n": 1});
-        let filled = fill(&body, &["a".to_owned(), "b\"".to_owned()].into());
+        let filled = fill(&body, &[(PEOPLE, listed(&["a".to_owned(), "b\"".to_owned()].into()))]);
         assert_eq!(filled, json!({"q": {"people": ["a", "b\""], "why": "law {values}"}, "n": 1}));
-        assert!(has_place(&body) && !has_place(&json!({"why": "law {values}"})));
+        assert!(has_place(&body, PEOPLE) && !has_place(&json!({"why": "law {values}"}), PEOPLE));
     }
 
     #[test]

@@ -5,18 +5,19 @@
 
 use std::collections::BTreeMap;
 
-use quietus_contract::{Failure, Finding, Outcome, Target, TargetOutcome};
+use quietus_contract::{Failure, Finding, Outcome, Target, TargetOutcome, Work};
 use quietus_core::system::Poll;
 use reqwest::Method;
 use serde_json::Value;
 
 use crate::answer::{No, send, text_at};
 use crate::config::By;
+use crate::correct::Held;
 use crate::people::gather;
 use crate::reference::Reference;
 use crate::sign::idempotency_key;
 use crate::verify::findings;
-use crate::{HttpConnector, told};
+use crate::{HttpConnector, correct, told};
 
 /// What the partner says of one job.
 enum Said {
@@ -79,7 +80,13 @@ async fn job(
     }
     match said {
         Said::Open => all(&open),
-        Said::Done if connector.config.calls.read_back.is_none() => all(&|_| Outcome::Removed(1)),
+        Said::Done if connector.config.calls.read_back.is_none() => {
+            let done = |target: &Target| match target.work {
+                Work::Correct(_) => Outcome::Changed(1),
+                Work::Delete | Work::Change { .. } => Outcome::Removed(1),
+            };
+            commands.iter().map(|(target, _)| told(target, done(target))).collect()
+        }
         Said::Done => looked(connector, commands).await,
         Said::Failed => all(&|_| {
             Outcome::Failed(Failure::unknown("conflict", "the partner says that the job has failed"))
@@ -118,9 +125,27 @@ fn means(wanted: &BTreeMap<String, Vec<String>>, answer: &Value) -> bool {
 
 /// The partner says done, or has no other way to say it: only who is not found any more is gone.
 async fn looked(connector: &HttpConnector, commands: &[&(Target, String)]) -> Vec<TargetOutcome> {
-    let (people, refused) = gather(&connector.config, commands.iter().map(|(target, _)| target));
+    let targets = commands.iter().map(|(target, _)| target);
+    let (corrections, erasures): (Vec<&Target>, Vec<&Target>) =
+        targets.partition(|t| matches!(t.work, Work::Correct(_)));
+    let (people, refused) = gather(&connector.config, erasures.into_iter());
     let mut outcomes: Vec<TargetOutcome> =
         refused.into_iter().map(|(target, outcome)| told(target, outcome)).collect();
+    for (target, held) in correct::looked(connector, By::Acting, &corrections).await {
+        let text = commands.iter().find(|(t, _)| t.command == target.command).map(|(_, text)| text);
+        let open = || Outcome::Accepted { reference: text.cloned().unwrap_or_default() };
+        let outcome = match held {
+            Held::Absent => Outcome::Absent,
+            Held::AsWanted => Outcome::Changed(1),
+            Held::Otherwise if connector.config.calls.poll.is_some() => {
+                connector.ended.add(target.command);
+                let detail = "the partner says done, and its own read-back shows another value";
+                Outcome::Failed(Failure::unknown("conflict", detail))
+            }
+            Held::Otherwise | Held::Unreadable(_) => open(),
+        };
+        outcomes.push(told(&target, outcome));
+    }
     for (person, finding) in findings(connector, By::Acting, &people).await {
         for target in &person.targets {
             let text = commands.iter().find(|(t, _)| t.command == target.command).map(|(_, text)| text);

@@ -3,20 +3,25 @@
 //! Invariant: only the answer that the manifest calls `absent` is one; anything else is found, or unreadable. It is the
 //! partner's word all the same: what it does not tell nobody sees, and `not_checked` says so.
 
-use quietus_contract::{Failure, Finding, ReadBack, Target};
+use quietus_contract::{Failure, Finding, ReadBack, Target, Work};
 use quietus_core::system::ReadBackCall;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::HttpConnector;
 use crate::answer::send;
 use crate::config::By;
-use crate::people::{Person, all_values, fill, gather, requests};
+use crate::people::{PEOPLE, Person, all_values, fill, gather, listed, requests};
 use crate::sign::idempotency_key;
+use crate::{HttpConnector, correct};
 
 pub(crate) async fn read_back(connector: &HttpConnector, targets: &[Target]) -> Vec<ReadBack> {
-    let (people, refused) = gather(&connector.config, targets.iter());
+    let (corrections, erasures): (Vec<&Target>, Vec<&Target>) =
+        targets.iter().partition(|t| matches!(t.work, Work::Correct(_)));
+    let (people, refused) = gather(&connector.config, erasures.into_iter());
     let mut backs = Vec::with_capacity(targets.len());
+    for (target, held) in correct::looked(connector, By::Reading, &corrections).await {
+        backs.push(told(connector, &target, held.finding()));
+    }
     for (target, _) in refused {
         let failure = Failure::fatal("conflict", "the partner knows nobody by what is known of this record");
         backs.push(told(connector, target, Finding::Unreadable(failure)));
@@ -53,7 +58,7 @@ async fn ask(connector: &HttpConnector, by: By, people: &[Person<'_>]) -> Findin
         return Finding::Unreadable(Failure::fatal("cannot_execute", "the manifest declares no `read_back`"));
     };
     let values = all_values(people);
-    let body = call.body.as_ref().map(|body| fill(body, &values));
+    let body = call.body.as_ref().map(|body| fill(body, &[(PEOPLE, listed(&values))]));
     match question(connector, by, call, body.as_ref()).await {
         Ok(answer) if is_absent(call, &answer) => Finding::Gone,
         Ok(_) => Finding::Found { count: 1, by: "the partner's own answer".to_owned() },

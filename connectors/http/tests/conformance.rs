@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use quietus_conformance::{Harness, Row, broken_laws, fixture, prove, run};
 use quietus_contract::{Connector, Identity, Locator, Scalar, Secret, Target};
-use quietus_core::system::{Call, CopiesOf, HttpCalls, Manifest, Poll, ReadBackCall};
+use quietus_core::system::{Call, CopiesOf, CorrectCall, HoldsCall, HttpCalls, Manifest, Poll, ReadBackCall};
 use quietus_http::HttpConnector;
 use serde_json::{Value, json};
 
@@ -32,6 +32,8 @@ impl Partner {
             .route("/erase", post(erase))
             .route("/jobs/{job}", get(|| async { Json(json!({"state": "done"})) }))
             .route("/find", post(find))
+            .route("/correct", post(correct))
+            .route("/show", post(show))
             .with_state(Arc::clone(&people));
         tokio::spawn(async move { axum::serve(listener, app).await });
         Ok(Self { people, url })
@@ -58,6 +60,39 @@ async fn erase(State(people): State<People>, Json(body): Json<Value>) -> Json<Va
 async fn find(State(people): State<People>, Json(body): Json<Value>) -> Json<Value> {
     let people = people.lock().unwrap_or_else(PoisonError::into_inner);
     let found: Vec<String> = asked(&body).into_iter().filter(|p| people.contains_key(p)).collect();
+    Json(json!({"found": found}))
+}
+
+/// Category → the field that holds it, of any of the fixture's collections.
+const FIELDS: [(&str, &[&str]); 4] = [
+    ("user.name", &["name"]),
+    ("user.contact.email", &["email"]),
+    ("user.contact.phone_number", &["phone"]),
+    ("user.content", &["select", "note"]),
+];
+
+async fn correct(State(people): State<People>, Json(body): Json<Value>) -> Json<Value> {
+    let mut people = people.lock().unwrap_or_else(PoisonError::into_inner);
+    for person in asked(&body) {
+        let Some(row) = people.get_mut(&person) else { continue };
+        for (category, value) in body["set"].as_object().into_iter().flatten() {
+            let fields = FIELDS.iter().filter(|(c, _)| c == category).flat_map(|(_, fields)| *fields);
+            for field in fields.filter(|field| row.columns.contains_key(**field)).collect::<Vec<_>>() {
+                row.columns.insert((*field).to_owned(), value.as_str().map(str::to_owned));
+            }
+        }
+    }
+    Json(json!({"job": "j"}))
+}
+
+async fn show(State(people): State<People>, Json(body): Json<Value>) -> Json<Value> {
+    let people = people.lock().unwrap_or_else(PoisonError::into_inner);
+    let shown = |row: &Row| {
+        let field = |fields: &[&str]| fields.iter().find_map(|f| row.get(f)).map(str::to_owned);
+        FIELDS.iter().map(|(category, fields)| ((*category).to_owned(), json!(field(fields)))).collect()
+    };
+    let found: Vec<serde_json::Map<String, Value>> =
+        asked(&body).iter().filter_map(|p| people.get(p)).map(shown).collect();
     Json(json!({"found": found}))
 }
 
@@ -105,6 +140,22 @@ fn connector(url: &str) -> Result<Arc<dyn Connector>, String> {
                 path: "/find".into(),
                 body: people(),
                 absent: [("/found".to_owned(), json!([]))].into(),
+            }),
+            correct: Some(CorrectCall {
+                call: Call {
+                    method: "POST".into(),
+                    path: "/correct".into(),
+                    body: Some(json!({"people": "{values}", "set": "{corrections}"})),
+                    reference: Some("/job".into()),
+                },
+                read_back: Some(HoldsCall {
+                    call: ReadBackCall {
+                        path: "/show".into(),
+                        body: people(),
+                        absent: [("/found".to_owned(), json!([]))].into(),
+                    },
+                    holds: FIELDS.map(|(c, _)| (format!("/found/0/{c}"), c.to_owned())).into(),
+                }),
             }),
             deadline: None,
         }),

@@ -122,6 +122,8 @@ pub struct HttpCalls {
     pub submit: Call,
     pub poll: Option<Poll>,
     pub read_back: Option<ReadBackCall>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correct: Option<CorrectCall>,
     /// Milliseconds; past it a command is `failed(retryable)`.
     pub deadline: Option<i64>,
 }
@@ -159,6 +161,26 @@ pub struct ReadBackCall {
     pub body: Option<serde_json::Value>,
     /// JSON pointer → the value that means nothing is there.
     pub absent: BTreeMap<String, serde_json::Value>,
+}
+
+/// Sets new values of a person.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CorrectCall {
+    /// `"{corrections}"` in its body becomes an object: category → new value, or null.
+    #[serde(flatten)]
+    pub call: Call,
+    pub read_back: Option<HoldsCall>,
+}
+
+/// Asks what the partner holds of a person.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HoldsCall {
+    #[serde(flatten)]
+    pub call: ReadBackCall,
+    /// JSON pointer → the category that stands there.
+    pub holds: BTreeMap<String, String>,
 }
 
 /// Where the parts of a manifest stand, for findings that need the other systems too.

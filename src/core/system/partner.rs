@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::manifest::{Call, CopiesOf, FileFormat, FileSet, HttpCalls, Poll, ReadBackCall};
+use super::manifest::{
+    Call, CopiesOf, CorrectCall, FileFormat, FileSet, HoldsCall, HttpCalls, Poll, ReadBackCall,
+};
 use crate::document::{Diagnostics, Fields, Key, Node, to_json};
 
 pub(super) fn copies_of(node: &Node, own: &str, found: &mut Diagnostics) -> Option<CopiesOf> {
@@ -98,9 +100,10 @@ pub(super) fn file_set(node: &Node, found: &mut Diagnostics) -> Option<FileSet> 
 pub(super) fn http(node: &Node, found: &mut Diagnostics) -> Option<HttpCalls> {
     let mut fields = Fields::of(node, "`http`", found)?;
     let identity = fields.need("identity", found).and_then(|n| super::identity_type(n, found));
-    let submit = fields.need("submit", found).and_then(|n| call(n, found));
+    let submit = fields.need("submit", found).and_then(|n| submit_call(n, found));
     let poll = fields.take("poll").and_then(|n| poll_call(n, found));
     let read_back = fields.take("read_back").and_then(|n| read_back_call(n, found));
+    let correct = fields.take("correct").and_then(|n| correct_call(n, read_back.is_some(), found));
     let deadline = positive(&mut fields, "deadline", found);
     fields.finish(found);
     let submit = submit?;
@@ -117,26 +120,68 @@ pub(super) fn http(node: &Node, found: &mut Diagnostics) -> Option<HttpCalls> {
             "add `ref: /POINTER` to `submit`",
         );
     }
-    Some(HttpCalls { identity: identity?, submit, poll, read_back, deadline })
+    let asks = correct.as_ref().filter(|_| by_reference).is_some_and(|c| c.call.reference.is_none());
+    if let Some(at) = node.get("correct").filter(|_| asks) {
+        let detail = "`poll` asks by a reference that `correct` does not read";
+        found.error(at, detail, "add `ref: /POINTER` to `correct`");
+    }
+    Some(HttpCalls { identity: identity?, submit, poll, read_back, correct, deadline })
 }
 
 /// A call whose body names nobody would mean nobody, or everybody.
 fn names_people(body: Option<&serde_json::Value>, call: &str, node: &Node, found: &mut Diagnostics) {
-    if !body.is_some_and(|b| b.to_string().contains("\"{values}\"")) {
+    if !has(body, "{values}") {
         let at = node.get(call).unwrap_or(node);
         let detail = format!("the body of `{call}` does not say whom it means");
         found.error(at, detail, "write the people into it, such as body: {people: \"{values}\"}");
     }
 }
 
-fn call(node: &Node, found: &mut Diagnostics) -> Option<Call> {
+fn has(body: Option<&serde_json::Value>, place: &str) -> bool {
+    body.is_some_and(|b| b.to_string().contains(&format!("\"{place}\"")))
+}
+
+fn submit_call(node: &Node, found: &mut Diagnostics) -> Option<Call> {
     let mut fields = Fields::of(node, "`submit`", found)?;
+    let call = call(&mut fields, found);
+    fields.finish(found);
+    call
+}
+
+/// Where the partner says who is gone, it must say what it holds: a correction is not believed more than an erasure.
+fn correct_call(node: &Node, reads: bool, found: &mut Diagnostics) -> Option<CorrectCall> {
+    let mut fields = Fields::of(node, "`correct`", found)?;
+    let call = call(&mut fields, found);
+    let read_back = fields.take("read_back").and_then(|n| holds_call(n, found));
+    fields.finish(found);
+    let call = call?;
+    names_people(call.body.as_ref(), "correct", node, found);
+    if !has(call.body.as_ref(), "{corrections}") {
+        let detail = "the body of `correct` does not say what is to be set";
+        found.error(node, detail, "write the values into it, such as body: {…, set: \"{corrections}\"}");
+    }
+    match (reads, &read_back) {
+        (true, None) => found.error(
+            node,
+            "`read_back` says who is gone, and nothing says what was corrected",
+            "add `read_back: {path, body, absent, holds: {/POINTER: CATEGORY}}` to `correct`",
+        ),
+        (false, Some(_)) => found.error(
+            node,
+            "corrections are read back, and erasures are not",
+            "add `read_back` to `http` too, or leave it out of `correct`",
+        ),
+        (true, Some(_)) | (false, None) => {}
+    }
+    Some(CorrectCall { call, read_back })
+}
+
+fn call(fields: &mut Fields, found: &mut Diagnostics) -> Option<Call> {
     let methods = ["POST", "PUT", "PATCH", "DELETE"].map(|m| (m, m));
     let method = fields.word("method", &methods, found).unwrap_or("POST").to_owned();
     let path = fields.need("path", found).and_then(|n| path(n, found));
     let body = fields.take("body").map(to_json);
     let reference = fields.take("ref").and_then(|n| pointer(n.text().unwrap_or_default(), n, found));
-    fields.finish(found);
     Some(Call { method, path: path?, body, reference })
 }
 
@@ -169,6 +214,12 @@ fn states(entries: &[(Key, Node)], means: &str, found: &mut Diagnostics) -> BTre
 
 fn read_back_call(node: &Node, found: &mut Diagnostics) -> Option<ReadBackCall> {
     let mut fields = Fields::of(node, "`read_back`", found)?;
+    let call = question(&mut fields, found);
+    fields.finish(found);
+    call
+}
+
+fn question(fields: &mut Fields, found: &mut Diagnostics) -> Option<ReadBackCall> {
     let path = fields.need("path", found).and_then(|n| path(n, found));
     let body = fields.take("body").map(to_json);
     fields.need("absent", found);
@@ -177,8 +228,25 @@ fn read_back_call(node: &Node, found: &mut Diagnostics) -> Option<ReadBackCall> 
         pointer(&key.text, node, found);
         absent.insert(key.text.clone(), to_json(node));
     }
-    fields.finish(found);
     Some(ReadBackCall { path: path?, body, absent })
+}
+
+fn holds_call(node: &Node, found: &mut Diagnostics) -> Option<HoldsCall> {
+    let mut fields = Fields::of(node, "`read_back`", found)?;
+    let call = question(&mut fields, found);
+    fields.need("holds", found);
+    let mut holds = BTreeMap::new();
+    for (key, node) in fields.map("holds", found) {
+        pointer(&key.text, node, found);
+        match node.text() {
+            Some(category) => drop(holds.insert(key.text.clone(), category.to_owned())),
+            None => found.error(node, "`holds` names a category for each place", "write /POINTER: CATEGORY"),
+        }
+    }
+    fields.finish(found);
+    let call = call?;
+    names_people(call.body.as_ref(), "read_back", node, found);
+    Some(HoldsCall { call, holds })
 }
 
 fn path(node: &Node, found: &mut Diagnostics) -> Option<String> {

@@ -8,6 +8,7 @@
 )]
 #![expect(clippy::disallowed_methods, reason = "a test issues its own permits")]
 
+mod correct;
 mod partner;
 mod poll;
 mod submit;

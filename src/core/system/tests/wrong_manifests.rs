@@ -84,6 +84,14 @@ const WRONG: &[(&str, &str)] = &[
         "4:14: a `sqlite` system cannot say how far a replica is, which `verify_with` needs; leave `verify_with` out; `kind: postgres` can",
     ),
     (
+        "system: a\nkind: http\nconnection: {url: \"https://a.example\"}\nhttp:\n  identity: email\n  submit: {path: /e, body: \"{values}\"}\n  correct: {path: /c, body: \"{values}\"}\n",
+        "7:12: the body of `correct` does not say what is to be set; write the values into it, such as body: {…, set: \"{corrections}\"}",
+    ),
+    (
+        "system: a\nkind: http\nconnection: {url: \"https://a.example\"}\nhttp:\n  identity: email\n  submit: {path: /e, body: \"{values}\"}\n  read_back: {path: /f, body: \"{values}\", absent: {/n: 0}}\n  correct: {path: /c, body: [\"{values}\", \"{corrections}\"]}\n",
+        "8:12: `read_back` says who is gone, and nothing says what was corrected; add `read_back: {path, body, absent, holds: {/POINTER: CATEGORY}}` to `correct`",
+    ),
+    (
         "system: a\nkind: memory\nlimits: {replica_lag_max: 10s}\n",
         "3:27: a `memory` system cannot say how far a replica is, which `replica_lag_max` needs; leave `replica_lag_max` out; `kind: postgres` can",
     ),
