@@ -75,7 +75,7 @@ async fn correct(State(people): State<People>, Json(body): Json<Value>) -> Json<
     let mut people = people.lock().unwrap_or_else(PoisonError::into_inner);
     for person in asked(&body) {
         let Some(row) = people.get_mut(&person) else { continue };
-        for (category, value) in body["set"].as_object().into_iter().flatten() {
+        for (category, value) in body.get("set").and_then(Value::as_object).into_iter().flatten() {
             let fields = FIELDS.iter().filter(|(c, _)| c == category).flat_map(|(_, fields)| *fields);
             for field in fields.filter(|field| row.columns.contains_key(**field)).collect::<Vec<_>>() {
                 row.columns.insert((*field).to_owned(), value.as_str().map(str::to_owned));
