@@ -42,4 +42,4 @@ onboard:
 
 # One decoder on bytes nobody vouches for; needs a nightly compiler and `cargo install cargo-fuzz`. The folders of fuzz/corpus are the targets.
 fuzz TARGET SECONDS="60":
-    cargo +nightly fuzz run --fuzz-dir fuzz {{TARGET}} -- -max_total_time={{SECONDS}} -rss_limit_mb=1024 -timeout=10
+    cargo +nightly fuzz run -s none --fuzz-dir fuzz {{TARGET}} -- -max_total_time={{SECONDS}} -rss_limit_mb=1024 -timeout=10
