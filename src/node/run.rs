@@ -11,12 +11,14 @@ use tokio::task::JoinSet;
 use super::{Node, NodeError};
 use crate::faults::{self, Point};
 use crate::ledger::Stream;
-use crate::ledger::codec::encode_record;
+use crate::ledger::codec::{Avro, encode_record};
 use crate::partition::Asked;
 use crate::schedule;
 use crate::store::StoreError;
 
 const TIDY_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+/// So many times it tidies, then it brings to disk what was decided: half a minute is what a start reads again.
+const KEEP_EVERY: u32 = 30;
 
 /// Keeps a node running; dropping it stops every task.
 #[derive(Debug)]
@@ -120,20 +122,23 @@ impl Node {
         }
     }
 
-    /// Merges the stores' runs, one merge at a time.
+    /// Merges the stores' runs, one merge at a time, and keeps what is new.
     async fn tidy(self: Arc<Self>) {
-        loop {
+        for round in 1u32.. {
             tokio::time::sleep(TIDY_EVERY).await;
             let partitions = Arc::clone(&self.partitions);
             let tidied = tokio::task::spawn_blocking(move || {
                 partitions.iter().try_for_each(|partition| {
+                    if round.is_multiple_of(KEEP_EVERY) {
+                        partition.keep_news(&Avro)?;
+                    }
                     while partition.tidy()? {}
                     Ok(())
                 })
             });
             let tidied: Result<Result<(), StoreError>, _> = tidied.await;
             if let Ok(Err(error)) = tidied {
-                tracing::error!(%error, "the store's runs cannot be merged: tried again");
+                tracing::error!(%error, "the store cannot be brought up to date: tried again");
             }
         }
     }

@@ -60,6 +60,8 @@ pub struct Since {
     home: [u8; 32],
     duties: BTreeSet<ObligationId>,
     events: Vec<u64>,
+    /// Something was decided: reading it again costs more than its rows.
+    decided: bool,
     /// Audit entries that the store has.
     entries: usize,
     last: u32,
@@ -87,7 +89,7 @@ pub(super) struct Restored {
 impl Since {
     pub(super) fn new(home: &Home) -> Self {
         let (duties, events) = (BTreeSet::new(), Vec::new());
-        Self { home: home.mark(), duties, events, entries: 0, last: 0, at: None }
+        Self { home: home.mark(), duties, events, decided: false, entries: 0, last: 0, at: None }
     }
 
     pub(super) fn begin(&mut self) {
@@ -105,6 +107,7 @@ impl Since {
     }
 
     pub(super) fn decided(&mut self, decisions: &[Decision]) {
+        self.decided |= !decisions.is_empty();
         self.duties.extend(decisions.iter().filter_map(|decision| match decision {
             Decision::Opened(duty) | Decision::Moved { duty, .. } | Decision::Noted(duty) => Some(duty.id),
             _ => None,
@@ -114,6 +117,11 @@ impl Since {
     /// Rows that it will be.
     pub(super) fn rows(&self) -> usize {
         self.duties.len()
+    }
+
+    /// Whether anything was decided.
+    pub(super) fn is_news(&self) -> bool {
+        self.decided
     }
 
     /// Checksum of the last frame.
@@ -140,6 +148,7 @@ impl Since {
     pub(super) fn flushed(&mut self, entries: usize) {
         self.duties.clear();
         self.events.clear();
+        self.decided = false;
         self.entries = entries;
     }
 }

@@ -152,6 +152,12 @@ impl Partition {
             && bytes(&one).is_some_and(|known| Some(known) == bytes(&other))
     }
 
+    /// The same where something was decided since: a sweep is one frame, and costs far more to read again.
+    pub fn keep_news<C: Codec>(&self, codec: &C) -> Result<(), StoreError> {
+        let is_news = self.read().since.as_ref().is_some_and(kept::Since::is_news);
+        if is_news { self.keep(codec) } else { Ok(()) }
+    }
+
     /// Checksum of the last frame that was applied.
     pub fn last_frame(&self) -> Option<u32> {
         self.read().since.as_ref().filter(|_| self.applied() > 0).map(kept::Since::last)
