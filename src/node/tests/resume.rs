@@ -119,6 +119,18 @@ async fn a_start_goes_on_from_the_last_root_and_knows_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_is_kept_however_few_the_rows() {
+    let w = world_of(Sizes::default()).await;
+    busy(&w).await;
+    w.node.partitions.iter().for_each(|partition| partition.keep_news(&crate::ledger::codec::Avro).unwrap());
+    let killed = image(w.dir.path(), "");
+    let node = opened(killed.path(), Sizes::default()).await;
+    let whole = rebuilt(killed.path()).await;
+    same(&node, &whole);
+    assert!(node.read_at_start() * 2 < whole.read_at_start(), "{} frames", node.read_at_start());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_the_ledger_does_not_bear_out_is_built_anew() {
     let (mut w, mut other) = (world_of(SMALL).await, world_of(SMALL).await);
     w.customer(99, 2, &["service"]).await;
