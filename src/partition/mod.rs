@@ -140,6 +140,12 @@ impl Partition {
         }
     }
 
+    /// The same where something was decided since: a sweep is one frame, and costs far more to read again.
+    pub fn keep_news<C: Codec>(&self, codec: &C) -> Result<(), StoreError> {
+        let is_news = self.read().since.as_ref().is_some_and(kept::Since::is_news);
+        if is_news { self.keep(codec).map(drop) } else { Ok(()) }
+    }
+
     /// Both know the same, down to the audit chain; where they keep it is their own affair.
     pub fn knows_what<C: Codec>(&self, other: &Self, codec: &C) -> bool {
         if self.digest() != other.digest() {
@@ -150,12 +156,6 @@ impl Partition {
         one.chain.head() == other.chain.head()
             && one.state.duties.all().eq(other.state.duties.all())
             && bytes(&one).is_some_and(|known| Some(known) == bytes(&other))
-    }
-
-    /// The same where something was decided since: a sweep is one frame, and costs far more to read again.
-    pub fn keep_news<C: Codec>(&self, codec: &C) -> Result<(), StoreError> {
-        let is_news = self.read().since.as_ref().is_some_and(kept::Since::is_news);
-        if is_news { self.keep(codec) } else { Ok(()) }
     }
 
     /// Checksum of the last frame that was applied.
