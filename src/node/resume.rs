@@ -126,6 +126,15 @@ fn stands_in(ledger: &Ledger, partition: &Partition) -> Result<(), Stopped> {
 }
 
 impl Node {
+    /// The same as [`Node::keep`] where something was decided.
+    pub(super) fn keep_news(&self) {
+        for partition in self.partitions.iter() {
+            if let Err(error) = partition.keep_news(&Avro) {
+                tracing::warn!(%error, partition = partition.index(), "the store is not brought up to date: the next start reads as much again");
+            }
+        }
+    }
+
     /// What a restart need not read again. A failure loses nothing: the ledger has it all.
     pub(super) fn keep(&self) {
         let one = |partition: &Arc<Partition>| partition.keep(&Avro);

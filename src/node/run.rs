@@ -31,6 +31,8 @@ impl Node {
     /// Owns the partitions and runs.
     pub async fn start(self: &Arc<Self>) -> Result<Running, NodeError> {
         schedule::clock::may_start(self).await?;
+        // What was read again is not read again after the next crash, however soon it comes.
+        self.keep_news();
         self.own().await?;
         let mut tasks = JoinSet::new();
         for partition in self.partitions.iter() {
