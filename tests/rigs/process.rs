@@ -159,6 +159,14 @@ impl Caller {
         read(request).await
     }
 
+    /// What a counter of `/metrics` stands at, over all its labels.
+    pub async fn counted(&self, name: &str) -> Result<u64, NoAnswer> {
+        let answer = self.client.get(format!("{}/metrics", self.url)).send().await.map_err(|_| NoAnswer)?;
+        let text = answer.text().await.map_err(|_| NoAnswer)?;
+        let samples = text.lines().filter(|line| line.starts_with(name));
+        Ok(samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum())
+    }
+
     pub async fn events(&self, events: &[Value]) -> Result<(u16, Value), NoAnswer> {
         let request = self.client.post(format!("{}/v1/events", self.url));
         let request = request.header("content-type", "application/cloudevents-batch+json");

@@ -59,6 +59,8 @@ pub struct Held {
 
 #[derive(Debug, Default)]
 pub struct Books {
+    /// Rows that a re-audit found again, by the node's own count.
+    pub found_again: u64,
     pub rows: BTreeMap<i64, Known>,
     /// Request id → row.
     pub requests: BTreeMap<String, i64>,

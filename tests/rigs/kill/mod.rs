@@ -59,14 +59,22 @@ async fn kill() {
     }
     settle(&mut node, &database, &mut books).await;
     let told = count(&database, &books).await;
-    let twice = told.twice.len() + books.twice.len();
+    let untold = usize::try_from(told.again.abs_diff(books.found_again)).unwrap();
+    let twice = told.twice.len() + books.twice.len() + untold;
     let line = json!({"kills": kills, "acked_lost": books.lost.len(), "effects_twice": twice,
         "early": told.early.len(), "under_hold": told.under_hold.len(), "rows": books.rows.len(),
         "deleted": told.deleted, "masked": told.masked, "requests": books.requests.len(),
-        "holds": books.held.len(), "preserved": told.preserved});
+        "holds": books.held.len(), "preserved": told.preserved, "found_again": told.again});
     println!("{line}");
     assert!(books.lost.is_empty(), "seed {seed}: lost {:?}", books.lost);
-    assert!(twice == 0, "seed {seed}: twice {:?} {:?}", told.twice, books.twice);
+    assert!(
+        twice == 0,
+        "seed {seed}: twice {:?} {:?}, {} of those that came back, of which the node knows {}",
+        told.twice,
+        books.twice,
+        told.again,
+        books.found_again
+    );
     assert!(told.early.is_empty(), "seed {seed}: early {:?}", told.early);
     assert!(told.under_hold.is_empty(), "seed {seed}: under hold {:?}", told.under_hold);
     assert!(told.deleted > 0 && told.masked > 0, "nothing was done, so nothing was shown");
