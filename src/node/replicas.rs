@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use quietus_contract::{
-    Capabilities, CheckReport, Connector, Failure, Finding, Gate, Outcome, Page, Permit, Problem, ReadBack,
-    Reading, Target, TargetOutcome,
+    Capabilities, CheckReport, Connector, Failure, Finding, Gate, Page, Permit, Problem, ReadBack, Reading,
+    Target, TargetOutcome,
 };
 use quietus_core::system::Manifest;
 
 use super::Node;
+use super::unusable::failed;
 
 /// So long a read-back waits for the replica; a retry waits again.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -131,16 +132,6 @@ async fn reaches(replica: &dyn Connector, position: &str) -> Result<(), Failure>
     }
 }
 
-fn stopped(targets: &[Target], failure: &Failure) -> Vec<TargetOutcome> {
-    let one = |t: &Target| TargetOutcome {
-        command: t.command,
-        outcome: Outcome::Failed(failure.clone()),
-        at: None,
-        position: None,
-    };
-    targets.iter().map(one).collect()
-}
-
 #[async_trait]
 impl Connector for Replicated {
     fn describe(&self) -> Capabilities {
@@ -173,14 +164,14 @@ impl Connector for Replicated {
 
     async fn erase(&self, targets: &[Target], permit: &Permit, gate: Arc<dyn Gate>) -> Vec<TargetOutcome> {
         match self.braked().await {
-            Some(failure) => stopped(targets, &failure),
+            Some(failure) => failed(targets, &failure),
             None => self.inner.erase(targets, permit, gate).await,
         }
     }
 
     async fn correct(&self, targets: &[Target], permit: &Permit, gate: Arc<dyn Gate>) -> Vec<TargetOutcome> {
         match self.braked().await {
-            Some(failure) => stopped(targets, &failure),
+            Some(failure) => failed(targets, &failure),
             None => self.inner.correct(targets, permit, gate).await,
         }
     }

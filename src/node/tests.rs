@@ -166,12 +166,8 @@ async fn what_is_due_is_erased_and_verified_and_the_rest_stays() {
     assert_eq!(w.rows(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hold_keeps_it_and_its_release_lets_it_go() {
-    let w = world().await;
-    let item = w.customer(1, 40, &["service"]).await;
-    let scope = quietus_core::hold::Scope { subjects: [item.subject.0].into(), ..Default::default() };
-    let order = HoldOrder {
+fn court_order(scope: quietus_core::hold::Scope) -> HoldOrder {
+    HoldOrder {
         matter: "m".into(),
         authority: "court".into(),
         reference: None,
@@ -183,8 +179,15 @@ async fn a_hold_keeps_it_and_its_release_lets_it_go() {
         allow: vec![],
         by: None,
         once: None,
-    };
-    let (hold, standing) = w.node.place_hold(order, Duration::from_secs(5)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_keeps_it_and_its_release_lets_it_go() {
+    let w = world().await;
+    let item = w.customer(1, 40, &["service"]).await;
+    let scope = quietus_core::hold::Scope { subjects: [item.subject.0].into(), ..Default::default() };
+    let (hold, standing) = w.node.place_hold(court_order(scope), Duration::from_secs(5)).await.unwrap();
     assert!(hold.effective.is_some(), "{standing:?}");
     assert_eq!((standing.items, standing.copies), (1, 1));
     let view = w.sweep().await;

@@ -31,7 +31,8 @@ impl Unusable {
     }
 }
 
-fn failed(targets: &[Target], failure: &Failure) -> Vec<TargetOutcome> {
+/// None of these was done.
+pub(super) fn failed(targets: &[Target], failure: &Failure) -> Vec<TargetOutcome> {
     let one = |t: &Target| TargetOutcome {
         command: t.command,
         outcome: Outcome::Failed(failure.clone()),

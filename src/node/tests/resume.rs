@@ -73,20 +73,7 @@ async fn busy(w: &World) {
     w.sweep().await;
     w.answered(RequestOrder::of(RequestKind::Erase, asks.subject), 1).await;
     let scope = quietus_core::hold::Scope { all: true, ..Default::default() };
-    let order = HoldOrder {
-        matter: "m".into(),
-        authority: "court".into(),
-        reference: None,
-        owner: "legal".into(),
-        reason: "suit".into(),
-        scope,
-        review: "2030-01-01".into(),
-        confidential: false,
-        allow: vec![],
-        by: None,
-        once: None,
-    };
-    w.node.place_hold(order, Duration::from_secs(5)).await.unwrap();
+    w.node.place_hold(court_order(scope), Duration::from_secs(5)).await.unwrap();
     w.customer(14, 40, &["service"]).await;
     w.sweep().await;
     assert_eq!(w.node.take_events(BATCH, event("e1").as_bytes()).await.unwrap().duplicates, 0);
