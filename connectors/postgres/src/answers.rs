@@ -52,7 +52,7 @@ impl Answers {
                     None,
                 )
             });
-            let (at, position) = stamp.map_or((None, None), |s| (Some(s.at), s.position));
+            let (at, position) = stamp.map_or((None, None), |s| (Some(s.at / 1000), s.position));
             TargetOutcome { command: target.command, outcome, at, position }
         };
         targets.iter().zip(told).map(answer).collect()

@@ -14,12 +14,14 @@ use crate::line::Line;
 use crate::pool::Lease;
 use crate::rows::{self, Count};
 use crate::step::Step;
-use crate::transaction::{Batch, Draft, Stamp, seal, sealed, with_effect};
+use crate::transaction::{Batch, Draft, Stamp, clock, sealed, with_effect};
 
 pub(crate) struct Lane<'b> {
     batch: &'b Batch<'b>,
     lease: Option<Lease>,
     sent: Option<Sent>,
+    /// The next transaction was opened in the message that ended the one before.
+    begun: bool,
     /// Committed, and told when there is time.
     committed: Option<(Draft, Stamp)>,
 }
@@ -31,12 +33,19 @@ struct Sent {
     commits: bool,
 }
 
+/// What became of a batch that the gate let through.
+struct Leave {
+    draft: Draft,
+    commits: bool,
+    begun: bool,
+}
+
 /// How it ended. The inner error: it may have happened; the outer: it has not.
 type End = Result<Result<Stamp, Failure>, Fault>;
 
 impl<'b> Lane<'b> {
     pub(crate) fn new(batch: &'b Batch<'b>) -> Self {
-        Self { batch, lease: None, sent: None, committed: None }
+        Self { batch, lease: None, sent: None, begun: false, committed: None }
     }
 
     /// Until nobody stands in line, and all that this lane took is answered.
@@ -64,12 +73,12 @@ impl<'b> Lane<'b> {
                 }
             },
         };
-        let Ok(begin) = self.batch.begin(&mut lease, false) else {
+        let begun = std::mem::take(&mut self.begun);
+        if !begun && self.batch.begin(&mut lease, false).is_err() {
             // The time is over.
             self.give_up(lease, Some(steps)).await;
             return line.next();
-        };
-        lease.send(begin);
+        }
         let batch = self.batch;
         let meanwhile = async {
             self.tell();
@@ -79,11 +88,20 @@ impl<'b> Lane<'b> {
         let ended = self.ended(&mut lease).await;
         let careful = matches!(worked, Err(Concerns::Row | Concerns::LockedRow | Concerns::Table));
         let goes_on = ended.as_ref().is_none_or(|(_, end)| matches!(end, Ok(Ok(_))));
-        let let_through = if goes_on { self.batch.let_through(&mut lease, worked).await } else { None };
+        let said = match &ended {
+            Some((_, Ok(Ok(stamp)))) if begun => Some(stamp.at),
+            _ if begun || !goes_on => None,
+            _ => clock(lease.receive().await).ok(),
+        };
+        let let_through = match said {
+            Some(clock) => self.batch.let_through(&mut lease, worked, clock, next.is_some()).await,
+            None => None,
+        };
         let undone = ended.and_then(|(sent, end)| self.note(sent, end));
         match let_through {
-            Some((draft, commits)) => {
+            Some(Leave { draft, commits, begun }) => {
                 (self.lease, self.sent) = (Some(lease), Some(Sent { steps, draft, commits }));
+                self.begun = begun;
             }
             None => {
                 lease.roll_back().await;
@@ -166,16 +184,23 @@ impl Batch<'_> {
         Ok(draft)
     }
 
-    /// Asks the gate, and sends the end of the transaction: whether it commits. None: it is to be rolled back.
-    async fn let_through(&self, lease: &mut Lease, worked: Result<Draft, Concerns>) -> Option<(Draft, bool)> {
-        let not_after = self.not_after(lease.receive().await).ok()?;
+    /// Asks the gate, and sends the end of the transaction: whether it commits. None: it is to be rolled back. `clock`:
+    /// the database's, as it was answered since the call began.
+    async fn let_through(
+        &self,
+        lease: &mut Lease,
+        worked: Result<Draft, Concerns>,
+        clock: i64,
+        goes_on: bool,
+    ) -> Option<Leave> {
+        let not_after = self.not_after(clock).ok()?;
         let draft = worked.ok()?;
         let asked = with_effect(&draft);
         if !self.ask(&asked).await.ok()?.is_empty() {
             return None;
         }
         let commits = !asked.is_empty();
-        lease.send(seal(not_after, commits));
-        Some((draft, commits))
+        let begun = self.end(lease, not_after, commits, goes_on);
+        Some(Leave { draft, commits, begun })
     }
 }

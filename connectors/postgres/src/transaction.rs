@@ -20,8 +20,6 @@ use crate::pool::Lease;
 use crate::rows;
 use crate::step::Step;
 
-/// Waiting longer for a row would make the transaction long: it is left for the next attempt.
-const LOCK_WAIT: Duration = Duration::from_millis(200);
 const TRIES_MAX: usize = 4;
 /// Holds that arrive while a batch is redone without the held ones; past this the rest is left for a retry.
 const STOPS_MAX: usize = 5;
@@ -35,7 +33,7 @@ pub(crate) struct Batch<'a> {
     pub(crate) answers: &'a Answers,
 }
 
-/// The database's clock and log position at a commit.
+/// The database's clock in microseconds and its log position at a commit.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp {
     pub(crate) at: i64,
@@ -138,10 +136,8 @@ impl Batch<'_> {
         steps: &[&Step],
         careful: bool,
     ) -> Result<(Attempt, bool), Fault> {
-        let begin = self.begin(lease, careful)?;
-        lease.send(begin);
-        let begun = lease.receive().await;
-        let not_after = self.not_after(begun)?;
+        self.begin(lease, careful)?;
+        let not_after = self.not_after(clock(lease.receive().await)?)?;
         let mut draft = Draft::new();
         for alike in steps.chunk_by(|a, b| a.is_alike(b)) {
             let Some(first) = alike.first() else { continue };
@@ -159,7 +155,7 @@ impl Batch<'_> {
         if !held.is_empty() {
             return Ok((Attempt::Stopped(held), true));
         }
-        lease.send(seal(not_after, !asked.is_empty()));
+        self.end(lease, not_after, !asked.is_empty(), false);
         match sealed(lease.receive().await)? {
             Ok(stamp) => Ok((Attempt::Committed(draft, stamp), false)),
             Err(unknown) => Ok((Attempt::Over(unknown), false)),
@@ -167,20 +163,28 @@ impl Batch<'_> {
     }
 
     /// Opens the transaction with its limits, and asks for the database's clock.
-    pub(crate) fn begin(&self, lease: &mut Lease, careful: bool) -> Result<String, Fault> {
+    pub(crate) fn begin(&self, lease: &mut Lease, careful: bool) -> Result<(), Fault> {
         let left = self.deadline.left().ok_or_else(Fault::expired)?;
-        let (limit, wait) = (left.as_millis(), left.min(LOCK_WAIT).as_millis().max(1));
-        let at_once = if careful { " SET CONSTRAINTS ALL IMMEDIATE;" } else { "" };
-        Ok(format!("{};{at_once} EXECUTE quietus_limits ('{limit}', '{wait}')", lease.begin()))
+        lease.send_begin(left, if careful { " SET CONSTRAINTS ALL IMMEDIATE;" } else { "" });
+        Ok(())
     }
 
-    /// `not_after` by the database's clock, in microseconds, from what `begin` was answered. Counted after the answer:
+    /// `not_after` by the database's clock, in microseconds, from what that clock said lately. Counted after its answer:
     /// what the way took shortens the permit, never lengthens it.
-    pub(crate) fn not_after(&self, begun: Result<Vec<String>, Error>) -> Result<i64, Fault> {
-        let row = begun.map_err(|e| Fault::read(&e, "begin"))?;
+    pub(crate) fn not_after(&self, clock: i64) -> Result<i64, Fault> {
         let left = self.deadline.left().ok_or_else(Fault::expired)?;
-        let clock = number(row.last())?;
         Ok(clock.saturating_add(i64::try_from(left.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// Checks the database's clock and commits, in one message; what changes nothing needs no leave, and leaves
+    /// nothing. Whether the message opens a transaction for a next batch.
+    pub(crate) fn end(&self, lease: &mut Lease, not_after: i64, commits: bool, goes_on: bool) -> bool {
+        let next = if goes_on { self.deadline.left() } else { None };
+        if !commits {
+            return lease.send_end(&[&format!("EXECUTE quietus_seal ({})", i64::MAX), "ROLLBACK"], next);
+        }
+        let seal = format!("EXECUTE quietus_seal ({not_after})");
+        lease.send_end(&["SET CONSTRAINTS ALL IMMEDIATE", &seal, "COMMIT"], next)
     }
 
     /// Whom the gate stops. A gate that does not answer within the permit's time stops everything.
@@ -198,21 +202,12 @@ impl Batch<'_> {
     }
 }
 
-/// Checks the database's clock and commits, in one message. What changes nothing needs no leave, and leaves nothing.
-pub(crate) fn seal(not_after: i64, commits: bool) -> String {
-    match commits {
-        true => format!("SET CONSTRAINTS ALL IMMEDIATE; EXECUTE quietus_seal ({not_after}); COMMIT"),
-        false => format!("EXECUTE quietus_seal ({}); ROLLBACK", i64::MAX),
-    }
-}
-
-/// What came of [`seal`]. The inner error: it may have happened.
+/// What came of [`Batch::end`]. The inner error: it may have happened.
 pub(crate) fn sealed(answer: Result<Vec<String>, Error>) -> Result<Result<Stamp, Failure>, Fault> {
     match answer {
-        Ok(row) => Ok(Ok(Stamp {
-            at: number(row.get(1))? / 1000,
-            position: row.first().map(|p| Arc::from(p.as_str())),
-        })),
+        Ok(row) => {
+            Ok(Ok(Stamp { at: number(row.first())?, position: row.get(1).map(|p| Arc::from(p.as_str())) }))
+        }
         Err(e) if session_lives(&e) => {
             let is_late = e.as_db_error().is_some_and(|said| said.code().code() == "22012");
             Err(if is_late { Fault::expired() } else { Fault::read(&e, "commit") })
@@ -238,6 +233,11 @@ pub(crate) fn is_effect(outcome: &Outcome) -> bool {
 
 /// The database's clock in microseconds since the epoch.
 pub(crate) const CLOCK: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::int8";
+
+/// What a transaction that began was answered.
+pub(crate) fn clock(begun: Result<Vec<String>, Error>) -> Result<i64, Fault> {
+    number(begun.map_err(|e| Fault::read(&e, "begin"))?.first())
+}
 
 fn number(text: Option<&String>) -> Result<i64, Fault> {
     text.and_then(|t| t.parse().ok()).ok_or_else(|| Fault {
