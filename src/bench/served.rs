@@ -35,7 +35,7 @@ impl Served {
         let config = HttpConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), tokens: Vec::new() };
         let listener = bind(&config).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let server = tokio::spawn(serve_on(listener, node, Vec::new(), std::future::pending()));
+        let server = tokio::spawn(serve_on(listener, None, node, Vec::new(), std::future::pending()));
         Ok(Self { url, client: reqwest::Client::new(), dir, running, server })
     }
 

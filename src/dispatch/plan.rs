@@ -61,9 +61,9 @@ pub fn plan_hash(
     hasher.update(&(system.len() as u64).to_le_bytes());
     hasher.update(system.as_bytes());
     hasher.update(&control_k.to_le_bytes());
-    for (id, attempt) in duties {
-        hasher.update(&id.0);
-        hasher.update(&attempt.to_le_bytes());
-    }
+    // One long piece: many short ones cost ten times as much, while a database waits for its next call.
+    let row = |(id, attempt): (ObligationId, u32)| id.0.into_iter().chain(attempt.to_le_bytes());
+    let orders: Vec<u8> = duties.flat_map(row).collect();
+    hasher.update(&orders);
     *hasher.finalize().as_bytes()
 }

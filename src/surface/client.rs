@@ -33,6 +33,10 @@ pub enum ClientError {
     Usage(String),
     #[error("{url} cannot be reached ({cause}); is the node running, and is --url right?")]
     Unreachable { url: String, cause: String },
+    #[error(
+        "{url} is not trusted ({cause}); name the file of the authority that vouches for it in SSL_CERT_FILE"
+    )]
+    Untrusted { url: String, cause: String },
     #[error("{url} did not answer in time; ask again, or give it more with --timeout")]
     Timeout { url: String },
     #[error("{url} answered what is not understood ({cause}); is it a node of this version?")]
@@ -404,8 +408,12 @@ impl Client {
                 self.url
             ));
         }
-        let cause = innermost(error).to_string();
-        ClientError::Unreachable { url: self.url.clone(), cause }
+        let (url, root) = (self.url.clone(), innermost(error));
+        let cause = root.to_string();
+        match root.downcast_ref() {
+            Some(rustls::Error::InvalidCertificate(_)) => ClientError::Untrusted { url, cause },
+            _ => ClientError::Unreachable { url, cause },
+        }
     }
 }
 

@@ -75,7 +75,7 @@ impl World {
             let ended = async move {
                 let _ = stopped.await;
             };
-            serve_on(listener, node, Vec::new(), ended).await.unwrap();
+            serve_on(listener, None, node, Vec::new(), ended).await.unwrap();
         });
         Self { url, running: Some(running), stop: Some(stop) }
     }

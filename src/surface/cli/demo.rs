@@ -85,7 +85,7 @@ async fn serve(demo: Demo) -> Result<(), Failure> {
     let ended = async {
         let _ = tokio::signal::ctrl_c().await;
     };
-    http::serve_on(listener, Arc::clone(&node), Vec::new(), ended).await.map_err(|e| gone_wrong(&e))?;
+    http::serve_on(listener, None, Arc::clone(&node), Vec::new(), ended).await.map_err(|e| gone_wrong(&e))?;
     running.stop().await.map_err(|e| gone_wrong(&e))
 }
 

@@ -17,6 +17,7 @@ mod dead_letter;
 mod demo;
 mod explain;
 mod exposure;
+mod face;
 mod files;
 mod findings;
 mod hold;

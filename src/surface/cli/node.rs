@@ -88,9 +88,10 @@ impl From<ClientError> for Failure {
         match error {
             ClientError::Usage(what) => Self::usage(what),
             ClientError::Problem(problem) => Self { exit: exit_of(problem.status), what: worded(&problem) },
-            ClientError::Unreachable { .. } | ClientError::Timeout { .. } | ClientError::Strange { .. } => {
-                Self::unknown(error.to_string())
-            }
+            ClientError::Unreachable { .. }
+            | ClientError::Untrusted { .. }
+            | ClientError::Timeout { .. }
+            | ClientError::Strange { .. } => Self::unknown(error.to_string()),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `quietus serve`: a node, from its configuration to its clean end.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use super::face::{self, Face};
 use super::output::say;
 use super::settings::Settings;
 use super::{Exit, Failure, files, findings};
@@ -49,6 +49,7 @@ async fn run(config: &Config, resolver: Resolver) -> Result<Exit, Failure> {
     let hangup = take(SignalKind::hangup())?;
     let documents = gather(config)?;
     let tokens = tokens(config)?;
+    let certificate = face::certificate(config, &resolver)?;
     let node = open(config, resolver).await?;
     // Until here the system ends the process at once: opening may take long, and changes nothing that a crash may not.
     let mut signals = Signals { hangup, end: End::take()? };
@@ -57,13 +58,14 @@ async fn run(config: &Config, resolver: Resolver) -> Result<Exit, Failure> {
         at(config, "http.listen", &format!("{error}; stop what listens there, or name another address"))
     })?;
     let address = listener.local_addr().map_err(|cause| at(config, "http.listen", &cause.to_string()))?;
+    let face = Face::new(address, certificate.clone());
     // Until the node runs every call but `clock accept` is told to wait.
     let (ending, ended) = oneshot::channel::<()>();
-    let served = http::serve_on(listener, Arc::clone(&node), http.tokens, async {
+    let served = http::serve_on(listener, certificate.clone(), Arc::clone(&node), http.tokens, async {
         let _ = ended.await;
     });
     let serving = tokio::spawn(served);
-    let ran = work(config, &node, &documents, &mut signals, address, serving.abort_handle()).await;
+    let ran = work(config, &node, &documents, &mut signals, &face, serving.abort_handle()).await;
     let _ = ending.send(());
     let served = match serving.await {
         Ok(served) => served.map_err(|error| Failure::no(error.to_string())),
@@ -85,10 +87,10 @@ async fn work(
     node: &Arc<Node>,
     documents: &[Document],
     signals: &mut Signals,
-    address: SocketAddr,
+    face: &Face,
     serving: AbortHandle,
 ) -> Result<Option<Running>, (Option<Running>, Failure)> {
-    let running = match start(config, node, signals, address).await {
+    let running = match start(config, node, signals, &face.url).await {
         Ok(Some(running)) => running,
         Ok(None) => return Ok(None),
         Err(failure) => return Err((None, failure)),
@@ -96,10 +98,13 @@ async fn work(
     if let Err(failure) = apply(node, documents).await {
         return Err((Some(running), failure));
     }
-    say(&format!("listening on http://{address}"));
+    say(&format!("listening on {}", face.url));
     loop {
         tokio::select! {
-            _ = signals.hangup.recv() => load_again(config, node).await,
+            _ = signals.hangup.recv() => {
+                face.renew(config, &node.options().resolver);
+                load_again(config, node).await;
+            }
             () = signals.end.come() => return Ok(Some(running)),
             () = has_finished(&serving) => {
                 return Err((Some(running), Failure::no("serving HTTP ended by itself; start the node again")));
@@ -119,14 +124,14 @@ async fn start(
     config: &Config,
     node: &Arc<Node>,
     signals: &mut Signals,
-    address: SocketAddr,
+    url: &str,
 ) -> Result<Option<Running>, Failure> {
     let mut said = false;
     loop {
         match node.start().await {
             Ok(running) => return Ok(Some(running)),
             Err(waits @ NodeError::ClockWaits { .. }) if !said => {
-                say(&format!("{waits} --url http://{address}"));
+                say(&format!("{waits} --url {url}"));
                 said = true;
             }
             Err(NodeError::ClockWaits { .. }) => {}
@@ -291,7 +296,7 @@ impl End {
 }
 
 /// Names the setting and where it came from.
-fn at(config: &Config, key: &str, why: &str) -> Failure {
+pub(super) fn at(config: &Config, key: &str, why: &str) -> Failure {
     Failure::usage(format!("{key} ({}): {why}", config.origin(key)))
 }
 

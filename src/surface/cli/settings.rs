@@ -66,10 +66,6 @@ fn unsupported(config: &Config) -> Vec<Diagnostic> {
     if config.ledger.kind == LedgerKind::Kafka {
         refuse("ledger.kind", "this build has no Kafka ledger", "write `kind: embedded`");
     }
-    if config.http.tls.is_some() {
-        let fix = "remove `http.tls` and put a proxy that ends TLS in front";
-        refuse("http.tls.cert", "this build does not end TLS itself", fix);
-    }
     out
 }
 

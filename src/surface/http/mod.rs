@@ -31,6 +31,7 @@ mod serve;
 mod sources;
 mod sweeps;
 mod systems;
+mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -48,6 +49,7 @@ pub use etag::of_bytes as etag_of;
 pub use openapi::document as openapi_document;
 pub use problem::Refused;
 pub use serve::{HttpConfig, ServeError, bind, serve, serve_on};
+pub use tls::{Certificate, TlsError};
 
 /// What every handler may use.
 #[derive(Debug)]

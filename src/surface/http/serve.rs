@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::Listener;
 use tokio::net::TcpListener;
 
+use super::tls::{Certificate, TlsListener};
 use super::{App, Token, router};
 use crate::node::Node;
 
@@ -45,7 +47,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     let listener = bind(&config).await?;
-    serve_on(listener, node, config.tokens, shutdown).await
+    serve_on(listener, None, node, config.tokens, shutdown).await
 }
 
 /// Binds where the configuration allows it.
@@ -57,16 +59,33 @@ pub async fn bind(config: &HttpConfig) -> Result<TcpListener, ServeError> {
     TcpListener::bind(listen).await.map_err(|e| ServeError::Bind { listen, cause: e.to_string() })
 }
 
-/// Serves on a listener of [`bind`]'s.
+/// Serves on a listener of [`bind`]'s, by TLS where there is a certificate.
 pub async fn serve_on(
     listener: TcpListener,
+    certificate: Option<Arc<Certificate>>,
     node: Arc<Node>,
     tokens: Vec<Token>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     if let Ok(at) = listener.local_addr() {
-        tracing::info!(%at, "serving HTTP");
+        tracing::info!(%at, tls = certificate.is_some(), "serving HTTP");
     }
+    match certificate {
+        None => run(listener, node, tokens, shutdown).await,
+        Some(certificate) => {
+            let listener = TlsListener::new(listener, certificate);
+            let listener = listener.map_err(|error| ServeError::Ended(error.to_string()))?;
+            run(listener, node, tokens, shutdown).await
+        }
+    }
+}
+
+async fn run<L: Listener<Addr = SocketAddr>>(
+    listener: L,
+    node: Arc<Node>,
+    tokens: Vec<Token>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
     let app = App::new(node, tokens);
     let (ending, mut ended) = tokio::sync::watch::channel(false);
     let shutdown = async move {

@@ -67,7 +67,7 @@ async fn it_serves_on_a_socket_and_ends_when_told() {
         let _ = stopped.await;
     };
     let serving =
-        tokio::spawn(quietus::surface::http::serve_on(listener, Arc::clone(&w.node), vec![], ending));
+        tokio::spawn(quietus::surface::http::serve_on(listener, None, Arc::clone(&w.node), vec![], ending));
     let mut socket = tokio::net::TcpStream::connect(at).await.unwrap();
     socket.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();

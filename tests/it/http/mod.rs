@@ -10,6 +10,7 @@ mod people;
 mod restarts;
 mod scans;
 mod story;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;

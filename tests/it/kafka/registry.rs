@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use quietus::clock::SystemClock;
 use quietus::node::KafkaOptions;
+use quietus_test_servers::{Authority, Pair};
 
 use super::*;
 
@@ -116,7 +117,8 @@ async fn schemas_are_looked_up_by_number_and_by_guid_and_once_each() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_asks_who_is_there_is_told_and_a_stranger_is_not_let_in() {
-    let kafka = Kafka::start_locked(&root()).unwrap_or_else(|why| panic!("{why}"));
+    let (kafka, lock) = Kafka::start_locked(&root()).unwrap_or_else(|why| panic!("{why}"));
+    let stranger = Authority::new().unwrap();
     let topics = Topics::at(&kafka.brokers());
     let folder = tempfile::tempdir().unwrap();
     let shop = folder.path().join("shop.db");
@@ -125,23 +127,41 @@ async fn a_broker_that_asks_who_is_there_is_told_and_a_stranger_is_not_let_in() 
     topics.create(&topic, 1).await;
     (1..=3).for_each(|id| topics.send(&topic, "k", signed_up(id).as_bytes(), &[]));
     topics.flush();
-    let options = |password: &str| {
+    let options = |password: &str, authority: &str, client: &Pair| {
         let security = [
-            ("protocol", "sasl_plaintext"),
+            ("protocol", "sasl_ssl"),
             ("mechanism", "PLAIN"),
             ("username", "ann"),
             ("password", password),
+            ("ca", authority),
+            ("cert", &client.chain),
+            ("key", &client.key),
         ];
         let security = security.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Some(KafkaOptions { brokers: vec![kafka.locked()], security, ..KafkaOptions::default() })
+        Some(KafkaOptions { brokers: vec![lock.brokers.clone()], security, ..KafkaOptions::default() })
     };
-    let world = World::with(folder.path(), Arc::new(SystemClock::new()), options("wrong")).await;
-    world.set_up(&shop).await;
-    put(&world, &topic, &orders(&topic, &topic, "")).await;
-    let stands = until(&world, &format!("/v1/sources/{topic}"), |s| s["state"] == "error").await;
-    assert!(stands["lag"].is_null() && stands["watermark"].is_null(), "{stands}");
-    world.stop().await;
-    let world = World::with(folder.path(), Arc::new(SystemClock::new()), options("s3cret")).await;
+    let ours = (lock.authority.as_str(), &lock.client);
+    let strange = stranger.issue().unwrap();
+    // A wrong password; a broker that nobody vouches for; a client that nobody vouches for.
+    for (at, wrong) in [
+        options("wrong", ours.0, ours.1),
+        options("s3cret", &stranger.certificate, ours.1),
+        options("s3cret", ours.0, &strange),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let world = World::with(folder.path(), Arc::new(SystemClock::new()), wrong).await;
+        if at == 0 {
+            world.set_up(&shop).await;
+            put(&world, &topic, &orders(&topic, &topic, "")).await;
+        }
+        let stands = until(&world, &format!("/v1/sources/{topic}"), |s| s["state"] == "error").await;
+        assert!(stands["lag"].is_null() && stands["watermark"].is_null(), "{at}: {stands}");
+        world.stop().await;
+    }
+    let right = options("s3cret", ours.0, ours.1);
+    let world = World::with(folder.path(), Arc::new(SystemClock::new()), right).await;
     caught_up(&world, &topic).await;
     assert_eq!(world.sweep().await["verified"], 3);
     assert_eq!(left(&shop), 0);

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::account::run;
+use crate::authority::{Authority, Pair};
 use crate::maven::{compiler, jars, java};
 use crate::{Result, free_port};
 
@@ -45,11 +46,16 @@ log.cleaner.io.buffer.size=65536
 broker.heartbeat.interval.ms=200
 broker.session.timeout.ms=1500
 ";
-/// A second listener that wants a name and a password: `ann` and `s3cret`.
-const LOCKED: &str = "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LOCKED:SASL_PLAINTEXT
+/// A second listener by TLS that wants a certificate of its authority's, a name and a password: `ann` and `s3cret`.
+const LOCKED: &str = "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LOCKED:SASL_SSL
 inter.broker.listener.name=PLAINTEXT
 sasl.enabled.mechanisms=PLAIN
 listener.name.locked.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_ann=\"s3cret\";
+listener.name.locked.ssl.client.auth=required
+listener.name.locked.ssl.keystore.type=PEM
+listener.name.locked.ssl.keystore.location=@DIR@/broker.pem
+listener.name.locked.ssl.truststore.type=PEM
+listener.name.locked.ssl.truststore.location=@DIR@/authority.pem
 ";
 
 /// A running broker; dropping it stops it and removes its folder.
@@ -60,7 +66,7 @@ pub struct Kafka {
 
 #[derive(Debug)]
 enum Place {
-    Own { jars: PathBuf, folder: TempDir, port: u16, locked: Option<u16>, child: Option<Child> },
+    Own { jars: PathBuf, folder: TempDir, port: u16, child: Option<Child> },
     Given { brokers: String },
 }
 
@@ -75,12 +81,31 @@ impl Kafka {
         Ok(server)
     }
 
-    /// A fresh broker that can be reached at [`Kafka::locked`] too, where it wants a name and a password. Always one of
-    /// the test's own: given ones have locks of theirs.
-    pub fn start_locked(root: &Path) -> Result<Self> {
-        let mut server = Self::prepared(root, 0, &[Ports { locked: Some(free_port()?), ..ports()? }])?;
+    /// A fresh broker that can be reached at a locked listener too. Always one of the test's own: given ones have locks
+    /// of theirs.
+    pub fn start_locked(root: &Path) -> Result<(Self, Lock)> {
+        let port = free_port()?;
+        let mut server = Self::prepared(root, 0, &[Ports { locked: Some(port), ..ports()? }])?;
+        let lock = server.lock(port)?;
         server.start_again()?;
-        Ok(server)
+        Ok((server, lock))
+    }
+
+    /// Its certificates, beside its properties.
+    fn lock(&self, port: u16) -> Result<Lock> {
+        let Place::Own { folder, .. } = &self.place else {
+            return Err("not a broker of one's own".to_owned());
+        };
+        let write = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))
+        };
+        let authority = Authority::new()?;
+        let own = authority.issue()?;
+        write("broker.pem", &format!("{}{}", own.key, own.chain))?;
+        write("authority.pem", &authority.certificate)?;
+        let client = authority.issue()?;
+        Ok(Lock { brokers: format!("127.0.0.1:{port}"), authority: authority.certificate, client })
     }
 
     /// One node of several, not started: `at` says which.
@@ -100,13 +125,13 @@ impl Kafka {
             .replace("@DIR@", &folder.path().display().to_string());
         if let Some(locked) = own.locked {
             let listeners = format!("listeners=LOCKED://127.0.0.1:{locked},");
-            properties = properties.replacen("listeners=", &listeners, 1) + LOCKED;
+            let lock = LOCKED.replace("@DIR@", &folder.path().display().to_string());
+            properties = properties.replacen("listeners=", &listeners, 1) + &lock;
         }
         let file = folder.path().join("server.properties");
         fs::write(&file, properties).map_err(|e| format!("{}: {e}", file.display()))?;
         run(java(&jars, "warn").args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"]).arg(&file))?;
-        let (port, locked) = (own.broker, own.locked);
-        Ok(Self { place: Place::Own { jars, folder, port, locked, child: None } })
+        Ok(Self { place: Place::Own { jars, folder, port: own.broker, child: None } })
     }
 
     /// The broker that the tests of this process share: it stops when the last of them is over. Topics and groups in
@@ -127,14 +152,6 @@ impl Kafka {
         match &self.place {
             Place::Own { port, .. } => format!("127.0.0.1:{port}"),
             Place::Given { brokers } => brokers.clone(),
-        }
-    }
-
-    /// Where clients must say who they are: `ann`, `s3cret`, SASL/PLAIN.
-    pub fn locked(&self) -> String {
-        match &self.place {
-            Place::Own { locked: Some(port), .. } => format!("127.0.0.1:{port}"),
-            Place::Own { .. } | Place::Given { .. } => "nowhere".to_owned(),
         }
     }
 
@@ -197,11 +214,20 @@ impl Kafka {
     }
 }
 
+/// How a locked listener is reached: there `ann`, `s3cret`, SASL/PLAIN and this certificate are let in.
+#[derive(Clone, Debug)]
+pub struct Lock {
+    pub brokers: String,
+    /// Whom the broker's certificate is from, PEM.
+    pub authority: String,
+    pub client: Pair,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Ports {
     broker: u16,
     controller: u16,
-    /// Where clients must say who they are.
+    /// Where clients must show who they are.
     locked: Option<u16>,
 }
 

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod authority;
 mod connect;
 mod kafka;
 mod maven;
@@ -14,8 +15,9 @@ mod promtool;
 mod python;
 mod redis;
 
+pub use authority::{Authority, Pair};
 pub use connect::Connect;
-pub use kafka::{Cluster, Kafka, java_program};
+pub use kafka::{Cluster, Kafka, Lock, java_program};
 pub use postgres::Postgres;
 pub use promtool::Promtool;
 pub use python::python;
