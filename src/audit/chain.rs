@@ -227,7 +227,7 @@ impl Chain {
 
 /// A decision's place in its entry's tree: nobody who lacks the salt can try what it says.
 pub(super) fn salted_leaf(salt: &Hash, leaf: &[u8]) -> Hash {
-    merkle::leaf(&[salt.as_slice(), leaf].concat())
+    merkle::leaf_of([salt, leaf])
 }
 
 /// Checks that entries follow each other from the first.

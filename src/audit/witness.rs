@@ -74,8 +74,8 @@ impl Witness {
 
     fn is_of(&mut self, duty: &Obligation) -> bool {
         let mine = match (&self.of, &duty.cause) {
-            (Subject::Request(id), Cause::Request(by)) => id == by,
-            (Subject::Sweep(id), Cause::Sweep(by)) => id == by,
+            (Subject::Request(id), Cause::Request(by)) => **id == **by,
+            (Subject::Sweep(id), Cause::Sweep(by)) => **id == **by,
             _ => false,
         };
         if mine {

@@ -112,7 +112,7 @@ impl Scope {
                 || std::iter::once(subject).chain(linked).any(|s| self.subjects.contains(&s)))
             && (self.items.is_empty() || self.items.contains(&item_key))
             && (self.processes.is_empty() || process.is_some_and(|p| self.processes.contains(&p)))
-            && (self.systems.is_empty() || self.systems.contains(&copy.system))
+            && (self.systems.is_empty() || self.systems.iter().any(|system| **system == *copy.system))
             && any_segments(&self.purposes, copy.purposes.iter().map(String::as_str))
             && (self.jurisdictions.is_empty()
                 || copy

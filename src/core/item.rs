@@ -4,11 +4,14 @@
 //! *is*, never what is due: due is computed by [`crate::policy`], so that a rule change rewrites no item.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{ItemId, ProcessKey, SubjectKey};
 use crate::time::Millis;
+use crate::word::Word;
 
 /// One life of an item. A customer who comes back begins the next generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,14 +32,29 @@ pub struct Item {
     pub consent: Consent,
 }
 
-/// Where an item lies, with its own purposes and parts.
+/// Where an item lies. Reads like its [`CopyKind`], which the copies of a million items share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copy {
-    pub system: String,
-    /// `dataset.collection`.
-    pub dataset: String,
+    pub kind: Arc<CopyKind>,
     /// The sealed locator; equal locators of one item give equal bytes, so this is the copy's identity too.
     pub cell: Vec<u8>,
+    pub state: CopyState,
+}
+
+impl Deref for Copy {
+    type Target = CopyKind;
+
+    fn deref(&self) -> &CopyKind {
+        &self.kind
+    }
+}
+
+/// What a copy has in common with others: where it lies but for its locator, with its own purposes and parts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CopyKind {
+    pub system: Word,
+    /// `dataset.collection`.
+    pub dataset: Word,
     /// Every category of this copy: the event's and those its dataset maps there. Sorted.
     pub categories: Vec<String>,
     /// Purposes of this copy: those it names, else the item's. Sorted. Empty = never had one.
@@ -46,7 +64,6 @@ pub struct Copy {
     pub controller: Option<String>,
     /// Follows from a manifest's `copies_of`: named by nobody, gone by the rules of the copy it was made of.
     pub derived: bool,
-    pub state: CopyState,
 }
 
 /// Where a copy stands. Only an executed or verified erasure, or news that it is gone, takes it away.

@@ -29,3 +29,4 @@ pub mod source;
 pub mod system;
 pub mod time;
 pub mod verdict;
+pub mod word;

@@ -9,6 +9,12 @@ pub fn leaf(data: &[u8]) -> Hash {
     Sha256::new().chain_update([0]).chain_update(data).finalize().into()
 }
 
+/// The same of data that lies in two pieces.
+pub fn leaf_of(data: [&[u8]; 2]) -> Hash {
+    let [first, second] = data;
+    Sha256::new().chain_update([0]).chain_update(first).chain_update(second).finalize().into()
+}
+
 /// SHA-256(0x01 || left || right)
 pub fn node(left: &Hash, right: &Hash) -> Hash {
     Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()

@@ -3,11 +3,14 @@
 //! Invariant: a stand changes by [`Stand::after`] alone, and every pair is spelled out there. Rejected: a "done"
 //! flag, and states per system kind.
 
+use std::sync::{Arc, LazyLock};
+
 use serde::{Deserialize, Serialize};
 
 use crate::identity::ItemId;
 use crate::time::{Millis, Moment};
 use crate::verdict::Action;
+use crate::word::Word;
 
 /// Where a duty stands. Never a bare "done".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -203,6 +206,9 @@ impl std::fmt::Display for ObligationId {
     }
 }
 
+static ID_HASH: LazyLock<blake3::Hasher> =
+    LazyLock::new(|| blake3::Hasher::new_derive_key("quietus 2026 obligation id v1"));
+
 impl ObligationId {
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
@@ -217,10 +223,11 @@ impl ObligationId {
         duty: Duty,
         round: u32,
     ) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key("quietus 2026 obligation id v1");
-        let mut field = |bytes: &[u8]| {
-            hasher.update(&(bytes.len() as u64).to_le_bytes());
-            hasher.update(bytes);
+        // The hash is fed at once: many small pieces cost more than the hash.
+        let mut bytes = Vec::with_capacity(512);
+        let mut field = |field: &[u8]| {
+            bytes.extend_from_slice(&(field.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(field);
         };
         field(&item.subject.0);
         field(&item.item.0);
@@ -232,8 +239,9 @@ impl ObligationId {
         parts.iter().for_each(|p| field(p.as_bytes()));
         field(&[duty.code()]);
         field(&round.to_le_bytes());
+        let mut hasher = ID_HASH.clone();
         let mut id = [0; 16];
-        hasher.finalize_xof().fill(&mut id);
+        hasher.update(&bytes).finalize_xof().fill(&mut id);
         Self(id)
     }
 }
@@ -241,8 +249,8 @@ impl ObligationId {
 /// Where a copy lies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
-    pub system: String,
-    pub dataset: String,
+    pub system: Word,
+    pub dataset: Word,
     /// The sealed locator.
     pub cell: Vec<u8>,
 }
@@ -276,12 +284,12 @@ impl Duty {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    Sweep(String),
-    Request(String),
+    Sweep(Word),
+    Request(Word),
     /// It came back after it was erased.
     Resurrection,
     /// A restore may have brought it back.
-    Reapply(String),
+    Reapply(Word),
     /// An event says that the values are others now.
     Correction,
     /// A copy that became known after its item's end.
@@ -317,7 +325,7 @@ pub struct Residue {
     pub cause: String,
 }
 
-/// A duty with everything that is known about it.
+/// A duty with everything that is known about it. What many duties have in common they share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Obligation {
     pub id: ObligationId,
@@ -325,7 +333,8 @@ pub struct Obligation {
     pub generation: u32,
     pub place: Place,
     /// Categories. Sorted.
-    pub parts: Vec<String>,
+    #[serde(with = "crate::word::list")]
+    pub parts: Arc<[String]>,
     pub duty: Duty,
     /// How often its copy came back; of a correction its place among the partition's corrections.
     pub round: u32,
@@ -341,7 +350,7 @@ pub struct Obligation {
     /// Of the command that is out: nothing is committed past this.
     pub not_after: Option<Millis>,
     /// The rule that made it due.
-    pub rule: Option<String>,
+    pub rule: Option<Word>,
     /// A reason, a failure: never a value of the target.
     pub detail: Option<String>,
     pub may_retry: bool,
@@ -377,7 +386,7 @@ pub struct Obligation {
     pub target_at: Option<Millis>,
     pub target_position: Option<String>,
     /// `traceparent` of what caused it.
-    pub trace: Option<String>,
+    pub trace: Option<Word>,
 }
 
 #[cfg(test)]

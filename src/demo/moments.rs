@@ -86,7 +86,7 @@ impl Story {
         let categories = values.into_keys().collect();
         let (request, state) =
             self.answered(RequestOrder { categories, corrections: Some(sealed), ..order }).await?;
-        let places: Vec<&str> = request.targets.iter().map(|t| t.place.system.as_str()).collect();
+        let places: Vec<&str> = request.targets.iter().map(|t| &*t.place.system).collect();
         tell(&format!(
             "customer {id} has moved: {}, asked of {}; where values cannot be changed it is refused, and said",
             word(state),

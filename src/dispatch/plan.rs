@@ -32,7 +32,7 @@ pub fn propose(state: &State, manifest: &Manifest, room: usize, lease: i64) -> O
     }
     let mut items = BTreeSet::new();
     let mut orders = Vec::new();
-    for duty in state.duties.standing(Stand::Owed).filter(|d| d.place.system == manifest.system) {
+    for duty in state.duties.standing(Stand::Owed).filter(|d| *d.place.system == *manifest.system) {
         if orders.len() >= room {
             break;
         }

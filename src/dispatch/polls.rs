@@ -36,7 +36,7 @@ impl Polls {
     pub fn ripe(&self, state: &State, system: &str, at_most: usize) -> Vec<Obligation> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.retain(|id, _| state.duties.get(*id).is_none_or(|d| d.stand == Stand::Accepted));
-        let waits = |d: &&Obligation| d.place.system == system && !d.claimed && d.reference.is_some();
+        let waits = |d: &&Obligation| *d.place.system == *system && !d.claimed && d.reference.is_some();
         let ripe = state
             .duties
             .standing(Stand::Accepted)

@@ -69,7 +69,7 @@ fn sample(inner: &Inner, system: &str, hour: i64, share: u32) -> Vec<Obligation>
 
 fn drawn(state: &State, system: &str, hour: i64, share: u32) -> Vec<Obligation> {
     let verified = state.duties.standing(Stand::Verified);
-    let mine = verified.filter(|d| d.place.system == system && d.duty == Duty::Delete);
+    let mine = verified.filter(|d| *d.place.system == *system && d.duty == Duty::Delete);
     mine.filter(|d| is_drawn(d.id, hour, share)).cloned().collect()
 }
 

@@ -223,7 +223,7 @@ impl Dispatcher {
 
     /// Commands out at this system.
     fn out(&self) -> usize {
-        let mine = |d: &&Obligation| d.place.system == self.manifest.system && !d.absent;
+        let mine = |d: &&Obligation| *d.place.system == *self.manifest.system && !d.absent;
         self.node
             .partitions
             .iter()
@@ -260,7 +260,7 @@ impl Dispatcher {
         let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         let duties = WAITING.into_iter().flat_map(|s| inner.state.duties.standing(s));
         let ripe = duties
-            .filter(|d| d.place.system == self.manifest.system && awaits_read_back(d))
+            .filter(|d| *d.place.system == *self.manifest.system && awaits_read_back(d))
             .filter(|d| d.not_before.is_none_or(|at| at <= inner.state.now));
         ripe.filter(|d| looking.insert(d.id)).take(at_most).cloned().collect()
     }
@@ -274,7 +274,7 @@ impl Dispatcher {
         for partition in self.node.partitions.iter() {
             let inner = partition.read();
             let accepted = inner.state.duties.standing(Stand::Accepted);
-            let mine = accepted.filter(|d| d.place.system == self.manifest.system);
+            let mine = accepted.filter(|d| *d.place.system == *self.manifest.system);
             covered.extend(mine.filter(|d| held(&inner, d)).cloned());
         }
         let duties = self.polls.to_recall(covered);

@@ -195,7 +195,7 @@ async fn answer(node: &Node, duties: &[Obligation], record: Record) {
     let Some(first) = duties.first() else { return };
     let record = if node.options().simulated { untimed(record) } else { record };
     let partition = node.partition_of(first.item.subject).index();
-    let trace = duties.iter().find_map(|d| d.trace.clone());
+    let trace = duties.iter().find_map(|d| d.trace.as_deref().map(str::to_owned));
     match node.append(partition, vec![record], trace).await {
         Ok(offset) => node.has_applied(partition, offset).await,
         // The duties stay out until their `not_after`, and are then tried again.

@@ -38,14 +38,14 @@ pub fn targets(
 fn sealed_for(partitions: &[Arc<Partition>], duty: &Obligation) -> String {
     let named = || {
         let inner = home(partitions, duty)?.read();
-        let derives = inner.state.control.systems.get(&duty.place.system)?.manifest.copies_of.is_empty();
+        let derives = inner.state.control.systems.get(&*duty.place.system)?.manifest.copies_of.is_empty();
         let lives = (!derives).then(|| inner.store.lives(duty.item)).flatten()?;
         let life = lives.lives.iter().find(|l| l.item.generation == duty.generation)?;
         // A copy that was named there itself has a cell of its own.
         let own = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at));
-        own.or_else(|| life.named(&duty.place)).map(|copy| copy.system.clone())
+        own.or_else(|| life.named(&duty.place.dataset, &duty.place.cell)).map(|copy| copy.system.to_string())
     };
-    named().unwrap_or_else(|| duty.place.system.clone())
+    named().unwrap_or_else(|| duty.place.system.to_string())
 }
 
 fn home<'a>(partitions: &'a [Arc<Partition>], duty: &Obligation) -> Option<&'a Arc<Partition>> {
@@ -56,7 +56,7 @@ fn home<'a>(partitions: &'a [Arc<Partition>], duty: &Obligation) -> Option<&'a A
 fn work(keys: &Keys, duty: &Obligation) -> Result<Work, SealError> {
     match duty.duty {
         Duty::Delete => Ok(Work::Delete),
-        Duty::Change(action) => Ok(Work::Change { action, categories: duty.parts.clone() }),
+        Duty::Change(action) => Ok(Work::Change { action, categories: duty.parts.to_vec() }),
         Duty::Correct => {
             let cell = duty.values.as_deref().unwrap_or_default();
             let values = keys.open_corrections(&duty.item.subject, &duty.item.item, cell)?;
@@ -85,7 +85,7 @@ fn target(
     Target {
         command: CommandId(duty.id.0),
         attempt: duty.attempt,
-        dataset: duty.place.dataset.clone(),
+        dataset: duty.place.dataset.to_string(),
         locator,
         identities: identities.unwrap_or_default(),
         answered_at: duty.target_at.map(|at| at.0),

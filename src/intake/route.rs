@@ -259,6 +259,7 @@ fn shape(recorded: &Recorded<'_>) -> Shape {
                 disclosure: None,
             })
             .collect(),
+        ..Shape::default()
     }
 }
 

@@ -36,6 +36,7 @@ pub fn facts(rows: u16) -> Facts {
                 purposes: Some(vec!["registration".into()]),
                 disclosure: text("court, art. 6, AZ 12"),
             }],
+            ..Shape::default()
         }],
         ..Facts::default()
     };

@@ -162,8 +162,8 @@ impl Node {
                 let parts = verdict.parts.iter().filter_map(|p| Some((p, p.open.filter(is_unsettled)?)));
                 found.extend(parts.map(|(part, open)| Unsettled {
                     item: life.item.id,
-                    system: copy.system.clone(),
-                    dataset: copy.dataset.clone(),
+                    system: copy.system.to_string(),
+                    dataset: copy.dataset.to_string(),
                     category: part.category.clone(),
                     purposes: copy.purposes.clone(),
                     open,
@@ -285,7 +285,7 @@ fn explain_in(inner: &Inner, id: ItemId, now: Millis) -> Result<Option<Explained
     };
     Ok(Some(Explained {
         item: id,
-        places: copies.clone().map(|c| (c.system.clone(), c.dataset.clone())).collect(),
+        places: copies.clone().map(|c| (c.system.to_string(), c.dataset.to_string())).collect(),
         holds: copies.zip(&verdict.copies).map(|(c, v)| held(c, v)).collect(),
         standing: ItemView::of(&inner.state, &life, &subject),
         verdict,

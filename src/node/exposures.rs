@@ -50,7 +50,7 @@ impl Node {
                     let mut life = life.clone();
                     inner.state.control.complete(&mut life);
                     let there =
-                        |c: &&Copy| c.system == system && overlaps(life.item.recorded, c.state, from, to);
+                        |c: &&Copy| *c.system == *system && overlaps(life.item.recorded, c.state, from, to);
                     let copies: Vec<&Copy> = life.item.copies.iter().filter(there).collect();
                     if copies.is_empty() {
                         continue;

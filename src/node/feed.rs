@@ -206,7 +206,7 @@ impl Node {
             partition.read().store.each(&mut |lives, _| {
                 let there = lives.newest().filter(|life| {
                     let here = |c: &&quietus_core::item::Copy| {
-                        c.system == emptied.system && c.dataset == emptied.dataset
+                        *c.system == *emptied.system && *c.dataset == *emptied.dataset
                     };
                     life.item.copies.iter().filter(|c| c.is_live()).any(|c| here(&c))
                 });

@@ -91,7 +91,7 @@ impl Node {
                 };
                 let covered: Vec<_> = life.item.copies.iter().filter(covers).collect();
                 items += u64::from(!covered.is_empty());
-                covered.iter().for_each(|c| *systems.entry(c.system.clone()).or_default() += 1);
+                covered.iter().for_each(|c| *systems.entry(c.system.to_string()).or_default() += 1);
             });
         }
         Ok((items, systems))

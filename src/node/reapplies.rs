@@ -90,7 +90,7 @@ impl Node {
         let mut far = Reapplied::default();
         for partition in self.partitions.iter() {
             let inner = partition.read();
-            let mine = |d: &&Obligation| matches!(&d.cause, Cause::Reapply(by) if by == id);
+            let mine = |d: &&Obligation| matches!(&d.cause, Cause::Reapply(by) if **by == *id);
             for duty in inner.state.duties.all().filter(mine) {
                 far.owed += u64::from(duty.stand != Stand::Withdrawn);
                 match duty.stand {

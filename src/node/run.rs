@@ -181,16 +181,16 @@ impl Node {
 fn alarm(what: &Noticed) {
     match what {
         Noticed::Resurrected { item, place } => {
-            tracing::warn!(%item, system = place.system, "erased, and there again: erased again");
+            tracing::warn!(%item, system = &*place.system, "erased, and there again: erased again");
         }
         Noticed::Breach { item, place, holds } => {
-            tracing::error!(%item, system = place.system, holds = holds.join(","), "somebody deleted what is held");
+            tracing::error!(%item, system = &*place.system, holds = holds.join(","), "somebody deleted what is held");
         }
         Noticed::Overdue { request } => {
             tracing::error!(request, "past its date, and not answered");
         }
         Noticed::PastDeadline { item, place } => {
-            tracing::warn!(%item, system = place.system, "accepted, and not answered before its deadline");
+            tracing::warn!(%item, system = &*place.system, "accepted, and not answered before its deadline");
         }
         Noticed::Echo { .. } | Noticed::Reborn { .. } | Noticed::Late { .. } | Noticed::Undeclared { .. } => {
         }

@@ -268,7 +268,7 @@ impl Node {
         let inner = self.partition_of(id.subject).read();
         let Some(lives) = inner.store.lives(id) else { return Known::Little };
         let Some(item) = lives.newest().map(|l| &l.item) else { return Known::Little };
-        let mut here = item.copies.iter().filter(|c| c.system == of.system && c.dataset == of.dataset);
+        let mut here = item.copies.iter().filter(|c| *c.system == *of.system && *c.dataset == *of.dataset);
         let Some(copy) = here.next() else { return Known::Little };
         let earlier = told.start.is_some_and(|at| item.recorded.is_none_or(|known| at < known));
         let touched = told.last_activity.is_some_and(|at| item.touched.is_none_or(|known| at > known));
@@ -295,7 +295,7 @@ impl Node {
             partition.read().store.each(&mut |lives, _| {
                 let Some(life) = lives.newest() else { return };
                 let here = |c: &&quietus_core::item::Copy| {
-                    c.is_live() && c.system == of.system && c.dataset == of.dataset
+                    c.is_live() && *c.system == *of.system && *c.dataset == *of.dataset
                 };
                 if life.item.copies.iter().any(|c| here(&c)) {
                     found.insert(life.item.id);
@@ -348,7 +348,8 @@ impl Node {
         let inner = self.partition_of(id.subject).read();
         let lives = inner.store.lives(id)?;
         let copies = &lives.newest()?.item.copies;
-        let copy = copies.iter().find(|c| c.is_live() && c.system == of.system && c.dataset == of.dataset)?;
+        let copy =
+            copies.iter().find(|c| c.is_live() && *c.system == *of.system && *c.dataset == *of.dataset)?;
         let locator =
             self.keys.open_locator(&id.subject, &id.item, of.system, of.dataset, &copy.cell).ok()?;
         let target = Target {

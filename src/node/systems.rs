@@ -175,7 +175,7 @@ impl Node {
         let mut open = BTreeMap::new();
         for partition in self.partitions.iter() {
             let inner = partition.read();
-            for duty in inner.state.duties.all().filter(|d| d.place.system == system && !closed(d.stand)) {
+            for duty in inner.state.duties.all().filter(|d| *d.place.system == *system && !closed(d.stand)) {
                 *open.entry(crate::partition::outcome_name(duty.stand)).or_default() += 1;
             }
         }

@@ -5,8 +5,6 @@
 //! Rejected: JSON (ten times the bytes, and no maps by more than one word), the ledger's Avro (a schema for what
 //! nobody else reads).
 
-use std::collections::BTreeSet;
-
 use quietus_core::engine::control::Control;
 use quietus_core::engine::{Decision, Kept, State};
 use quietus_core::obligation::{Obligation, ObligationId};
@@ -15,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::audit::{Chain, ENTRY_BYTES, Entry};
-use crate::store::{Beside, DutyRow, StoreError};
+use crate::store::{Beside, DutyRow, KeySet, StoreError, Unkept};
 
 /// Raised with every change of what lies in [`Kept`] or in an [`Obligation`]: `the_bytes_are_of_this_version`.
 const VERSION: u32 = 1;
@@ -58,7 +56,7 @@ pub enum Unfit {
 #[derive(Debug)]
 pub struct Since {
     home: [u8; 32],
-    duties: BTreeSet<ObligationId>,
+    duties: KeySet<ObligationId>,
     events: Vec<u64>,
     /// Something was decided: reading it again costs more than its rows.
     decided: bool,
@@ -88,7 +86,7 @@ pub(super) struct Restored {
 
 impl Since {
     pub(super) fn new(home: &Home) -> Self {
-        let (duties, events) = (BTreeSet::new(), Vec::new());
+        let (duties, events) = (KeySet::default(), Vec::new());
         Self { home: home.mark(), duties, events, decided: false, entries: 0, last: 0, at: None }
     }
 
@@ -129,16 +127,23 @@ impl Since {
         self.last
     }
 
-    pub(super) fn beside<C: Codec>(&self, state: &State, chain: &Chain, codec: &C) -> Option<Beside> {
+    pub(super) fn beside<'a, C: Codec>(
+        &self,
+        state: &'a State,
+        chain: &Chain,
+        codec: &C,
+    ) -> Option<Unkept<'a>> {
         let head = Head { home: self.home, last: self.last, open_frames: chain.open_frames() };
-        let duty = |id: &ObligationId| {
-            let duty = state.duties.get(*id)?;
+        let mut moved: Vec<&Obligation> = self.duties.iter().filter_map(|id| state.duties.get(*id)).collect();
+        moved.sort_unstable_by_key(|duty| (duty.item.subject, duty.id));
+        let row = |duty: &Obligation| {
+            // It is made of nothing that could not be written.
             let bytes = postcard::to_allocvec(duty).ok()?;
-            Some(DutyRow { id: id.0, subject: duty.item.subject, bytes })
+            Some(DutyRow { id: duty.id.0, subject: duty.item.subject, bytes })
         };
-        Some(Beside {
+        Some(Unkept {
             state: postcard::to_allocvec(&(VERSION, SEMANTICS, head, kept(state, codec)?)).ok()?,
-            duties: self.duties.iter().map(duty).collect::<Option<_>>()?,
+            duties: Box::new(moved.into_iter().filter_map(row)),
             entries: chain.entries().iter().skip(self.entries).flat_map(Entry::bytes).collect(),
             events: self.events.clone(),
         })
@@ -232,7 +237,7 @@ mod tests {
             item: ItemId { subject: SubjectKey([1; 16]), item: ItemKey([2; 16]) },
             generation: 3,
             place: Place { system: "s".into(), dataset: "d.t".into(), cell: vec![9; 3] },
-            parts: vec!["user.name".into()],
+            parts: vec!["user.name".to_owned()].into(),
             duty: Duty::Correct,
             round: 4,
             cause: Cause::Reapply("rp_1".into()),
@@ -288,7 +293,7 @@ mod tests {
             targets: vec![RequestTarget {
                 item: duty.item,
                 place: duty.place.clone(),
-                categories: duty.parts.clone(),
+                categories: duty.parts.to_vec(),
                 answer: RequestAnswer::Duty(duty.id),
             }],
             trace: None,
@@ -308,10 +313,11 @@ mod tests {
         state.covered.insert("hd_1".into(), Covered { items: 1, by_system: [("s".into(), 1)].into() });
         state.tally = Tally { ignored: 1, ..Tally::default() };
         since.frame(1, b"frame", &Frame::of(Vec::new()));
-        let mut beside = since.beside(&state, &Chain::new(0, &home().salt_key), &NoRecords).unwrap();
-        let bytes = postcard::to_allocvec(&duty).unwrap();
-        beside.duties.push(DutyRow { id: duty.id.0, subject: duty.item.subject, bytes });
-        beside
+        state.duties = Kept::duties([duty.clone()]);
+        since.decided(&[Decision::Opened(duty.into())]);
+        let chain = Chain::new(0, &home().salt_key);
+        let Unkept { state, duties, entries, events } = since.beside(&state, &chain, &NoRecords).unwrap();
+        Beside { state, duties: duties.collect(), entries, events }
     }
 
     fn read(home: &Home, beside: Beside) -> Result<Restored, Unfit> {

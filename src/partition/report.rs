@@ -1,9 +1,6 @@
 //! The report of a sweep, a plan or a demo: every copy that fell due stands in exactly one column.
 
-use std::collections::BTreeMap;
-
-use quietus_core::identity::ItemId;
-use quietus_core::obligation::{Block, Duty, Obligation, Place, Stand};
+use quietus_core::obligation::{Block, Duty, Obligation, Stand};
 use quietus_core::verdict::Action;
 use serde::{Deserialize, Serialize};
 
@@ -77,11 +74,22 @@ impl Report {
         self.corrected += inner.state.tally.corrected;
         self.resurrected += inner.state.tally.resurrected;
         self.generations += inner.state.tally.generations;
-        let mut copies: BTreeMap<(ItemId, u32, &Place), Vec<&Obligation>> = BTreeMap::new();
-        for duty in inner.state.duties.all().filter(|d| counts(d)) {
-            copies.entry((duty.item, duty.generation, &duty.place)).or_default().push(duty);
+        let mut of_item: Vec<&Obligation> = Vec::new();
+        for duty in inner.state.duties.by_item().filter(|d| counts(d)) {
+            if of_item.first().is_some_and(|first| first.item != duty.item) {
+                self.item(&mut of_item);
+            }
+            of_item.push(duty);
         }
-        copies.values().for_each(|duties| self.copy(duties));
+        self.item(&mut of_item);
+    }
+
+    /// The duties of one item, copy by copy.
+    fn item(&mut self, duties: &mut Vec<&Obligation>) {
+        duties.sort_by_key(|duty| (duty.generation, &duty.place));
+        let alike = |a: &&Obligation, b: &&Obligation| a.generation == b.generation && a.place == b.place;
+        duties.chunk_by(alike).for_each(|duties| self.copy(duties));
+        duties.clear();
     }
 
     fn copy(&mut self, duties: &[&Obligation]) {

@@ -130,7 +130,7 @@ impl Why {
                 Self { until: shown(until), detail, ..Self::default() }
             }
             (_, _, Some(Block::Hold(_)) | None) => {
-                Self { rule: duty.rule.clone(), detail, ..Self::default() }
+                Self { rule: duty.rule.as_deref().map(str::to_owned), detail, ..Self::default() }
             }
         }
     }

@@ -81,7 +81,7 @@ pub fn stands(partitions: &[Arc<Partition>], control: &Control, hold: &Hold, now
         standing.copies += covered.copies();
         systems.extend(covered.by_system.keys().cloned());
         let covers = |d: &&Obligation| is_covered(&inner, hold, d);
-        let named = |d: &Obligation| (d.id, d.place.system.clone());
+        let named = |d: &Obligation| (d.id, d.place.system.to_string());
         let out = inner.state.duties.standing(Stand::Ordered).filter(|d| still_out(d, now)).filter(covers);
         standing.out.extend(out.map(named));
         standing.accepted.extend(inner.state.duties.standing(Stand::Accepted).filter(covers).map(named));

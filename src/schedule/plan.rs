@@ -100,7 +100,7 @@ fn build(node: &Node, as_of: Millis, lines: bool) -> Plan {
     let mut tree = Tree::default();
     let mut copies: BTreeMap<_, Vec<&Wish>> = BTreeMap::new();
     for row in rows.iter().flatten() {
-        *by_rule.entry(row.wish.rule.clone().unwrap_or_default()).or_default() += 1;
+        *by_rule.entry(row.wish.rule.as_deref().unwrap_or_default().to_owned()).or_default() += 1;
         tree.push(merkle::leaf(&row.frozen()));
         copies.entry((row.item, row.generation, row.wish.place.clone())).or_default().push(&row.wish);
     }
@@ -147,10 +147,10 @@ impl PlanRow {
         };
         PlanLine {
             item: self.item.to_string(),
-            system: self.wish.place.system.clone(),
-            dataset: self.wish.place.dataset.clone(),
-            categories: self.wish.parts.clone(),
-            rule: self.wish.rule.clone(),
+            system: self.wish.place.system.to_string(),
+            dataset: self.wish.place.dataset.to_string(),
+            categories: self.wish.parts.to_vec(),
+            rule: self.wish.rule.as_deref().map(str::to_owned),
             due: self.wish.due.to_string(),
             outcome: outcome_name(stand).to_owned(),
         }

@@ -267,7 +267,7 @@ fn is_moving(
     broken: &dyn Fn(&str) -> bool,
 ) -> bool {
     let (state, control) = (&inner.state, &inner.state.control);
-    let system = duty.place.system.as_str();
+    let system = &*duty.place.system;
     let sendable =
         !control.stopped && control.mode(system) == Mode::Enforce && control.is_open(system, state.now);
     let ripe = || duty.not_before.is_none_or(|at| at <= state.now);
@@ -289,7 +289,7 @@ pub fn report(node: &Node, id: &str) -> Report {
 
 fn report_of(node: &Node, id: &str, subjects: Subjects) -> Report {
     node.report_of(subjects, |duty| {
-        let mine = matches!(&duty.cause, Cause::Sweep(sweep) if sweep == id);
+        let mine = matches!(&duty.cause, Cause::Sweep(sweep) if **sweep == *id);
         mine || (!duty.stand.is_gone() && duty.stand != Stand::Withdrawn)
     })
 }

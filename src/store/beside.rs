@@ -2,7 +2,7 @@
 
 use quietus_core::identity::SubjectKey;
 
-/// Handed to a flush, and given back by a store that was opened again.
+/// Given back by a store that was opened again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Beside {
     /// Takes the place of the one before.
@@ -21,4 +21,26 @@ pub struct DutyRow {
     pub id: [u8; 16],
     pub subject: SubjectKey,
     pub bytes: Vec<u8>,
+}
+
+/// The same as it is handed to a flush: a sweep moves more duties than should lie in memory twice.
+pub struct Unkept<'a> {
+    pub state: Vec<u8>,
+    /// Those that moved, by (subject, id), each once.
+    pub duties: Box<dyn Iterator<Item = DutyRow> + 'a>,
+    pub entries: Vec<u8>,
+    pub events: Vec<u64>,
+}
+
+impl From<Beside> for Unkept<'_> {
+    fn from(all: Beside) -> Self {
+        let Beside { state, duties, entries, events } = all;
+        Self { state, duties: Box::new(duties.into_iter()), entries, events }
+    }
+}
+
+impl std::fmt::Debug for Unkept<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unkept").finish_non_exhaustive()
+    }
 }

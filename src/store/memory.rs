@@ -14,7 +14,7 @@ use super::{Part, Store};
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     items: BTreeMap<ItemId, Lives>,
-    by_key: BTreeMap<ItemKey, BTreeSet<SubjectKey>>,
+    by_key: BTreeSet<(ItemKey, SubjectKey)>,
     subjects: BTreeMap<SubjectKey, Subject>,
     identities: BTreeMap<SubjectKey, Vec<u8>>,
 }
@@ -66,8 +66,8 @@ impl Store for MemoryStore {
             self.found_subject(&mut found, *key);
         }
         for key in &needs.orphans {
-            for subject in self.by_key.get(key).into_iter().flatten() {
-                self.found_item(&mut found, ItemId { subject: *subject, item: *key });
+            for subject in self.subjects_with(*key) {
+                self.found_item(&mut found, ItemId { subject, item: *key });
             }
         }
         found
@@ -78,9 +78,9 @@ impl Store for MemoryStore {
     }
 
     fn shown(&self, shown: ShownItem) -> Option<ItemId> {
-        let subjects = self.by_key.get(&shown.item)?;
-        let subject = subjects.iter().find(|s| s.0.starts_with(&shown.subject_prefix))?;
-        Some(ItemId { subject: *subject, item: shown.item })
+        let mut subjects = self.subjects_with(shown.item);
+        let subject = subjects.find(|s| s.0.starts_with(&shown.subject_prefix))?;
+        Some(ItemId { subject, item: shown.item })
     }
 
     fn items_of(&self, subject: SubjectKey) -> Vec<ItemId> {
@@ -148,6 +148,11 @@ impl MemoryStore {
         }
     }
 
+    fn subjects_with(&self, item: ItemKey) -> impl Iterator<Item = SubjectKey> {
+        let all = (item, SubjectKey([0; 16]))..=(item, SubjectKey([255; 16]));
+        self.by_key.range(all).map(|(_, subject)| *subject)
+    }
+
     fn of(&self, subject: SubjectKey) -> impl Iterator<Item = (&ItemId, &Lives)> {
         let first = ItemId { subject, item: ItemKey([0; 16]) };
         let last = ItemId { subject, item: ItemKey([255; 16]) };
@@ -156,7 +161,7 @@ impl MemoryStore {
 
     fn item(&mut self, id: ItemId, change: impl FnOnce(&mut Lives)) {
         change(self.items.entry(id).or_default());
-        self.by_key.entry(id.item).or_default().insert(id.subject);
+        self.by_key.insert((id.item, id.subject));
     }
 
     fn subject_mut(&mut self, key: SubjectKey) -> &mut Subject {

@@ -15,7 +15,8 @@ use quietus_core::identity::{ItemId, ShownItem, SubjectKey};
 use quietus_core::item::Subject;
 use quietus_core::life::Lives;
 
-pub use beside::{Beside, DutyRow};
+pub use beside::{Beside, DutyRow, Unkept};
+pub(crate) use disk::KeySet;
 pub use disk::{Database, DiskStore, Merge, Merged, Sizes, StoreError};
 pub use memory::MemoryStore;
 
@@ -43,7 +44,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Between two frames: brings everything to disk under one root. An error changes nothing: it is tried again
     /// when there is more.
-    fn flush(&mut self, _applied: u64, _beside: Beside) -> Result<(), StoreError> {
+    fn flush(&mut self, _applied: u64, _beside: Unkept<'_>) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -246,7 +246,7 @@ impl World {
                 Some(written) => written.is_some_and(|offset| offset < applied),
             };
             waiting
-                .filter(|d| d.place.system == system.name() && awaits_read_back(d))
+                .filter(|d| *d.place.system == *system.name() && awaits_read_back(d))
                 .filter(|d| d.not_before.is_none_or(|at| at <= inner.state.now))
                 .filter(free)
                 .take(at_most)

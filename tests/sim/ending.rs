@@ -222,14 +222,14 @@ impl World {
                     return lost("start");
                 }
                 let copies: BTreeMap<&str, bool> =
-                    known.item.copies.iter().map(|c| (c.system.as_str(), c.is_live())).collect();
+                    known.item.copies.iter().map(|c| (&*c.system, c.is_live())).collect();
                 if told.copies.iter().any(|c| copies.get(c.system.name()) != Some(&c.gone.is_none())) {
                     return lost("copies");
                 }
                 for copy in &told.copies {
                     let mut words: Vec<&str> = copy.purposes.iter().map(|p| p.name()).collect();
                     words.sort_unstable();
-                    let same = known.item.copies.iter().find(|c| c.system == copy.system.name());
+                    let same = known.item.copies.iter().find(|c| *c.system == *copy.system.name());
                     if same.is_some_and(|c| c.is_live() && c.purposes != words) {
                         return lost("purposes");
                     }

@@ -125,7 +125,7 @@ fn is_referred_to_for_good(turn: &Turn<'_>, duty: &Obligation, answer: &Answer) 
 }
 
 fn manifest<'a>(turn: &'a Turn<'_>, duty: &Obligation) -> Option<&'a Manifest> {
-    turn.state.control.systems.get(&duty.place.system).map(|s| &s.manifest)
+    turn.state.control.systems.get(&*duty.place.system).map(|s| &s.manifest)
 }
 
 fn reads_back(turn: &Turn<'_>, duty: &Obligation) -> bool {
@@ -369,7 +369,7 @@ fn fail(turn: &mut Turn<'_>, duty: &Obligation, why: &str, may_retry: bool) {
 fn parts(duty: &Obligation) -> Option<Parts> {
     match duty.duty {
         Duty::Delete => Some(Parts::Whole),
-        Duty::Change(action) => Some(Parts::Some { categories: duty.parts.clone(), action }),
+        Duty::Change(action) => Some(Parts::Some { categories: duty.parts.to_vec(), action }),
         // A copy with other values is the same copy.
         Duty::Correct => None,
     }

@@ -82,8 +82,11 @@ fn orphan(turn: &mut Turn<'_>, change: &Change, item: Option<ItemKey>) {
 fn copied(turn: &mut Turn<'_>, change: &Change, id: ItemId) {
     let ended = turn.found.lives.get(&id).and_then(|l| l.newest()).filter(|l| l.is_ended()).cloned();
     for named in &change.copies {
-        let place =
-            Place { system: named.system.clone(), dataset: named.dataset.clone(), cell: named.cell.clone() };
+        let place = Place {
+            system: named.system.as_str().into(),
+            dataset: named.dataset.as_str().into(),
+            cell: named.cell.clone(),
+        };
         let copy = AddedCopy {
             place: place.clone(),
             purposes: named.purposes.clone(),

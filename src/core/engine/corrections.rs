@@ -145,7 +145,7 @@ fn owe(
     let stop = stop(&turn.state.control, life, copy, &parts);
     let wish = Wish {
         place,
-        parts,
+        parts: parts.into(),
         duty: Duty::Correct,
         round,
         stop,
@@ -229,7 +229,7 @@ fn answered_by(
     goes_on: Vec<(Vec<String>, ObligationId)>,
 ) {
     let Cause::Request(request) = &duty.cause else { return };
-    let Some(mut request) = turn.state.requests.get(request).cloned() else { return };
+    let Some(mut request) = turn.state.requests.get(&**request).cloned() else { return };
     let asked = |t: &RequestTarget| t.answer == RequestAnswer::Duty(duty.id);
     let Some(at) = request.targets.iter().position(asked) else { return };
     let target = request.targets.remove(at);
@@ -251,7 +251,7 @@ fn owe_part(turn: &mut Turn<'_>, duty: &Obligation, parts: Vec<String>) -> Optio
     let stop = stop(&turn.state.control, &life, &copy, &parts);
     let wish = Wish {
         place: duty.place.clone(),
-        parts,
+        parts: parts.into(),
         duty: Duty::Correct,
         round: duty.round,
         stop,
@@ -270,8 +270,8 @@ fn owe_part(turn: &mut Turn<'_>, duty: &Obligation, parts: Vec<String>) -> Optio
 /// An erasure was seen to be carried out: what was to be set there is gone.
 pub(super) fn overtaken(turn: &mut Turn<'_>, erasure: &Obligation) {
     let erased = |d: &Obligation| match erasure.duty {
-        Duty::Delete => d.parts.clone(),
-        Duty::Change(action) if action > Action::Restrict => erasure.parts.clone(),
+        Duty::Delete => d.parts.to_vec(),
+        Duty::Change(action) if action > Action::Restrict => erasure.parts.to_vec(),
         Duty::Change(_) | Duty::Correct => Vec::new(),
     };
     let there = |d: &&Obligation| {
@@ -288,7 +288,7 @@ fn taken(wishes: &[Wish], place: &Place) -> Vec<String> {
         let restricts = w.duty == Duty::Change(Action::Restrict);
         w.place == *place && w.stop.is_none() && w.duty != Duty::Correct && !restricts
     };
-    wishes.iter().filter(erases).flat_map(|w| w.parts.clone()).collect()
+    wishes.iter().filter(erases).flat_map(|w| w.parts.to_vec()).collect()
 }
 
 /// Judged once more before it goes out.
@@ -307,7 +307,7 @@ pub(super) fn still_owed(turn: &mut Turn<'_>, duty: &Obligation, life: &Life) ->
             && d.round > duty.round
             && d.stand != Stand::Withdrawn
     };
-    over.extend(turn.state.duties.of_item(duty.item).filter(newer).flat_map(|d| d.parts.clone()));
+    over.extend(turn.state.duties.of_item(duty.item).filter(newer).flat_map(|d| d.parts.to_vec()));
     if duty.parts.iter().any(|p| over.contains(p)) {
         supersede(turn, duty.id, &over);
         return false;

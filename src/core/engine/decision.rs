@@ -1,6 +1,7 @@
 //! What the engine decided, as values that can be printed, counted, audited and carried out.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::identity::{ItemId, SubjectKey};
 use crate::life::{ChangeRow, FactRow};
@@ -43,14 +44,14 @@ pub enum Decision {
         entry: Box<Record>,
     },
     Wrote(Row),
-    Opened(Box<Obligation>),
+    Opened(Arc<Obligation>),
     /// A duty moved; it stands as given.
     Moved {
         event: Event,
-        duty: Box<Obligation>,
+        duty: Arc<Obligation>,
     },
     /// A duty stands where it stood; something about it became known.
-    Noted(Box<Obligation>),
+    Noted(Arc<Obligation>),
     Requested(Box<Request>),
     Swept {
         sweep: String,

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::item::Copy;
+use crate::item::{Copy, CopyKind};
 use crate::life::{ChangeRow, Life, What};
 use crate::obligation::{Duty, Obligation, Place};
 
@@ -65,10 +65,10 @@ impl Control {
         let linked = self.links.get(&life.item.id.subject);
         life.item.linked = linked.into_iter().flatten().copied().collect();
         for copy in &mut life.item.copies {
-            let mapped = self.systems.get(&copy.system).and_then(|s| s.categories.get(&copy.dataset));
+            let mapped = self.systems.get(&*copy.system).and_then(|s| s.categories.get(&*copy.dataset));
             for category in mapped.into_iter().flatten() {
-                if let Err(at) = copy.categories.binary_search(category) {
-                    copy.categories.insert(at, category.clone());
+                if let Err(at) = copy.kind.categories.binary_search(category) {
+                    Arc::make_mut(&mut copy.kind).categories.insert(at, category.clone());
                 }
             }
         }
@@ -79,7 +79,8 @@ impl Control {
         let mut made = BTreeMap::new();
         for origin in &life.item.copies {
             for system in self.derivations.systems(&origin.system, &origin.dataset) {
-                let copy = Copy { system: system.to_owned(), derived: true, ..origin.clone() };
+                let kind = CopyKind { system: system.into(), derived: true, ..(*origin.kind).clone() };
+                let copy = Copy { kind: Arc::new(kind), ..origin.clone() };
                 let known = life.derived.get(&copy.place()).cloned();
                 // What a manifest says today brings no item back that had ended.
                 if known.is_some() || !ended {

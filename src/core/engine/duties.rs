@@ -2,6 +2,8 @@
 //!
 //! Pure and printable: a sweep, a plan, a request and the last judgement before a command all ask this.
 
+use std::sync::Arc;
+
 use crate::engine::control::{ActivePolicy, Control};
 use crate::item::{Copy, Subject};
 use crate::life::{CopyNote, Life};
@@ -10,18 +12,19 @@ use crate::policy::{self, ShapeRules};
 use crate::system::{Mode, OnDue};
 use crate::time::{Millis, Moment};
 use crate::verdict::{Action, CopyVerdict, Open, PartVerdict, Verdict};
+use crate::word::Word;
 
 /// A duty that should exist for a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish {
     pub place: Place,
     /// Sorted.
-    pub parts: Vec<String>,
+    pub parts: Arc<[String]>,
     pub duty: Duty,
     pub round: u32,
     pub stop: Option<Stop>,
     /// The rule that made it due.
-    pub rule: Option<String>,
+    pub rule: Option<Word>,
     /// When it fell due.
     pub due: Millis,
     /// The moment it was judged at.
@@ -86,7 +89,7 @@ fn judge_under(
 
 /// A key that no rule speaks for goes with its record; one that a rule covers is waited for like any part.
 fn rides(control: &Control, life: &Life, copy: &Copy, part: &PartVerdict) -> bool {
-    let system = || life.named(&copy.place()).map_or(&copy.system, |named| &named.system);
+    let system = || life.named(&copy.dataset, &copy.cell).map_or(&copy.system, |named| &named.system);
     part.open == Some(Open::Uncovered) && control.only_identifies(system(), &copy.dataset, &part.category)
 }
 
@@ -240,11 +243,11 @@ fn wish(
     let observed = (control.mode(&copy.system) == Mode::Observe).then_some(Stop::Observed);
     Wish {
         place: copy.place(),
-        parts,
+        parts: parts.into(),
         duty,
         round: note.round,
         stop: stop.or(observed),
-        rule: over.iter().find_map(|o| o.rule.clone()),
+        rule: over.iter().find_map(|o| o.rule.as_deref()).map(Word::from),
         due: over.iter().map(|o| o.due).max().unwrap_or_default(),
         judged: moment,
         values: None,
@@ -252,7 +255,7 @@ fn wish(
 }
 
 fn deletes_rows(control: &Control, copy: &Copy) -> bool {
-    let manifest = control.systems.get(&copy.system).map(|s| &s.manifest).filter(|_| !copy.derived);
+    let manifest = control.systems.get(&*copy.system).map(|s| &s.manifest).filter(|_| !copy.derived);
     match manifest.and_then(|m| m.collection(&copy.dataset)).map(|(_, c)| c.on_due) {
         Some(OnDue::Columns) => false,
         Some(OnDue::Row) | None => true,

@@ -1,6 +1,7 @@
 //! Moves the state to where a decision says it is. Decides nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::item::Subject;
 use crate::life::{Lives, change_subject};
@@ -29,14 +30,14 @@ pub(super) fn evolve(state: &mut State, found: &mut Found, decision: &Decision) 
             if duty.duty == Duty::Correct {
                 state.corrections = state.corrections.max(duty.round);
             }
-            state.duties.put((**duty).clone());
+            state.duties.put(Arc::clone(duty));
         }
         Decision::Moved { event, duty } => {
             let carried = *event == Event::ReadGone || (*event == Event::Execute && duty.confirmed);
             state.tally.corrected += u64::from(duty.duty == Duty::Correct && carried);
-            state.duties.put((**duty).clone());
+            state.duties.put(Arc::clone(duty));
         }
-        Decision::Noted(duty) => state.duties.put((**duty).clone()),
+        Decision::Noted(duty) => state.duties.put(Arc::clone(duty)),
         Decision::Requested(request) => {
             state.requests.insert(request.id.clone(), (**request).clone());
         }
@@ -77,7 +78,7 @@ pub(super) fn evolve(state: &mut State, found: &mut Found, decision: &Decision) 
             Noticed::Echo { .. } => state.tally.echoes += 1,
             Noticed::Resurrected { place, .. } => {
                 state.tally.resurrected += 1;
-                *state.resurrected.entry(place.system.clone()).or_default() += 1;
+                *state.resurrected.entry(place.system.to_string()).or_default() += 1;
             }
             Noticed::Reborn { .. } => state.tally.generations += 1,
             Noticed::Breach { .. } => state.tally.breaches += 1,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::identity::ItemId;
-use crate::item::{Copy, CopyState};
-use crate::life::{ChangeRow, FactRow, Life, What, copy_of};
+use crate::item::{Copy, CopyKind, CopyState};
+use crate::life::{ChangeRow, FactRow, Life, What};
 use crate::obligation::{Cause, Duty, Place};
 use crate::record::{Fact, Facts, Mark, Origin, Shape};
 use crate::time::Millis;
@@ -118,9 +118,9 @@ fn record(
 }
 
 fn places<'a>(row: &'a Fact, shape: &'a Shape) -> impl Iterator<Item = Place> + 'a {
-    shape.copies.iter().zip(&row.cells).map(|(copy, cell)| Place {
-        system: copy.system.clone(),
-        dataset: copy.dataset.clone(),
+    shape.kinds().iter().zip(&row.cells).map(|(kind, cell)| Place {
+        system: kind.system.clone(),
+        dataset: kind.dataset.clone(),
         cell: cell.clone(),
     })
 }
@@ -136,13 +136,13 @@ fn again(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>) {
         .collect();
     let earlier = row.start.is_some_and(|s| life.item.recorded.is_none_or(|known| s < known));
     let process = row.process.is_some() && life.item.process.is_none();
-    let same = named.iter().zip(&shape.copies).all(|((place, known), named)| {
+    let same = named.iter().zip(shape.kinds()).all(|((_, known), kind)| {
         known.as_ref().is_some_and(|k| {
-            let mut told = copy_of(shape, place, named.purposes.as_ref());
+            let mut told = CopyKind::clone(kind);
             // What the dataset maps is not for a fact to say.
             told.categories.extend(k.categories.iter().filter(|c| !shape.categories.contains(c)).cloned());
             told.categories.sort();
-            Copy { state: k.state, ..told } == *k
+            told == *k.kind
         })
     });
     let back = back(life, row, shape);
@@ -261,7 +261,8 @@ pub(super) fn gone(
     at: Millis,
 ) {
     let id = life.item.id;
-    let named = |c: &&Copy| system.is_none_or(|s| s == c.system) && dataset.is_none_or(|d| d == c.dataset);
+    let named =
+        |c: &&Copy| system.is_none_or(|s| *s == *c.system) && dataset.is_none_or(|d| *d == *c.dataset);
     let live: Vec<Copy> = life.item.copies.iter().filter(|c| c.is_live()).filter(named).cloned().collect();
     let earlier = life.item.generation > 1 && life.item.recorded.is_some_and(|began| at < began);
     if live.is_empty() || earlier {
@@ -291,7 +292,7 @@ pub(super) fn gone(
 
 fn went(turn: &mut Turn<'_>, life: &Life, place: &Place, at: Millis) {
     let id = life.item.id;
-    let (system, dataset) = (Some(place.system.clone()), Some(place.dataset.clone()));
+    let (system, dataset) = (Some(place.system.to_string()), Some(place.dataset.to_string()));
     let what = What::Gone { id, system, dataset, at };
     turn.write(Row::Change(ChangeRow { subject: id.subject, what }));
 }

@@ -47,7 +47,7 @@ impl Placing {
             return;
         }
         self.covered.items += 1;
-        covered.for_each(|c| *self.covered.by_system.entry(c.system.clone()).or_default() += 1);
+        covered.for_each(|c| *self.covered.by_system.entry(c.system.to_string()).or_default() += 1);
         let stopped = |d: &Obligation| -> Vec<String> {
             let copy = life.copy_at(&d.place).and_then(|at| life.item.copies.get(at));
             let stops = |p: &&String| copy.is_some_and(|c| hold.stops(d.duty, &life.item, c, p));

@@ -4,6 +4,7 @@
 //! rebuilt from one of the other two.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,7 @@ use super::control::Control;
 use super::dead_letters::DeadLetters;
 use super::news::News;
 use super::state::{Alive, Covered, Duties, Letter, Slice, State, Tally};
+use super::words::Words;
 use crate::identity::SubjectKey;
 use crate::obligation::Obligation;
 use crate::record::{DeadLettered, Record};
@@ -114,6 +116,16 @@ impl Kept {
         })
     }
 
+    /// Duties as they were kept, in any order.
+    pub fn duties(kept: impl IntoIterator<Item = Obligation>) -> Duties {
+        let (mut all, mut words) = (Duties::default(), Words::default());
+        for mut duty in kept {
+            words.duty(&mut duty);
+            all.put(Arc::new(duty));
+        }
+        all
+    }
+
     /// `control` has taken in its first `k` entries. `fresh` = the state that a partition begins with.
     pub fn restore<E>(
         self,
@@ -122,8 +134,6 @@ impl Kept {
         duties: impl IntoIterator<Item = Obligation>,
         decode: impl Fn(i32, &[u8]) -> Result<Record, E>,
     ) -> Result<State, E> {
-        let mut all = Duties::default();
-        duties.into_iter().for_each(|duty| all.put(duty));
         let mut dead_letters = DeadLetters::default();
         self.dead_letters.into_iter().for_each(|letter| dead_letters.put(letter));
         let letter = |(n, letter): (u64, KeptLetter)| {
@@ -138,7 +148,7 @@ impl Kept {
             positions: self.positions,
             marks: self.marks,
             dead_letters,
-            duties: all,
+            duties: Self::duties(duties),
             requests: self.requests,
             slices: self.slices,
             covered: self.covered,

@@ -2,6 +2,9 @@
 //!
 //! The label of a leaf names its layout; a layout is never changed: a certificate of today is read in ten years.
 
+use std::fmt::{Arguments, Display, Formatter};
+use std::io::Write;
+
 use crate::identity::{ItemId, ItemKey, SubjectKey};
 use crate::obligation::{Obligation, Place};
 
@@ -11,10 +14,10 @@ impl Decision {
     /// What the audit chain keeps of this decision: keyed hashes and names, never an identity. None for what is no
     /// decision about anyone (facts, ticks, marks).
     pub fn leaf(&self) -> Option<Vec<u8>> {
-        let mut leaf = Leaf::default();
+        let mut leaf = Leaf(Vec::with_capacity(512));
         let built = match self {
             Self::Opened(duty) => leaf.text("opened/1").duty(duty),
-            Self::Moved { event, duty } => leaf.text("moved/1").text(&format!("{event:?}")).duty(duty),
+            Self::Moved { event, duty } => leaf.text("moved/1").shown(format_args!("{event:?}")).duty(duty),
             Self::Control { k, entry } => leaf.text("control/1").number(*k).text(entry.name()),
             Self::Requested(request) => {
                 leaf.text("request/1").text(&request.id).text(request.kind.name()).bytes(&request.subject.0)
@@ -65,7 +68,6 @@ impl Decision {
 }
 
 /// Length-prefixed fields, so that no two decisions have the same bytes.
-#[derive(Default)]
 struct Leaf(Vec<u8>);
 
 impl Leaf {
@@ -77,6 +79,19 @@ impl Leaf {
 
     fn text(&mut self, text: &str) -> &mut Self {
         self.bytes(text.as_bytes())
+    }
+
+    /// A text that is made in its place.
+    fn shown(&mut self, words: Arguments<'_>) -> &mut Self {
+        let at = self.0.len();
+        self.0.extend_from_slice(&[0; 8]);
+        // A vector takes everything.
+        let _ = self.0.write_fmt(words);
+        let length = (self.0.len() - at - 8) as u64;
+        if let Some(place) = self.0.get_mut(at..at + 8) {
+            place.copy_from_slice(&length.to_le_bytes());
+        }
+        self
     }
 
     fn number(&mut self, number: u64) -> &mut Self {
@@ -96,12 +111,25 @@ impl Leaf {
             .item(duty.item)
             .number(u64::from(duty.generation))
             .place(&duty.place)
-            .text(&duty.parts.join(","))
-            .text(&format!("{:?}", duty.duty))
+            .shown(format_args!("{}", Joined(&duty.parts)))
+            .shown(format_args!("{:?}", duty.duty))
             .number(u64::from(duty.round))
-            .text(&format!("{:?}", duty.stand))
+            .shown(format_args!("{:?}", duty.stand))
             .number(u64::from(duty.attempt))
             .text(duty.rule.as_deref().unwrap_or_default())
+    }
+}
+
+/// Words with commas between them.
+struct Joined<'a>(&'a [String]);
+
+impl Display for Joined<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        for (n, word) in self.0.iter().enumerate() {
+            f.write_str(if n == 0 { "" } else { "," })?;
+            f.write_str(word)?;
+        }
+        Ok(())
     }
 }
 

@@ -36,8 +36,10 @@ mod sweeps;
 #[cfg(test)]
 mod tests;
 mod ticks;
+mod words;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use answers::awaits_read_back;
 pub use dead_letters::DeadLetters;
@@ -59,6 +61,7 @@ use crate::life::Lives;
 use crate::obligation::{Cause, Duty, Event, Obligation, ObligationId};
 use crate::record::Record;
 use crate::time::{Millis, Moment};
+use crate::word::Word;
 
 /// One record as it is read from a partition's ledger.
 #[derive(Clone, Debug)]
@@ -106,7 +109,7 @@ pub fn step(state: &mut State, input: &Input, found: Found) -> Step {
         all.then(pass.end(state));
         return all;
     }
-    let mut turn = Turn::new(state, input.trace.clone(), found);
+    let mut turn = Turn::new(state, input.trace.as_deref().map(Word::from), found);
     match &input.record {
         Record::OwnerStarted(_) => turn.rule(Decision::Began { epoch: input.offset }),
         Record::Tick(r) => ticks::tick(&mut turn, Millis(r.now)),
@@ -184,20 +187,20 @@ fn wishes_now(
 struct Turn<'a> {
     state: &'a mut State,
     found: Found,
-    trace: Option<String>,
+    trace: Option<Word>,
     /// Another partition passed this on: nobody passes it on again.
     passed_on: bool,
     out: Step,
 }
 
 impl<'a> Turn<'a> {
-    fn new(state: &'a mut State, trace: Option<String>, mut found: Found) -> Self {
+    fn new(state: &'a mut State, trace: Option<Word>, mut found: Found) -> Self {
         found.lives.values_mut().flat_map(|l| &mut l.lives).for_each(|life| state.control.complete(life));
         Self { state, found, trace, passed_on: false, out: Step::default() }
     }
 
     fn rule(&mut self, decision: Decision) {
-        news::note(self.state, &decision, self.trace.as_ref());
+        news::note(self.state, &decision, self.trace.as_deref());
         evolve::evolve(self.state, &mut self.found, &decision);
         if let Decision::Wrote(row) = &decision {
             self.out.rows.push(row.clone());
@@ -238,7 +241,7 @@ impl<'a> Turn<'a> {
     fn note(&mut self, id: ObligationId, edit: impl FnOnce(&mut Obligation)) {
         let Some(mut duty) = self.state.duties.get(id).cloned() else { return };
         edit(&mut duty);
-        self.rule(Decision::Noted(Box::new(duty)));
+        self.rule(Decision::Noted(Arc::new(duty)));
     }
 
     /// Moves a duty, if its life cycle allows; the rest of it is set by `edit`.
@@ -248,7 +251,7 @@ impl<'a> Turn<'a> {
         let mut duty = duty.clone();
         duty.stand = stand;
         edit(&mut duty);
-        self.rule(Decision::Moved { event, duty: Box::new(duty) });
+        self.rule(Decision::Moved { event, duty: Arc::new(duty) });
         true
     }
 
@@ -327,7 +330,7 @@ impl<'a> Turn<'a> {
             target_position: None,
             trace: self.trace.clone(),
         };
-        self.rule(Decision::Opened(Box::new(duty)));
+        self.rule(Decision::Opened(Arc::new(duty)));
     }
 
     /// A duty that exists already is wanted (again).

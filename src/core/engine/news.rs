@@ -119,13 +119,13 @@ impl News {
 }
 
 /// Keeps what this decision is to others; called before it is evolved.
-pub(super) fn note(state: &mut State, decision: &Decision, trace: Option<&String>) {
+pub(super) fn note(state: &mut State, decision: &Decision, trace: Option<&str>) {
     if !state.control.tells_news {
         return;
     }
     let at = state.now;
     for what in news_of(state, decision) {
-        state.news.add(Item { at, what, trace: trace.cloned() });
+        state.news.add(Item { at, what, trace: trace.map(str::to_owned) });
     }
 }
 
@@ -165,18 +165,18 @@ fn decided(duty: &Obligation) -> Option<What> {
         (Some(Block::Hold(_)) | None, None) => None,
     };
     let cause = match &duty.cause {
-        Cause::Sweep(id) | Cause::Request(id) | Cause::Reapply(id) => Some(id.clone()),
+        Cause::Sweep(id) | Cause::Request(id) | Cause::Reapply(id) => Some(id.to_string()),
         Cause::Resurrection | Cause::Correction | Cause::LateCopy => None,
     };
     Some(What::Decision(Box::new(Decided {
         item: duty.item,
-        system: duty.place.system.clone(),
-        dataset: duty.place.dataset.clone(),
-        categories: duty.parts.clone(),
+        system: duty.place.system.to_string(),
+        dataset: duty.place.dataset.to_string(),
+        categories: duty.parts.to_vec(),
         duty: duty.duty,
         outcome: duty.stand,
         confirmed: duty.confirmed,
-        rule: duty.rule.clone(),
+        rule: duty.rule.as_deref().map(str::to_owned),
         cause,
         until,
     })))
@@ -212,15 +212,15 @@ fn noticed_of(state: &State, noticed: &Noticed) -> Option<What> {
     Some(match noticed {
         Noticed::Resurrected { item, place } => What::Violation {
             item: *item,
-            system: place.system.clone(),
-            dataset: place.dataset.clone(),
+            system: place.system.to_string(),
+            dataset: place.dataset.to_string(),
             why: Violated::Resurrected,
             purposes: Vec::new(),
         },
         Noticed::Breach { item, place, holds } => What::Breach {
             item: *item,
-            system: place.system.clone(),
-            dataset: place.dataset.clone(),
+            system: place.system.to_string(),
+            dataset: place.dataset.to_string(),
             holds: holds.clone(),
         },
         Noticed::Overdue { request } => What::Escalation {
@@ -232,7 +232,7 @@ fn noticed_of(state: &State, noticed: &Noticed) -> Option<What> {
         Noticed::PastDeadline { item, place } => What::Escalation {
             subject: Some(item.subject),
             item: Some(*item),
-            system: Some(place.system.clone()),
+            system: Some(place.system.to_string()),
             request: None,
         },
         Noticed::Echo { .. } | Noticed::Reborn { .. } | Noticed::Late { .. } | Noticed::Undeclared { .. } => {

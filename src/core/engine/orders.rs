@@ -99,13 +99,15 @@ fn may_go(turn: &mut Turn<'_>, id: ObligationId, order: &Order) -> bool {
 /// Something else about the same item goes first: what `erase_after` names, what the copy is made of, a cache.
 pub fn waits(state: &State, duty: &Obligation) -> bool {
     let control = &state.control;
-    let after = control.systems.get(&duty.place.system).map(|s| s.manifest.erase_after.as_slice());
+    let after = control.systems.get(&*duty.place.system).map(|s| s.manifest.erase_after.as_slice());
     let after = after.unwrap_or_default();
     if after.is_empty() && control.derivations.is_empty() && duty.duty != Duty::Correct {
         return false;
     }
     state.duties.of_item(duty.item).filter(|d| d.id != duty.id).any(|other| {
-        let named = after.contains(&other.place.system) && !other.evicted && is_under_way(other.stand);
+        let named = after.iter().any(|system| **system == *other.place.system)
+            && !other.evicted
+            && is_under_way(other.stand);
         let origin = is_origin(control, duty, other)
             && (duty.evicted || !precedes(control, duty, other))
             && will_go(other);

@@ -6,6 +6,7 @@
 
 use crate::life::Lives;
 use crate::record::Record;
+use crate::word::Word;
 
 use super::decision::{Decision, Effect};
 use super::{Found, Input, Sieve, State, Step, Turn, holds, sweeps};
@@ -14,7 +15,7 @@ use super::{Found, Input, Sieve, State, Step, Turn, holds, sweeps};
 #[derive(Debug)]
 pub struct Pass {
     over: Over,
-    trace: Option<String>,
+    trace: Option<Word>,
     k: u64,
 }
 
@@ -33,14 +34,14 @@ pub fn begin(state: &mut State, input: &Input) -> Option<(Pass, Step)> {
     {
         return None;
     }
-    let mut turn = Turn::new(state, input.trace.clone(), Found::default());
+    let trace: Option<Word> = input.trace.as_deref().map(Word::from);
+    let mut turn = Turn::new(state, trace.clone(), Found::default());
     turn.rule(Decision::Control { k, entry: Box::new(entry.clone()) });
     let over = match entry {
         Record::SweepOrdered(r) => Over::Sweep(Box::new(sweeps::Sweeping::begin(turn.state, r))),
         Record::HoldPlaced(r) => Over::Hold(Box::new(holds::Placing::begin(turn.state, &r.id))),
         _ => return None,
     };
-    let trace = input.trace.clone();
     Some((Pass { over, trace, k }, turn.out))
 }
 

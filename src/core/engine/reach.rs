@@ -55,7 +55,7 @@ impl Reach {
     /// As of when this item is swept; None = not at all.
     pub fn limit(&self, life: &Life, as_of: Millis) -> Option<Millis> {
         let copies = life.item.copies.iter().filter(|_| !self.systems.is_empty());
-        let fed = copies.filter_map(|copy| self.systems.get(&copy.system));
+        let fed = copies.filter_map(|copy| self.systems.get(&*copy.system));
         match fed.chain(&self.all).min() {
             None => Some(as_of),
             Some(Read::Stalled) => None,

@@ -24,7 +24,7 @@ pub(super) fn undone<'a>(
     state: &'a State,
     record: &'a ReapplyOrdered,
 ) -> impl Iterator<Item = &'a Obligation> {
-    let there = |d: &&Obligation| record.system.as_ref().is_none_or(|s| *s == d.place.system);
+    let there = |d: &&Obligation| record.system.as_ref().is_none_or(|s| **s == *d.place.system);
     let since = |d: &&Obligation| d.executed.is_some_and(|at| at >= Millis(record.since));
     state.duties.all().filter(there).filter(since).filter(|d| d.stand.is_gone())
 }
@@ -43,7 +43,7 @@ pub(super) fn ordered(turn: &mut Turn<'_>, record: &ReapplyOrdered) {
         again(turn, &life, &duty.place);
         items.insert((duty.item, duty.generation));
     }
-    let cause = Cause::Reapply(record.id.clone());
+    let cause = Cause::Reapply(record.id.as_str().into());
     items.into_iter().for_each(|(id, generation)| owe(turn, id, generation, &cause));
     // Values go back with a restore too; in their order, so that the last wins.
     for duty in corrected {

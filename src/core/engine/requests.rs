@@ -46,7 +46,7 @@ pub(super) fn received(turn: &mut Turn<'_>, record: &RequestReceived) {
         categories: record.categories.clone(),
         corrections: record.corrections.clone(),
         targets: Vec::new(),
-        trace: turn.trace.clone(),
+        trace: turn.trace.as_deref().map(str::to_owned),
         asked: record.asked.clone(),
     };
     if let Some(cell) = &record.identity {
@@ -94,7 +94,7 @@ fn carried_out(turn: &mut Turn<'_>, request: &Request) -> Vec<RequestTarget> {
 /// Every item of the person that holds such a category takes the new value.
 fn corrected(turn: &mut Turn<'_>, request: &Request) -> Vec<RequestTarget> {
     let Some(values) = &request.corrections else { return Vec::new() };
-    let cause = Cause::Request(request.id.clone());
+    let cause = Cause::Request(request.id.as_str().into());
     let mine = turn.found.lives.values().filter_map(|l| l.newest());
     let mine: Vec<Life> = mine.filter(|l| l.item.id.subject == request.subject).cloned().collect();
     let values = Corrected { categories: &request.categories, values };
@@ -122,7 +122,7 @@ fn end_purposes(turn: &mut Turn<'_>, request: &Request, kind: EndsOn) -> Vec<Req
             turn.write(Row::Change(ChangeRow { subject: request.subject, what }));
         }
     }
-    let cause = Cause::Request(request.id.clone());
+    let cause = Cause::Request(request.id.as_str().into());
     answered.iter().flat_map(|(life, answers)| targets(turn, life, answers, kind, &cause)).collect()
 }
 
@@ -198,7 +198,7 @@ fn targets(
         .map(|(wish, id)| RequestTarget {
             item: life.item.id,
             place: wish.place.clone(),
-            categories: wish.parts.clone(),
+            categories: wish.parts.to_vec(),
             answer: RequestAnswer::Duty(id),
         })
         .collect();
@@ -336,7 +336,7 @@ fn decided(turn: &mut Turn<'_>, record: &RequestMoved, request: Request) {
             }
         }
     }
-    let cause = Cause::Request(request.id.clone());
+    let cause = Cause::Request(request.id.as_str().into());
     let keeps = |t: &RequestTarget| match &t.answer {
         RequestAnswer::Decide { purpose } => !record.purposes.contains(purpose),
         RequestAnswer::Duty(_) | RequestAnswer::Refused { .. } | RequestAnswer::Held { .. } => true,
@@ -380,7 +380,7 @@ pub(super) fn enforced(turn: &mut Turn<'_>, system: &str) {
         .state
         .duties
         .standing(Stand::Observed)
-        .filter(|d| d.place.system == system && matches!(d.cause, Cause::Request(_) | Cause::Correction))
+        .filter(|d| *d.place.system == *system && matches!(d.cause, Cause::Request(_) | Cause::Correction))
         .map(|d| d.id)
         .collect();
     for id in waiting {

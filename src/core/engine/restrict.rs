@@ -24,7 +24,7 @@ pub(super) fn is_asked_for(duty: &Obligation) -> bool {
 }
 
 pub(super) fn restricted(turn: &mut Turn<'_>, request: &Request) -> Vec<RequestTarget> {
-    let cause = Cause::Request(request.id.clone());
+    let cause = Cause::Request(request.id.as_str().into());
     let mut targets = Vec::new();
     for life in lives_of(turn, request.subject) {
         let wishes: Vec<Wish> = life
@@ -40,7 +40,7 @@ pub(super) fn restricted(turn: &mut Turn<'_>, request: &Request) -> Vec<RequestT
             }
             let answer = RequestAnswer::Duty(id);
             let (item, place) = (life.item.id, wish.place);
-            targets.push(RequestTarget { item, place, categories: wish.parts, answer });
+            targets.push(RequestTarget { item, place, categories: wish.parts.to_vec(), answer });
         }
     }
     targets
@@ -54,7 +54,7 @@ fn wish(turn: &Turn<'_>, copy: &Copy, note: &CopyNote) -> Option<Wish> {
     parts.sort();
     (!parts.is_empty()).then(|| Wish {
         place: copy.place(),
-        parts,
+        parts: parts.into(),
         duty: DUTY,
         round: note.round,
         stop: observed(turn, copy),

@@ -4,10 +4,12 @@
 //! judging it decides nothing. So every store may show more than it must, and all come to the same decisions.
 //! Rejected: dates in an index, which every rule change would rewrite.
 
+use std::sync::Arc;
+
 use crate::identity::{ItemId, ItemKey, SubjectKey};
-use crate::item::{Consent, Item};
-use crate::life::{CopyNote, Life, What, copy_of};
-use crate::obligation::{Event, Place, Stand};
+use crate::item::{Consent, Copy, CopyKind, CopyState, Item};
+use crate::life::{CopyNote, Life, What};
+use crate::obligation::{Event, Stand};
 use crate::policy::model::{EndsOn, Level};
 use crate::policy::{self, Bound};
 use crate::record::Shape;
@@ -40,15 +42,12 @@ impl<'a> Due<'a> {
     pub fn bound(&self, shape: &Shape) -> Bound {
         let control = &self.state.control;
         let Some(active) = &control.policy else { return Bound::None };
-        let copies: Vec<_> = shape
-            .copies
-            .iter()
-            .map(|copy| {
-                let place =
-                    Place { system: copy.system.clone(), dataset: copy.dataset.clone(), cell: Vec::new() };
-                copy_of(shape, &place, copy.purposes.as_ref())
-            })
-            .collect();
+        let copy = |kind: &Arc<CopyKind>| Copy {
+            kind: Arc::clone(kind),
+            cell: Vec::new(),
+            state: CopyState::default(),
+        };
+        let copies: Vec<Copy> = shape.kinds().iter().map(copy).collect();
         let notes = vec![CopyNote::default(); copies.len()];
         let item = Item {
             id: ItemId { subject: SubjectKey::default(), item: ItemKey::default() },

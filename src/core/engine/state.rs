@@ -1,6 +1,7 @@
 //! What a partition knows beside its items: duties, requests, sweeps, marks, and its position in the control log.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ use crate::obligation::{Cause, Obligation, ObligationId, Stand};
 use crate::record::Record;
 use crate::request::Request;
 use crate::time::Millis;
+use crate::word::Word;
 
 /// A partition's state. It changes in [`super::step`] alone.
 #[derive(Clone, Debug, Default)]
@@ -135,30 +137,36 @@ pub struct Tally {
 /// Every duty, with the ways to find it.
 #[derive(Clone, Debug, Default)]
 pub struct Duties {
-    all: BTreeMap<ObligationId, Obligation>,
-    by_item: BTreeMap<ItemId, BTreeSet<ObligationId>>,
+    all: BTreeMap<ObligationId, Arc<Obligation>>,
+    by_item: BTreeSet<(ItemId, ObligationId)>,
     by_stand: BTreeMap<Stand, BTreeSet<ObligationId>>,
     /// Per system and item: the command that is out.
-    out: BTreeMap<(ItemId, String), ObligationId>,
+    out: BTreeMap<(ItemId, Word), ObligationId>,
     /// What wants looking at when time has come: back-off, cool-down, lost commands.
     timers: BTreeSet<(Millis, ObligationId)>,
 }
 
 impl Duties {
     pub fn get(&self, id: ObligationId) -> Option<&Obligation> {
-        self.all.get(&id)
+        self.all.get(&id).map(|duty| &**duty)
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Obligation> {
-        self.all.values()
+        self.all.values().map(|duty| &**duty)
     }
 
     pub fn of_item(&self, item: ItemId) -> impl Iterator<Item = &Obligation> {
-        self.by_item.get(&item).into_iter().flatten().filter_map(|id| self.all.get(id))
+        let of_item = (item, ObligationId([0; 16]))..=(item, ObligationId([255; 16]));
+        self.by_item.range(of_item).filter_map(|(_, id)| self.get(*id))
+    }
+
+    /// All of them, an item's together.
+    pub fn by_item(&self) -> impl Iterator<Item = &Obligation> {
+        self.by_item.iter().filter_map(|(_, id)| self.get(*id))
     }
 
     pub fn standing(&self, stand: Stand) -> impl Iterator<Item = &Obligation> {
-        self.by_stand.get(&stand).into_iter().flatten().filter_map(|id| self.all.get(id))
+        self.by_stand.get(&stand).into_iter().flatten().filter_map(|id| self.get(*id))
     }
 
     pub fn count(&self, stand: Stand) -> usize {
@@ -167,7 +175,7 @@ impl Duties {
 
     /// The command that is out for this item at this system.
     pub fn out(&self, item: ItemId, system: &str) -> Option<ObligationId> {
-        self.out.get(&(item, system.to_owned())).copied()
+        self.out.get(&(item, Word::from(system))).copied()
     }
 
     /// Duties whose time has come at `now`, earliest first.
@@ -180,9 +188,13 @@ impl Duties {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    pub(super) fn put(&mut self, duty: Obligation) {
-        self.forget(duty.id);
-        self.by_item.entry(duty.item).or_default().insert(duty.id);
+    pub(super) fn put(&mut self, duty: Arc<Obligation>) {
+        match self.all.insert(duty.id, Arc::clone(&duty)) {
+            Some(old) => self.forget(&old),
+            None => {
+                self.by_item.insert((duty.item, duty.id));
+            }
+        }
         self.by_stand.entry(duty.stand).or_default().insert(duty.id);
         if duty.stand.is_out() {
             self.out.insert((duty.item, duty.place.system.clone()), duty.id);
@@ -190,11 +202,11 @@ impl Duties {
         if let Some(at) = timer(&duty) {
             self.timers.insert((at, duty.id));
         }
-        self.all.insert(duty.id, duty);
     }
 
-    fn forget(&mut self, id: ObligationId) {
-        let Some(old) = self.all.remove(&id) else { return };
+    /// Takes the ways to it back.
+    fn forget(&mut self, old: &Obligation) {
+        let id = old.id;
         // Where none is left none is kept: what was restored is the same, word by word.
         if let Some(ids) = self.by_stand.get_mut(&old.stand)
             && ids.remove(&id)
@@ -208,7 +220,7 @@ impl Duties {
                 self.out.remove(&key);
             }
         }
-        if let Some(at) = timer(&old) {
+        if let Some(at) = timer(old) {
             self.timers.remove(&(at, id));
         }
     }

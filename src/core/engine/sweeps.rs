@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::item::Copy;
-use crate::life::Life;
+use crate::life::{Life, Lives};
 use crate::merkle::{self, Tree};
 use crate::obligation::{Cause, Stand};
 use crate::policy::ShapeRules;
@@ -15,28 +16,31 @@ use super::decision::Decision;
 use super::duties::{Wish, rules_of, wishes_under};
 use super::reach::Reach;
 use super::state::{Slice, State};
+use super::words::Words;
 use super::{Turn, corrections};
 
 /// A sweep under way.
 #[derive(Debug)]
 pub(super) struct Sweeping {
     id: String,
+    cause: Cause,
     as_of: Millis,
     /// Left of the limit; None = there is none.
     quota: Option<u64>,
     reach: Reach,
     slice: Slice,
     tree: Tree,
+    words: Words,
 }
 
 impl Sweeping {
     pub(super) fn begin(state: &State, record: &SweepOrdered) -> Self {
         let at = usize::try_from(state.partition).unwrap_or_default();
         let quota = record.quota.get(at).map(|q| u64::try_from(*q).unwrap_or_default());
-        let (id, as_of) = (record.id.clone(), Millis(record.as_of));
+        let (cause, as_of) = (Cause::Sweep(record.id.as_str().into()), Millis(record.as_of));
         let slice = Slice { candidates: state.alive.items, ..Slice::default() };
-        let (reach, tree) = (Reach::of(state), Tree::default());
-        Self { id, as_of, quota, reach, slice, tree }
+        let (id, reach) = (record.id.clone(), Reach::of(state));
+        Self { id, cause, as_of, quota, reach, slice, tree: Tree::default(), words: Words::default() }
     }
 
     pub(super) fn as_of(&self) -> Millis {
@@ -44,11 +48,12 @@ impl Sweeping {
     }
 
     pub(super) fn slice(&mut self, turn: &mut Turn<'_>) {
-        let lives: Vec<Life> = turn.found.lives.values().filter_map(|l| l.newest().cloned()).collect();
+        // Nothing that a sweep decides is written to them.
+        let found = std::mem::take(&mut turn.found.lives);
         let active = turn.state.control.policy.clone();
         // Which rules win follows from the copies alone, and many items' are alike.
         let mut rules: BTreeMap<Alike<'_>, ShapeRules<'_>> = BTreeMap::new();
-        for life in &lives {
+        for life in found.values().filter_map(Lives::newest) {
             let Some(as_of) = self.reach.limit(life, self.as_of) else { continue };
             let (subject, moment) = (turn.subject(life.item.id.subject), Moment::at(as_of));
             let control = &turn.state.control;
@@ -80,10 +85,14 @@ impl Sweeping {
             });
         }
         self.slice.due += due.len() as u64;
-        due.iter().for_each(|w| self.tree.push(merkle::leaf(&frozen(life, w))));
+        for wish in &mut due {
+            self.words.list(&mut wish.parts);
+            wish.rule.iter_mut().for_each(|rule| self.words.text(rule));
+            self.tree.push(merkle::leaf(&frozen(life, wish)));
+        }
         // Most items owe nothing and never did.
         if !due.is_empty() || turn.state.duties.of_item(life.item.id).next().is_some() {
-            turn.settle(life, &due, &Cause::Sweep(self.id.clone()));
+            turn.settle(life, &due, &self.cause);
         }
     }
 }
@@ -94,11 +103,12 @@ struct Alike<'a>(&'a [Copy]);
 
 impl Ord for Alike<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        fn words(copy: &Copy) -> impl Ord + '_ {
-            let place = (&copy.system, &copy.dataset, &copy.jurisdiction, &copy.service, &copy.controller);
-            (&copy.categories, &copy.purposes, place, copy.derived, copy.is_live())
+        fn one(a: &Copy, b: &Copy) -> Ordering {
+            let kind = if Arc::ptr_eq(&a.kind, &b.kind) { Ordering::Equal } else { a.kind.cmp(&b.kind) };
+            kind.then(a.is_live().cmp(&b.is_live()))
         }
-        self.0.iter().map(words).cmp(other.0.iter().map(words))
+        let differs = || self.0.iter().zip(other.0).map(|(a, b)| one(a, b)).find(|order| order.is_ne());
+        self.0.len().cmp(&other.0.len()).then_with(|| differs().unwrap_or(Ordering::Equal))
     }
 }
 

@@ -6,12 +6,12 @@
 mod row;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use row::{AddedCopy, ChangeRow, FactRow, Parts, What};
 
-use crate::item::{Consent, Copy, CopyState, Item, Subject};
+use crate::item::{Consent, Copy, CopyKind, CopyState, Item, Subject};
 use crate::obligation::Place;
-use crate::record::Shape;
 use crate::time::Millis;
 use crate::verdict::Action;
 
@@ -62,6 +62,11 @@ impl Copy {
         self.system == place.system && self.dataset == place.dataset && self.cell == place.cell
     }
 
+    /// Both are the same copy, whatever is said of it.
+    pub fn is_where(&self, other: &Self) -> bool {
+        self.system == other.system && self.dataset == other.dataset && self.cell == other.cell
+    }
+
     pub fn is_live(&self) -> bool {
         match self.state {
             CopyState::Live => true,
@@ -84,8 +89,8 @@ impl Life {
     }
 
     /// The named copy that a derived one was made of in the end: they share dataset and cell.
-    pub fn named(&self, place: &Place) -> Option<&Copy> {
-        let same = |c: &&Copy| !c.derived && c.dataset == place.dataset && c.cell == place.cell;
+    pub fn named(&self, dataset: &str, cell: &[u8]) -> Option<&Copy> {
+        let same = |c: &&Copy| !c.derived && *c.dataset == *dataset && c.cell == cell;
         self.item.copies.iter().find(same)
     }
 
@@ -111,7 +116,7 @@ impl Life {
     }
 
     fn put_copy(&mut self, copy: Copy, disclosure: Option<String>) {
-        match self.item.copies.iter_mut().zip(&mut self.notes).find(|(c, _)| c.is_at(&copy.place())) {
+        match self.item.copies.iter_mut().zip(&mut self.notes).find(|(c, _)| c.is_where(&copy)) {
             Some((known, note)) => {
                 // What is named again takes the newer words; where it stands is not for a fact to say.
                 let state = known.state;
@@ -173,10 +178,9 @@ impl Lives {
             (a, b) => a.or(b),
         };
         life.item.process = life.item.process.or(row.process);
-        for (named, cell) in row.shape.copies.iter().zip(&row.cells) {
-            let place =
-                Place { system: named.system.clone(), dataset: named.dataset.clone(), cell: cell.clone() };
-            let copy = copy_of(&row.shape, &place, named.purposes.as_ref());
+        let named = row.shape.kinds().iter().zip(&row.shape.copies);
+        for ((kind, named), cell) in named.zip(&row.cells) {
+            let copy = Copy { kind: Arc::clone(kind), cell: cell.clone(), state: CopyState::Live };
             life.put_copy(copy, named.disclosure.clone());
         }
         for what in std::mem::take(&mut self.waiting) {
@@ -204,10 +208,9 @@ impl Lives {
             }
             What::Copied { copy, .. } => self.newest_mut(|l| {
                 let like = l.item.copies.first().cloned();
-                let added = Copy {
+                let kind = CopyKind {
                     system: copy.place.system.clone(),
                     dataset: copy.place.dataset.clone(),
-                    cell: copy.place.cell.clone(),
                     categories: like.as_ref().map(|c| c.categories.clone()).unwrap_or_default(),
                     purposes: copy
                         .purposes
@@ -218,12 +221,13 @@ impl Lives {
                     service: like.as_ref().and_then(|c| c.service.clone()),
                     controller: like.as_ref().and_then(|c| c.controller.clone()),
                     derived: false,
-                    state: CopyState::Live,
                 };
+                let cell = copy.place.cell.clone();
+                let added = Copy { kind: Arc::new(kind), cell, state: CopyState::Live };
                 l.put_copy(added, copy.disclosure.clone());
             }),
             What::Gone { system, dataset, at, .. } => self.newest_mut(|l| {
-                let named = |s: &String, d: &String| {
+                let named = |s: &str, d: &str| {
                     system.as_ref().is_none_or(|wanted| wanted == s)
                         && dataset.as_ref().is_none_or(|wanted| wanted == d)
                 };
@@ -294,28 +298,6 @@ impl Lives {
     }
 }
 
-/// A copy as a shape describes it.
-pub fn copy_of(shape: &Shape, place: &Place, purposes: Option<&Vec<String>>) -> Copy {
-    let sorted = |list: &[String]| {
-        let mut list = list.to_vec();
-        list.sort();
-        list.dedup();
-        list
-    };
-    Copy {
-        system: place.system.clone(),
-        dataset: place.dataset.clone(),
-        cell: place.cell.clone(),
-        categories: sorted(&shape.categories),
-        purposes: sorted(purposes.unwrap_or(&shape.purposes)),
-        jurisdiction: shape.jurisdiction.clone(),
-        service: shape.service.clone(),
-        controller: shape.controller.clone(),
-        derived: false,
-        state: CopyState::Live,
-    }
-}
-
 /// Folds a change of the subject in. Changes of one item do not belong here.
 pub fn change_subject(subject: &mut Subject, what: &What) {
     match what {
@@ -362,7 +344,7 @@ fn latest(map: &mut BTreeMap<String, Millis>, key: &str, at: Millis) {
 mod tests {
     use super::*;
     use crate::identity::{ItemId, ItemKey, SubjectKey};
-    use crate::record::ShapeCopy;
+    use crate::record::{Shape, ShapeCopy};
 
     fn life() -> (Lives, ItemId, Place) {
         let id = ItemId { subject: SubjectKey([1; 16]), item: ItemKey([2; 16]) };

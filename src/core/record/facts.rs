@@ -1,8 +1,12 @@
 //! Facts in columns: what was recorded, where it lies, under which purposes.
 
+use std::cmp::Ordering;
+use std::sync::{Arc, OnceLock};
+
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{ItemKey, ProcessKey, SubjectKey};
+use crate::item::CopyKind;
 use crate::time::Millis;
 
 /// At most [`Facts::MAX`] facts of one partition, with the source positions they were read from.
@@ -65,6 +69,59 @@ pub struct Shape {
     pub service: Option<String>,
     pub controller: Option<String>,
     pub copies: Vec<ShapeCopy>,
+    #[serde(skip)]
+    pub kinds: Kinds,
+}
+
+/// The kind of each of a shape's copies, made when it is first asked for: no part of the record, and equal to any other.
+#[derive(Clone, Debug, Default)]
+pub struct Kinds(OnceLock<Vec<Arc<CopyKind>>>);
+
+impl Shape {
+    /// In the order of the copies.
+    pub fn kinds(&self) -> &[Arc<CopyKind>] {
+        let kind = |named: &ShapeCopy| {
+            let purposes = sorted(named.purposes.as_ref().unwrap_or(&self.purposes));
+            Arc::new(CopyKind {
+                system: named.system.as_str().into(),
+                dataset: named.dataset.as_str().into(),
+                categories: sorted(&self.categories),
+                purposes,
+                jurisdiction: self.jurisdiction.clone(),
+                service: self.service.clone(),
+                controller: self.controller.clone(),
+                derived: false,
+            })
+        };
+        self.kinds.0.get_or_init(|| self.copies.iter().map(kind).collect())
+    }
+}
+
+fn sorted(list: &[String]) -> Vec<String> {
+    let mut list = list.to_vec();
+    list.sort();
+    list.dedup();
+    list
+}
+
+impl PartialEq for Kinds {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Kinds {}
+
+impl PartialOrd for Kinds {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Kinds {
+    fn cmp(&self, _: &Self) -> Ordering {
+        Ordering::Equal
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

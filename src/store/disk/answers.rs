@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use quietus_core::engine::{Found, Needs, Row};
+use quietus_core::engine::{Found, Needs};
 use quietus_core::identity::{ItemId, ItemKey, SubjectKey};
 
 use super::row::{Family, Stored};
@@ -77,10 +77,11 @@ impl DiskStore {
     pub(super) fn fold(&self, mut rows: Vec<(Family, Stored)>) -> Result<MemoryStore, StoreError> {
         rows.sort_unstable_by_key(|(_, row)| row.seq);
         let damaged = || StoreError::Damaged("a row cannot be read".to_owned());
-        let rows: Option<Vec<Row>> =
-            rows.iter().map(|(family, row)| row.row(*family, &self.shapes)).collect();
         let mut store = MemoryStore::default();
-        Store::write(&mut store, &rows.ok_or_else(damaged)?);
+        for (family, row) in rows {
+            let row = row.row(family, &self.shapes).ok_or_else(damaged)?;
+            Store::write(&mut store, std::slice::from_ref(&row));
+        }
         Ok(store)
     }
 }

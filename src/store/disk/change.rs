@@ -136,7 +136,11 @@ fn place(out: &mut Writer, place: &Place) {
 }
 
 fn read_place(reader: &mut Reader<'_>) -> Option<Place> {
-    Some(Place { system: reader.text()?, dataset: reader.text()?, cell: reader.bytes()?.to_vec() })
+    Some(Place {
+        system: reader.text()?.into(),
+        dataset: reader.text()?.into(),
+        cell: reader.bytes()?.to_vec(),
+    })
 }
 
 fn parts(out: &mut Writer, parts: &Parts) {

@@ -56,11 +56,11 @@ impl Memtable {
     }
 
     /// The rows of one family, sorted for a run.
-    pub fn sorted(&self, family: Family) -> Vec<Stored> {
+    pub fn sorted(&self, family: Family) -> impl Iterator<Item = Stored> + '_ {
         let mine = self.rows.iter().filter(|(of, _)| *of == family);
-        let mut rows: Vec<Stored> = mine.map(|(_, row)| row.clone()).collect();
-        rows.sort_unstable_by(Stored::order);
-        rows
+        let mut rows: Vec<&Stored> = mine.map(|(_, row)| row).collect();
+        rows.sort_unstable_by(|a, b| a.order(b));
+        rows.into_iter().cloned()
     }
 
     /// Keeps the room for as many again.

@@ -37,11 +37,12 @@ use quietus_core::life::Lives;
 use quietus_core::record::EVENTS_REMEMBERED;
 
 pub use blocks::{Database, StoreError};
+pub(crate) use keyed::KeySet;
 pub use merge::{Merge, Merged};
 pub use sift::Rows;
 
 use super::memory::MemoryStore;
-use super::{Beside, DutyRow, Part, Store};
+use super::{Beside, DutyRow, Part, Store, Unkept};
 use crate::faults::{self, Point};
 use blocks::Blocks;
 use group::Group;
@@ -182,21 +183,23 @@ impl DiskStore {
     }
 
     /// Everything but the root; answers the runs that the next root has no use for.
-    fn write_out(&mut self, applied: u64, beside: Beside) -> Result<Vec<u32>, StoreError> {
+    fn write_out(&mut self, applied: u64, beside: Unkept<'_>) -> Result<Vec<u32>, StoreError> {
         if self.shapes.len() > self.shapes_kept {
             let bytes = self.shapes.write(self.shapes_kept);
             self.list.shapes.push(self.put_long(&bytes)?);
         }
         for family in Family::ROWS {
-            self.put_run(family, self.memtable.sorted(family))?;
+            let groups = self.put_run(family, self.memtable.sorted(family))?;
+            self.groups.extend(groups);
         }
-        let mut duties = Vec::with_capacity(beside.duties.len());
-        for duty in beside.duties {
-            duties.push(Stored::of_duty(self.list.next_seq, duty));
-            self.list.next_seq += 1;
-        }
-        duties.sort_unstable_by(Stored::order);
-        self.put_run(Family::Duties, duties)?;
+        let mut seq = self.list.next_seq;
+        let duties = beside.duties.map(|duty| {
+            seq += 1;
+            Stored::of_duty(seq - 1, duty)
+        });
+        let groups = self.put_run(Family::Duties, duties)?;
+        self.groups.extend(groups);
+        self.list.next_seq = seq;
 
         let mut unused: Vec<u32> = self.list.state.into_iter().map(|(run, _)| run).collect();
         self.list.state = Some(self.put_long(&beside.state)?);
@@ -214,19 +217,21 @@ impl DiskStore {
         Ok(unused)
     }
 
-    fn put_run(&mut self, family: Family, rows: Vec<Stored>) -> Result<(), StoreError> {
+    /// Rows in order, as groups of one run each.
+    fn put_run(&self, family: Family, rows: impl Iterator<Item = Stored>) -> Result<Vec<Group>, StoreError> {
+        let mut groups = Vec::new();
         let mut writer = RunWriter::new(&self.blocks, self.take_number(), family);
         for row in rows {
             if writer.is_full() {
                 let next = writer.successor(self.take_number());
                 let full = std::mem::replace(&mut writer, next).finish(0)?;
-                self.groups.extend(full.map(|run| Group { family, level: 0, runs: vec![Arc::new(run)] }));
+                groups.extend(full.map(|run| Group { family, level: 0, runs: vec![Arc::new(run)] }));
             }
             writer.push(row)?;
         }
         let last = writer.finish(0)?;
-        self.groups.extend(last.map(|run| Group { family, level: 0, runs: vec![Arc::new(run)] }));
-        Ok(())
+        groups.extend(last.map(|run| Group { family, level: 0, runs: vec![Arc::new(run)] }));
+        Ok(groups)
     }
 
     fn put_long(&self, bytes: &[u8]) -> Result<(u32, u64), StoreError> {
@@ -312,7 +317,7 @@ impl Store for DiskStore {
         self.memtable.len() + beside >= self.flush_at || applied >= self.flush_after
     }
 
-    fn flush(&mut self, applied: u64, beside: Beside) -> Result<(), StoreError> {
+    fn flush(&mut self, applied: u64, beside: Unkept<'_>) -> Result<(), StoreError> {
         let (groups, list) = (self.groups.len(), self.list.clone());
         let flushed = self.write_out(applied, beside).and_then(|unused| {
             faults::pass(Point::BeforeRoot);

@@ -105,6 +105,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Shape> {
                 disclosure: r.option(Reader::text)?,
             })
         })?,
+        ..Shape::default()
     })
 }
 

@@ -21,8 +21,9 @@ use crate::store::MemoryStore;
 
 /// A look-up costs as much as so many pages read in order.
 const PROBE: usize = 4;
-/// Parts are folded in so many pieces: folded rows take ten times the room, and what is decided of them is decided at once.
-const PIECES: usize = 128;
+/// Parts are folded in so many pieces: folded rows take ten times the room, and what is decided of them is decided at
+/// once. Larger ones leave the processor's cache, and their lists are memory that the system makes anew each time.
+const PIECES: usize = 1_024;
 
 /// One part's rows, a subject's together and in the order they were written; taken from the end.
 #[derive(Debug, Default)]

@@ -86,7 +86,7 @@ fn shape(n: u8) -> Arc<Shape> {
 }
 
 fn place(n: u8) -> Place {
-    Place { system: format!("s{}", n % 2), dataset: "d.t".into(), cell: vec![1] }
+    Place { system: format!("s{}", n % 2).into(), dataset: "d.t".into(), cell: vec![1] }
 }
 
 fn at(n: i16) -> Millis {
@@ -162,7 +162,7 @@ proptest! {
             }
             disk.write(&rows);
             if then > 0 {
-                disk.flush(0, beside()).unwrap();
+                disk.flush(0, beside().into()).unwrap();
             }
             if then > 1 && let Some(merge) = disk.begin_merge() {
                 let merged = merge.run();
@@ -200,7 +200,7 @@ fn a_sweep_is_shown_what_may_be_due_and_little_else() {
         })
         .collect();
     disk.write(&rows);
-    disk.flush(0, beside()).unwrap();
+    disk.flush(0, beside().into()).unwrap();
     let state = state(0);
     let mut shown = 0;
     let as_of = Millis(310 * Millis::DAY);

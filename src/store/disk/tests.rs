@@ -38,7 +38,7 @@ fn shape(n: u8) -> Arc<Shape> {
 }
 
 fn place(n: u8) -> Place {
-    Place { system: format!("s{}", n % 3), dataset: "d.t".into(), cell: cell(n) }
+    Place { system: format!("s{}", n % 3).into(), dataset: "d.t".into(), cell: cell(n) }
 }
 
 /// Sometimes longer than a page.
@@ -214,12 +214,12 @@ proptest! {
                     ledger.extend(rows);
                 }
                 Deed::Settle if disk.is_full(0, applied) => {
-                    disk.flush(applied, beside(1)).unwrap();
+                    disk.flush(applied, beside(1).into()).unwrap();
                     add(&mut kept, beside(1));
                 }
                 Deed::Settle => {}
                 Deed::Flush(n) => {
-                    disk.flush(applied, beside(n)).unwrap();
+                    disk.flush(applied, beside(n).into()).unwrap();
                     add(&mut kept, beside(n));
                 }
                 Deed::Merge => {
@@ -230,7 +230,7 @@ proptest! {
                 }
                 Deed::Crash => disk = again(disk, &database, &ledger),
                 Deed::Torn(n, replaced) => {
-                    disk.write_out(applied, beside(n)).unwrap();
+                    disk.write_out(applied, beside(n).into()).unwrap();
                     if replaced {
                         let run = disk.take_number();
                         disk.name(run).unwrap();

@@ -191,7 +191,7 @@ fn duties(page: &mut Page, node: &Node) {
                 quietus_core::obligation::Stand::Withdrawn => "withdrawn",
                 stand => outcome_name(stand),
             };
-            *stands.entry((duty.place.system.clone(), state)).or_default() += 1;
+            *stands.entry((duty.place.system.to_string(), state)).or_default() += 1;
         }
     }
     page.family("quietus_obligations", "gauge", "Duties by system and where they stand.");
@@ -321,7 +321,7 @@ fn look(node: &Node) -> Seen {
         let wishes = wishes(control, life, subject, quietus_core::time::Moment::at(now));
         seen.due += u64::from(!wishes.is_empty());
         for wish in wishes.iter().filter(|w| w.stop.is_none()) {
-            let known = seen.overdue.entry(wish.place.system.clone()).or_default();
+            let known = seen.overdue.entry(wish.place.system.to_string()).or_default();
             *known = (*known).max(now.0 - wish.due.0);
         }
     });

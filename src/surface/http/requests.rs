@@ -300,7 +300,7 @@ fn restricted_at(app: &App, request: &Request) -> Vec<String> {
         }
         RequestAnswer::Refused { .. } | RequestAnswer::Decide { .. } | RequestAnswer::Held { .. } => false,
     };
-    let systems = request.targets.iter().filter(|t| stands(t)).map(|t| t.place.system.clone());
+    let systems = request.targets.iter().filter(|t| stands(t)).map(|t| t.place.system.to_string());
     systems.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }
 
@@ -351,8 +351,8 @@ fn target_view(app: &App, target: &RequestTarget) -> RequestTargetView {
     let inner = app.node.partition_of(target.item.subject).read();
     let mut view = RequestTargetView {
         item: target.item.to_string(),
-        system: target.place.system.clone(),
-        dataset: target.place.dataset.clone(),
+        system: target.place.system.to_string(),
+        dataset: target.place.dataset.to_string(),
         categories: target.categories.clone(),
         ..RequestTargetView::default()
     };

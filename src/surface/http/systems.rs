@@ -185,7 +185,7 @@ fn view(app: &Shared, name: &str, system: &System) -> SystemView {
     let closed = |s: Stand| s.is_gone() || s == Stand::Withdrawn;
     let open = app.node.partitions.iter().map(|p| {
         let inner = p.read();
-        let mine = inner.state.duties.all().filter(|d| d.place.system == name && !closed(d.stand));
+        let mine = inner.state.duties.all().filter(|d| *d.place.system == *name && !closed(d.stand));
         mine.count() as u64
     });
     SystemView {

@@ -41,7 +41,7 @@ fn access_lists_what_is_held_and_until_when_and_changes_nothing() {
     assert_eq!((state, w.state.duties.all().count()), (RequestState::Fulfilled, 0));
     let [target] = <[_; 1]>::try_from(request.targets).unwrap();
     let RequestAnswer::Held { purposes, until } = target.answer else { panic!("{:?}", target.answer) };
-    assert_eq!((purposes, target.place.system.as_str()), (vec!["service".to_owned()], "shop-db"));
+    assert_eq!((purposes, &*target.place.system), (vec!["service".to_owned()], "shop-db"));
     assert!(until.is_some_and(|at| at > w.state.now));
     let nobody = w.asked("access", 9);
     let nobody = ask(&mut w, nobody);

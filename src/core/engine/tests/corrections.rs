@@ -169,7 +169,7 @@ fn the_last_value_wins_whatever_fails_before() {
     w.order();
     w.later(1_000);
     w.order();
-    let sent: Vec<_> = w.sent.iter().map(|d| (d.values.clone().unwrap(), d.parts.clone())).collect();
+    let sent: Vec<_> = w.sent.iter().map(|d| (d.values.clone().unwrap(), d.parts.to_vec())).collect();
     let words = |parts: &[&str]| parts.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
     assert_eq!(sent[0], (b"old".to_vec(), words(&[EMAIL, "user.unique_id"])));
     assert!(
@@ -240,10 +240,11 @@ fn a_hold_on_one_part_stops_that_part_alone() {
             w.control(Record::HoldPlaced(held));
         }
         assert_eq!(w.order(), ["shop-db"]);
-        assert_eq!(w.sent.last().unwrap().parts, ["user.unique_id"]);
+        assert_eq!(*w.sent.last().unwrap().parts, ["user.unique_id"]);
         w.says("shop-db", AnswerKind::Changed);
         w.reads("shop-db", FindingKind::Gone);
-        let stands: Vec<_> = corrections(&w, "shop-db").into_iter().map(|d| (d.parts, d.stand)).collect();
+        let stands: Vec<_> =
+            corrections(&w, "shop-db").into_iter().map(|d| (d.parts.to_vec(), d.stand)).collect();
         assert!(stands.contains(&(vec![EMAIL.to_owned()], Stand::Blocked)), "{stands:?}");
         // The held part is what it waits for.
         assert_eq!(state(&w, &request), RequestState::InProgress);

@@ -11,6 +11,7 @@ use crate::item::Subject;
 use crate::obligation::{Block, ObligationId, Stand};
 use crate::record::{Change, ChangeKind, Origin};
 use crate::time::{Millis, Moment};
+use crate::word::Word;
 
 const STRICTER: &str = "policy: shop
 timezone: Europe/Berlin
@@ -62,7 +63,7 @@ fn hear(w: &mut World, (n, days, told): &(u8, i64, Told)) {
 }
 
 /// Duties that are not carried out: where they stand, what stops them, by which rule.
-type Open = BTreeMap<ObligationId, (Stand, Option<Block>, Option<String>)>;
+type Open = BTreeMap<ObligationId, (Stand, Option<Block>, Option<Word>)>;
 
 fn open(w: &World) -> Open {
     let open = w.state.duties.all().filter(|d| d.stand != Stand::Withdrawn);

@@ -276,7 +276,7 @@ impl World {
         for duty in ready {
             self.order_one(&duty);
         }
-        let mut out: Vec<String> = self.sent[before..].iter().map(|d| d.place.system.clone()).collect();
+        let mut out: Vec<String> = self.sent[before..].iter().map(|d| d.place.system.to_string()).collect();
         out.sort();
         out
     }
@@ -288,7 +288,7 @@ impl World {
             attempt: i32::try_from(duty.attempt).unwrap() + 1,
             not_after: self.state.now.plus(10_000).0,
         };
-        let (system, control_k) = (duty.place.system.clone(), 0);
+        let (system, control_k) = (duty.place.system.to_string(), 0);
         self.step(Record::Ordered(Ordered { system, control_k, orders: vec![order] }));
     }
 

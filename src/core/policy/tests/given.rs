@@ -1,9 +1,10 @@
 //! Items, copies and subjects for the tables: one line each.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::identity::{ItemId, ItemKey, ProcessKey, SubjectKey};
-use crate::item::{Consent, Copy, CopyState, Item, Subject};
+use crate::item::{Consent, Copy, CopyKind, CopyState, Item, Subject};
 use crate::policy::{Calendar, Policy, Starts, judge};
 use crate::time::Millis;
 use crate::verdict::{PartVerdict, Verdict};
@@ -51,24 +52,29 @@ pub fn words(list: &str) -> Vec<String> {
 impl Given {
     /// A live copy in a system, with its categories and purposes.
     pub fn copy(mut self, system: &str, categories: &str, purposes: &str) -> Self {
-        self.item.copies.push(Copy {
-            system: system.to_owned(),
-            dataset: "d.c".to_owned(),
-            cell: Vec::new(),
+        let kind = CopyKind {
+            system: system.into(),
+            dataset: "d.c".into(),
             categories: words(categories),
             purposes: words(purposes),
             jurisdiction: Some("DE".to_owned()),
             service: None,
             controller: None,
             derived: false,
-            state: CopyState::Live,
-        });
+        };
+        self.item.copies.push(Copy { kind: Arc::new(kind), cell: Vec::new(), state: CopyState::Live });
         self
     }
 
     /// Changes the copy that was added last.
-    pub fn with(mut self, change: impl FnOnce(&mut Copy)) -> Self {
-        change(self.item.copies.last_mut().unwrap());
+    pub fn with(mut self, change: impl FnOnce(&mut CopyKind)) -> Self {
+        change(Arc::make_mut(&mut self.item.copies.last_mut().unwrap().kind));
+        self
+    }
+
+    /// Where the copy that was added last stands.
+    pub fn state(mut self, state: CopyState) -> Self {
+        self.item.copies.last_mut().unwrap().state = state;
         self
     }
 

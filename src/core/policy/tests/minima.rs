@@ -71,7 +71,7 @@ fn all_minima_bind_and_the_latest_counts() {
     assert_eq!(given(&shop(&rules), "2026-03-10").copy("db", "user.name", "service").dates(), ["2026-07-09"]);
     let gone = given(&shop(&rules), "2026-03-10")
         .copy("db", "user.name", "service")
-        .with(|c| c.state = CopyState::Gone { at: day("2026-03-11") });
+        .state(CopyState::Gone { at: day("2026-03-11") });
     let verdict = gone.verdict("2026-01-01");
     assert_eq!(
         (verdict.due, verdict.copies[0].parts.len()),

@@ -50,7 +50,7 @@ proptest! {
                 given = given.with(|c| c.jurisdiction = None);
             }
             if gone[n] && n > 0 {
-                given = given.with(|c| c.state = CopyState::Gone { at: Millis(0) });
+                given = given.state(CopyState::Gone { at: Millis(0) });
             }
         }
         let given = given
