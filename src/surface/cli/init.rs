@@ -75,8 +75,10 @@ impl Init {
             answer.files.iter().for_each(|file| out.line(file));
             let people = answer.people.join(", ");
             say(&format!(
-                "{} tables, {} of them about people ({people})",
-                answer.tables, answer.about_people
+                "{} table{}, {} of them about people ({people})",
+                answer.tables,
+                if answer.tables == 1 { "" } else { "s" },
+                answer.about_people
             ));
         })?;
         Ok(Exit::Done)
