@@ -20,7 +20,7 @@ use super::turn::Turn;
 use crate::sealing::Keys;
 
 /// A batch with more changes of trace than this goes under the call's own.
-const TRACES_MAX: usize = 16;
+pub(super) const TRACES_MAX: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -98,15 +98,14 @@ impl Intake {
 
     /// Maps, hashes, seals and routes. Changes nothing but what [`Intake::remember`] is told later.
     pub fn accept(&self, batch: &Batch<'_>, feed: &Feed, context: &Context) -> Accepted {
-        self.age(context.newest_tick);
         let split = runs(batch) <= TRACES_MAX;
-        let mut turn = Turn::new(self, feed, context);
+        let mut turn = self.turn(feed, context);
         for (index, event) in batch.events.iter().enumerate() {
             let taken = match event {
                 Err(refused) => Err(refused.clone()),
                 Ok(raw) => {
                     let own = raw.trace.as_deref().filter(|_| split);
-                    turn.trace = own.or(batch.trace.as_deref());
+                    turn.traced(own.or(batch.trace.as_deref()));
                     turn.take(raw).map_err(|refused| refused.of(&raw.id))
                 }
             };
@@ -116,6 +115,12 @@ impl Intake {
             }
         }
         turn.finish()
+    }
+
+    /// One batch on its way: as [`Intake::accept`], event by event.
+    pub(super) fn turn<'a>(&'a self, feed: &'a Feed, context: &'a Context) -> Turn<'a> {
+        self.age(context.newest_tick);
+        Turn::new(self, feed, context)
     }
 
     /// The frames are stored: their events are duplicates from now on.

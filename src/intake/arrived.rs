@@ -1,5 +1,7 @@
 //! A record as it was delivered, owned: from Kafka, from a line of a file, from a dead letter.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use quietus_core::time::Millis;
@@ -11,8 +13,8 @@ use super::refuse::Refused;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Arrived {
     /// What its mark goes by: a topic, `file:` and a digest; None = it has no position.
-    pub mark: Option<String>,
-    pub topic: String,
+    pub mark: Option<Arc<str>>,
+    pub topic: Arc<str>,
     pub partition: i32,
     pub offset: i64,
     pub timestamp: Option<Millis>,
@@ -61,7 +63,7 @@ impl Arrived {
         };
         Ok(Self {
             mark: None,
-            topic: whole.topic.unwrap_or_default(),
+            topic: whole.topic.unwrap_or_default().into(),
             partition: whole.partition.unwrap_or_default(),
             offset: whole.offset.unwrap_or_default(),
             timestamp: whole.timestamp.or(whole.ts).map(Millis),
@@ -76,7 +78,7 @@ impl Arrived {
     pub fn packed(&self) -> Vec<u8> {
         let text = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|b| STANDARD.encode(b));
         let packed = Packed {
-            topic: self.topic.clone(),
+            topic: self.topic.to_string(),
             partition: self.partition,
             offset: self.offset,
             timestamp: self.timestamp.map(|t| t.0),
@@ -99,7 +101,7 @@ impl Arrived {
         let headers = packed.headers.into_iter().map(|(n, v)| Some((n, STANDARD.decode(v).ok()?)));
         Some(Self {
             mark: None,
-            topic: packed.topic,
+            topic: packed.topic.into(),
             partition: packed.partition,
             offset: packed.offset,
             timestamp: packed.timestamp.map(Millis),

@@ -23,7 +23,7 @@ pub(super) struct Turn<'a> {
     context: &'a Context,
     router: Router<'a>,
     /// Of the event being taken.
-    pub trace: Option<&'a str>,
+    trace: Option<String>,
     pub(super) origin: Origin,
     position: Option<Position>,
     events: HashSet<(u32, u64)>,
@@ -43,6 +43,13 @@ impl<'a> Turn<'a> {
             events: HashSet::new(),
             subjects: HashSet::new(),
             told: Accepted::default(),
+        }
+    }
+
+    /// What follows is of this trace.
+    pub fn traced(&mut self, trace: Option<&str>) {
+        if self.trace.as_deref() != trace {
+            self.trace = trace.map(str::to_owned);
         }
     }
 
@@ -128,7 +135,7 @@ impl<'a> Turn<'a> {
         };
         self.know(partition, id);
         if !self.router.has(partition, self.position) {
-            self.router.fact(partition, self.trace, &recorded, fact);
+            self.router.fact(partition, self.trace.as_deref(), &recorded, fact);
         }
         Ok(())
     }
@@ -196,7 +203,7 @@ impl<'a> Turn<'a> {
         self.know(partitions.start, id);
         for partition in partitions {
             if !self.router.has(partition, self.position) {
-                self.router.change(partition, self.trace, change.clone());
+                self.router.change(partition, self.trace.as_deref(), change.clone());
             }
         }
         Ok(())
@@ -311,7 +318,7 @@ impl<'a> Turn<'a> {
         if !self.router.has(partition, self.position) {
             let (event_id, origin) = (known_by(id), self.origin as i32);
             let change = Change { subject: Some(who.key.0.into()), event_id, origin, ..change };
-            self.router.change(partition, self.trace, change);
+            self.router.change(partition, self.trace.as_deref(), change);
         }
         Ok(())
     }

@@ -171,7 +171,7 @@ impl Node {
             id,
             source: name.clone(),
             source_generation: ready.generation,
-            topic: record.mark.clone(),
+            topic: record.mark.as_deref().map(str::to_owned),
             partition: record.mark.as_ref().map(|_| record.partition),
             offset: record.mark.as_ref().map(|_| record.offset),
             reason: why.code.to_owned(),
@@ -198,7 +198,7 @@ impl Node {
     ) -> Result<Vec<(u32, Frame)>, NodeError> {
         let mark = record.and_then(|r| {
             let (from, to) = (r.offset, r.offset);
-            Some(Mark { topic: r.mark.clone()?, partition: r.partition, from, to })
+            Some(Mark { topic: r.mark.as_deref()?.to_owned(), partition: r.partition, from, to })
         });
         let mut frames = Vec::new();
         for partition in self.partitions.iter() {

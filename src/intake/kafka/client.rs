@@ -7,6 +7,9 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 
 use super::feed::Trouble;
 
+/// How long a consumer with a full queue waits before it fetches more.
+pub const FETCH_BACKOFF_MS: &str = "10";
+
 /// Brokers and how to be let in; values are resolved.
 #[derive(Clone, Default)]
 pub struct Settings {
@@ -71,6 +74,8 @@ impl Settings {
             .set("heartbeat.interval.ms", "1000")
             .set("statistics.interval.ms", "500")
             .set("fetch.wait.max.ms", "100")
+            // A full queue is looked at again soon: by default a second later, when it has long run empty.
+            .set("fetch.queue.backoff.ms", FETCH_BACKOFF_MS)
             .set("queued.max.messages.kbytes", "16384");
         config.create_with_context(context).map_err(|error| Trouble::of(&error))
     }

@@ -1,6 +1,12 @@
-//! One consumer: polls, delivers in order, commits what is durable.
+//! One consumer: a thread polls, another takes in what was polled before, in order; what is durable is committed.
+//!
+//! Invariant: batches of one consumer are taken in one after the other, and a topic counts as read up to an end only
+//! once everything polled before that end is durable. Rejected: polling and taking in by turns, which left the brokers
+//! idle while records were mapped, and the processor while they were fetched.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,16 +30,19 @@ const POLL: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_millis(500);
 
 pub(super) fn run(feed: &Arc<Feed>, n: u32, runtime: &Handle) {
-    while !feed.is_stopped() {
-        if !feed.is_ready() {
-            std::thread::sleep(POLL);
-            continue;
-        }
+    while feed.wait_until_ready() {
         if let Err(trouble) = consume(feed, n, runtime) {
             feed.trouble(Some(trouble));
             std::thread::sleep(AGAIN);
         }
     }
+}
+
+/// What was polled, in the order of its partitions.
+struct Polled {
+    records: Vec<Arrived>,
+    /// Ends of partitions that these records, and those before them, reach.
+    ends: Vec<(i32, i64)>,
 }
 
 /// Until it is to stop, or may not go on.
@@ -42,32 +51,53 @@ fn consume(feed: &Arc<Feed>, n: u32, runtime: &Handle) -> Result<(), Trouble> {
     let id = format!("{}-{n}", feed.client_id());
     let consumer = feed.settings.member(&id, &feed.group(), context)?;
     consumer.subscribe(&[feed.topic()]).map_err(|error| Trouble::of(&error))?;
-    let mut at_end = BTreeSet::new();
-    while feed.is_ready() {
-        let (batch, drained) = poll(&consumer, feed, &mut at_end);
-        if !batch.is_empty() && runtime.block_on(deliver(feed, batch)) {
-            commit(&consumer, feed);
+    let moved = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (hand, handed) = sync_channel(1);
+        scope.spawn(|| take_in(feed, handed, &moved, runtime));
+        let mut at_end = BTreeSet::new();
+        while feed.is_ready() {
+            let polled = poll(&consumer, feed, &mut at_end);
+            let is_news = !polled.records.is_empty() || !polled.ends.is_empty();
+            if is_news && hand.send(polled).is_err() {
+                break;
+            }
+            if moved.swap(false, Ordering::Relaxed) {
+                commit(&consumer, feed);
+            }
         }
-        if drained {
-            // Whatever was signalled before the queue ran empty was handed over.
-            let signalled = std::mem::take(&mut *guard(&consumer.context().signalled));
-            signalled.iter().filter(|(p, _)| at_end.contains(*p)).for_each(|(p, end)| feed.ended(*p, *end));
-        }
-    }
+    });
+    commit(&consumer, feed);
     Ok(())
 }
 
-/// Records in the order of their partitions, and whether nothing more waits.
-fn poll(consumer: &BaseConsumer<Assigned>, feed: &Feed, at_end: &mut BTreeSet<i32>) -> (Vec<Arrived>, bool) {
-    let (mut batch, mut bytes, mut wait) = (Vec::new(), 0, POLL);
-    while batch.len() < RECORDS_MAX && bytes < BYTES_MAX {
+/// Until nobody polls any more. What was polled of a topic that turned out to be another one is left.
+fn take_in(feed: &Feed, handed: Receiver<Polled>, moved: &AtomicBool, runtime: &Handle) {
+    for Polled { records, ends } in handed {
+        if !feed.is_ready() || !runtime.block_on(deliver(feed, records)) {
+            return;
+        }
+        ends.into_iter().for_each(|(partition, end)| feed.ended(partition, end));
+        moved.store(true, Ordering::Relaxed);
+    }
+}
+
+fn poll(consumer: &BaseConsumer<Assigned>, feed: &Feed, at_end: &mut BTreeSet<i32>) -> Polled {
+    let (mut records, mut bytes, mut wait) = (Vec::new(), 0, POLL);
+    let topic: Arc<str> = feed.topic().into();
+    while records.len() < RECORDS_MAX && bytes < BYTES_MAX {
         match consumer.poll(wait) {
-            None => return (batch, true),
+            None => {
+                // Whatever was signalled before the queue ran empty was polled.
+                let signalled = std::mem::take(&mut *guard(&consumer.context().signalled));
+                let ends = signalled.into_iter().filter(|(p, _)| at_end.contains(p)).collect();
+                return Polled { records, ends };
+            }
             Some(Ok(message)) => {
                 at_end.remove(&message.partition());
-                let record = delivered(&message);
+                let record = delivered(&message, &topic);
                 bytes += record.size();
-                batch.push(record);
+                records.push(record);
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 at_end.insert(partition);
@@ -77,14 +107,15 @@ fn poll(consumer: &BaseConsumer<Assigned>, feed: &Feed, at_end: &mut BTreeSet<i3
         }
         wait = Duration::ZERO;
     }
-    (batch, false)
+    Polled { records, ends: Vec::new() }
 }
 
-pub(super) fn delivered(message: &BorrowedMessage<'_>) -> Arrived {
+/// The record as it is kept; its topic is this one.
+pub(super) fn delivered(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Arrived {
     let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
     Arrived {
-        mark: Some(message.topic().to_owned()),
-        topic: message.topic().to_owned(),
+        mark: Some(Arc::clone(topic)),
+        topic: Arc::clone(topic),
         partition: message.partition(),
         offset: message.offset(),
         timestamp: message.timestamp().to_millis().map(Millis),

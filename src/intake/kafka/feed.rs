@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use quietus_core::time::Millis;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -29,6 +29,8 @@ pub struct Feed {
     /// The watcher has looked, and nothing stands against consuming.
     ready: AtomicBool,
     stopped: AtomicBool,
+    /// Who waits for either of them.
+    turned: (Mutex<()>, Condvar),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,6 +107,7 @@ impl Feed {
             status: Mutex::default(),
             ready: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
+            turned: Default::default(),
         }
     }
 
@@ -194,6 +197,22 @@ impl Feed {
 
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Release);
+        self.wake();
+    }
+
+    /// False once it is to stop.
+    pub fn wait_until_ready(&self) -> bool {
+        let (lock, turned) = &self.turned;
+        let waits = |_: &mut ()| !self.is_ready() && !self.is_stopped();
+        drop(turned.wait_while(guard(lock), waits));
+        !self.is_stopped()
+    }
+
+    fn wake(&self) {
+        let (lock, turned) = &self.turned;
+        // Whoever looked just before waits by now.
+        drop(guard(lock));
+        turned.notify_all();
     }
 
     pub fn is_ready(&self) -> bool {
@@ -202,6 +221,7 @@ impl Feed {
 
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
+        self.wake();
     }
 
     pub fn is_stopped(&self) -> bool {

@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 
 use super::arrived::Arrived;
 
-pub use client::Settings;
+pub use client::{FETCH_BACKOFF_MS, Settings};
 pub use feed::{Feed, Status, Trouble};
 
 /// Where records go, and what is known of those that went.

@@ -165,7 +165,8 @@ impl Watch {
                     let known = open.remove(&message.partition());
                     let other = known.filter(|(offset, fingerprint)| {
                         message.offset() == *offset
-                            && feed.sink.fingerprint(&delivered(&message)) != *fingerprint
+                            && feed.sink.fingerprint(&delivered(&message, &feed.topic().into()))
+                                != *fingerprint
                     });
                     if other.is_some() {
                         return Err(made_anew(feed, message.partition()));
@@ -218,7 +219,7 @@ impl Watch {
         let Some(consumer) = &self.heartbeats else { return };
         while let Some(polled) = consumer.poll(Duration::ZERO) {
             if let Ok(message) = polled {
-                feed.told(feed.sink.heartbeat(&delivered(&message)));
+                feed.told(feed.sink.heartbeat(&delivered(&message, &message.topic().into())));
             }
         }
     }

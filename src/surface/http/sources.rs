@@ -124,14 +124,14 @@ pub(super) async fn import(
             "send the hash of the whole file, 64 hex digits",
         ));
     }
-    let mark = format!("file:{}", import.file.to_ascii_lowercase());
+    let mark: Arc<str> = format!("file:{}", import.file.to_ascii_lowercase()).into();
     let lines = body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
     let records: Vec<Arrived> = (import.from..)
         .zip(lines)
         .map(|(number, line)| {
             let record = Arrived::line(line).unwrap_or_else(|_| Arrived::value(line));
             let offset = i64::try_from(number).unwrap_or(i64::MAX);
-            Arrived { mark: Some(mark.clone()), partition: 0, offset, ..record }
+            Arrived { mark: Some(Arc::clone(&mark)), partition: 0, offset, ..record }
         })
         .collect();
     let done = app.node.import(&name, &mark, import.from, &records).await?;
