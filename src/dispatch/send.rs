@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use quietus_contract::{Connector, Finding, Outcome, Permit, Target, TargetOutcome, Work};
+use quietus_contract::{CommandId, Connector, Finding, Outcome, Permit, Target, TargetOutcome, Work};
 use quietus_core::engine::control::Control;
 use quietus_core::obligation::{Obligation, ObligationId};
 use quietus_core::record::Record;
@@ -69,7 +69,7 @@ pub(super) async fn answered(
         let confirmed = confirm::confirmed(system, duties, &told);
         answer(node, duties, Record::Confirmed(confirmed))
     });
-    join_all(answers).await;
+    let _kept: Vec<bool> = join_all(answers).await;
 }
 
 /// Some target answered, or there was none.
@@ -161,7 +161,11 @@ pub(super) async fn poll(node: &Node, connector: Arc<dyn Connector>, system: &st
             duties.into_iter().filter(|d| told.iter().any(|t| t.command.0 == d.id.0)).collect();
         if !duties.is_empty() {
             let told = confirm::told(&told);
-            answer(node, &duties, Record::Confirmed(confirm::confirmed(system, &duties, &told))).await;
+            let record = Record::Confirmed(confirm::confirmed(system, &duties, &told));
+            if answer(node, &duties, record).await {
+                let settled: Vec<_> = duties.iter().map(|d| (CommandId(d.id.0), d.attempt)).collect();
+                connector.settled(&settled).await;
+            }
         }
     }
     .instrument(span)
@@ -190,16 +194,22 @@ fn is_news(outcome: &Outcome) -> bool {
     }
 }
 
-/// Into the ledger of the one partition that these duties live in, and applied.
-async fn answer(node: &Node, duties: &[Obligation], record: Record) {
-    let Some(first) = duties.first() else { return };
+/// Into the ledger of the one partition that these duties live in, and applied; false = it could not be kept.
+async fn answer(node: &Node, duties: &[Obligation], record: Record) -> bool {
+    let Some(first) = duties.first() else { return true };
     let record = if node.options().simulated { untimed(record) } else { record };
     let partition = node.partition_of(first.item.subject).index();
     let trace = duties.iter().find_map(|d| d.trace.as_deref().map(str::to_owned));
     match node.append(partition, vec![record], trace).await {
-        Ok(offset) => node.has_applied(partition, offset).await,
+        Ok(offset) => {
+            node.has_applied(partition, offset).await;
+            true
+        }
         // The duties stay out until their `not_after`, and are then tried again.
-        Err(error) => tracing::error!(%error, "an answer could not be kept"),
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be kept");
+            false
+        }
     }
 }
 

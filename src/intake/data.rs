@@ -16,7 +16,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 pub type Text<'a> = Given<Cow<'a, str>>;
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, PartialEq)]
 #[serde(default)]
 pub struct Data<'a> {
     #[serde(borrow)]
@@ -58,7 +58,7 @@ pub struct Data<'a> {
     pub also: Given<Words<'a>>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, PartialEq)]
 #[serde(default)]
 pub struct CopyData<'a> {
     #[serde(borrow)]
@@ -70,7 +70,7 @@ pub struct CopyData<'a> {
     pub purposes: Given<Words<'a>>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, PartialEq)]
 #[serde(default)]
 pub struct Disclosure<'a> {
     #[serde(borrow)]

@@ -4,6 +4,8 @@
 //! company has one, else where its first copy lies, by the key columns alone. And one row has one cell: a text that
 //! is a decimal integer counts as that integer.
 
+use std::borrow::Cow;
+
 use quietus_contract::{Identity, Locator, Scalar, Secret};
 use quietus_core::identity::{ItemKey, ShownItem, SubjectKey};
 
@@ -96,16 +98,15 @@ pub fn check_locator(locator: &Locator, naming: Option<&Naming>, copy: usize) ->
 }
 
 /// The locator as it is sealed: of a known collection its key columns, else all of it.
-pub fn key_columns(locator: &Locator, naming: Option<&Naming>) -> Locator {
-    match naming {
-        Some(n) if !n.key.is_empty() => n
-            .key
-            .iter()
-            .filter_map(|c| locator.get_key_value(c))
-            .map(|(c, v)| (c.clone(), v.clone()))
-            .collect(),
-        _ => locator.clone(),
+pub fn key_columns<'l>(locator: &'l Locator, naming: Option<&Naming>) -> Cow<'l, Locator> {
+    let Some(key) = naming.map(|n| &n.key).filter(|key| !key.is_empty()) else {
+        return Cow::Borrowed(locator);
+    };
+    if locator.keys().all(|column| key.contains(column)) {
+        return Cow::Borrowed(locator);
     }
+    let columns = key.iter().filter_map(|c| locator.get_key_value(c));
+    Cow::Owned(columns.map(|(c, v)| (c.clone(), v.clone())).collect())
 }
 
 /// A text that is a decimal integer as a computer writes it is that integer.
@@ -144,9 +145,9 @@ mod tests {
             .map(|(column, value)| (column.to_owned(), scalar(value)))
             .collect();
         let naming = Naming { key: vec!["c".into(), "a".into()], item: None };
-        let columns: Vec<String> = key_columns(&locator, Some(&naming)).into_keys().collect();
+        let columns: Vec<String> = key_columns(&locator, Some(&naming)).into_owned().into_keys().collect();
         assert_eq!(columns, ["a", "c"]);
-        assert_eq!(key_columns(&locator, None), locator);
+        assert_eq!(*key_columns(&locator, None), locator);
         assert!(check_locator(&locator, Some(&naming), 0).is_ok());
         let naming = Naming { key: vec!["d".into()], item: None };
         assert_eq!(check_locator(&locator, Some(&naming), 0).unwrap_err().code, "locator-key-missing");

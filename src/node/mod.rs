@@ -196,6 +196,11 @@ impl Node {
         &self.ledger
     }
 
+    /// What this node is called where others might read the same topics.
+    pub(super) fn short_id(&self) -> String {
+        data_encoding::HEXLOWER.encode(&self.ledger.id()).chars().take(12).collect()
+    }
+
     /// Remembers whether the ledger takes anything.
     fn noted<T>(&self, appended: Result<T, LedgerError>) -> Result<T, NodeError> {
         let trouble = match &appended {

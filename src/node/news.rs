@@ -1,7 +1,7 @@
 //! Tells others what was decided: CloudEvents on `quietus.events`, and what could not be read, sealed, on
 //! `quietus.dead-letter`.
 //!
-//! Invariant: news is told before the ledger says so, and stands in the state until then; a crash between the two tells
+//! Invariant: news is told before the ledger says so, and is kept until then, on disk; a crash between the two tells
 //! some of it twice under the same id, and leaves nothing out. Topics are made or compared first, and nothing is told
 //! to one whose settings break a promise.
 
@@ -151,10 +151,7 @@ impl<'a> Teller<'a> {
 
     /// How much was told.
     async fn partition(&self, node: &Node, partition: &Partition) -> Result<usize, String> {
-        let news: Vec<(u64, Item)> = {
-            let inner = partition.read();
-            inner.state.news.waiting().take(BATCH).map(|(number, item)| (number, item.clone())).collect()
-        };
+        let news = partition.news(BATCH).map_err(|e| e.to_string())?;
         let Some((last, _)) = news.last() else { return Ok(0) };
         let up_to = i64::try_from(*last).unwrap_or(i64::MAX);
         let mut sending = Vec::with_capacity(news.len());

@@ -63,8 +63,18 @@ impl Resolver {
     }
 }
 
-/// A connector for a manifest.
+/// A connector for a manifest, which keeps no position of its own anywhere.
 pub fn connect(
+    manifest: &Manifest,
+    resolver: &Resolver,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Connector>, Failure> {
+    connect_as(None, manifest, resolver, clock)
+}
+
+/// `node`: in whose name positions are kept.
+fn connect_as(
+    node: Option<&str>,
     manifest: &Manifest,
     resolver: &Resolver,
     clock: &Arc<dyn Clock>,
@@ -89,7 +99,7 @@ pub fn connect(
         "kafka" | "webhook" => {
             let clock = Arc::clone(clock);
             let now = Arc::new(move || clock.now().0);
-            Ok(Arc::new(OutsideConnector::new(manifest, &settings()?, now)?))
+            Ok(Arc::new(OutsideConnector::new(manifest, &settings()?, node, now)?))
         }
         "memory" => Ok(Arc::new(MemoryConnector::new(manifest.clone()))),
         other => Err(Failure::fatal(
@@ -133,7 +143,7 @@ impl Registry {
             if systems.contains_key(name) {
                 continue;
             }
-            let connector = connect(manifest, resolver, &node.clock);
+            let connector = connect_as(Some(&node.short_id()), manifest, resolver, &node.clock);
             let connector = connector.map(|connector| Replicated::wrap(connector, manifest, node));
             let unusable = || {
                 let unusable = Unusable::connector(manifest, resolver, &node.clock);

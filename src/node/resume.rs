@@ -79,6 +79,7 @@ fn all(
         let store = DiskStore::open(database, index, sizes).map_err(unfit)?;
         let opened = Partition::open(&home, store, |k| folded(&entries, k), &Avro);
         let (partition, events) = opened.map_err(unfit)?;
+        partition.keep_news_in(&options.dir.join("news").join(index.to_string())).map_err(unfit)?;
         stands_in(ledger, &partition)?;
         Ok((partition, events))
     };

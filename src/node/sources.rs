@@ -10,6 +10,7 @@ use quietus_core::record::{Record, SourcePut};
 use quietus_core::source::{Source, parse_sources};
 use quietus_core::system::Manifest;
 use quietus_core::time::Millis;
+use quietus_outside::Security;
 
 use super::policies::Refusal;
 use super::{Node, NodeError, Put};
@@ -32,7 +33,7 @@ impl KafkaOptions {
     pub(super) fn resolved(&self, resolver: &super::Resolver) -> Result<Settings, String> {
         let resolve = |(name, value): (&String, &String)| Ok((name.clone(), resolver.resolve(value)?));
         let security = self.security.iter().map(resolve).collect::<Result<_, String>>()?;
-        Ok(Settings { brokers: self.brokers.clone(), security })
+        Ok(Settings { brokers: self.brokers.clone(), security: Security::of(&security) })
     }
 }
 

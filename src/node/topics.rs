@@ -73,14 +73,13 @@ impl Node {
             tracing::error!(source = source.source, "`kafka.security` holds a reference that cannot be read");
             return None;
         };
-        let id = data_encoding::HEXLOWER.encode(&self.ledger().id());
         let plan = Plan {
             source: source.source.clone(),
             generation: ready.generation,
             kafka,
             tells_time: source.format == Format::Debezium,
             settle: source.settle,
-            node: id.get(..12).unwrap_or_default().to_owned(),
+            node: self.short_id(),
         };
         let sink = Arc::new(Topic { node: Arc::downgrade(self), ready: Arc::clone(ready) });
         Some(kafka::start(plan, settings, sink, &Handle::current()))

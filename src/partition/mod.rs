@@ -5,20 +5,25 @@
 //! transaction) see it between two frames, or between two slices of a sweep or hold.
 
 mod kept;
+mod news;
 mod report;
 mod view;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use quietus_core::digest::Digest;
 use quietus_core::engine::control::Control;
+use quietus_core::engine::news::Item;
 use quietus_core::engine::{Decision, Effect, Input, Pass, Row, State, Step, begin, needs, step};
 use quietus_core::record::{Codec, Frame, Record};
 use tokio::sync::watch;
 
 use crate::audit::{Chain, Leaves, Witness};
 use crate::store::{DiskStore, MemoryStore, Store, StoreError};
+
+use news::Waiting;
 
 pub use kept::{Home, Unfit};
 pub use report::{Report, Subjects, Tallied};
@@ -31,6 +36,7 @@ pub struct Partition {
     inner: RwLock<Inner>,
     /// Frames applied: the offset of the next one.
     applied: watch::Sender<u64>,
+    news: Arc<Mutex<Option<Waiting>>>,
 }
 
 #[derive(Debug)]
@@ -42,6 +48,8 @@ pub struct Inner {
     subjects: AtomicU64,
     /// Of what outlives the process: what its store does not have yet.
     since: Option<kept::Since>,
+    /// What waits to be told; None = nobody is told of this partition, which only looks.
+    news: Arc<Mutex<Option<Waiting>>>,
 }
 
 const UNCOUNTED: u64 = u64::MAX;
@@ -81,8 +89,30 @@ impl Partition {
 
     fn made(state: State, chain: Chain, store: Box<dyn Store>, since: Option<kept::Since>) -> Self {
         let (index, applied) = (state.partition, watch::Sender::new(store.kept().unwrap_or_default()));
-        let inner = Inner { state, store, chain, subjects: AtomicU64::new(UNCOUNTED), since };
-        Self { index, inner: RwLock::new(inner), applied }
+        let news = Arc::default();
+        let subjects = AtomicU64::new(UNCOUNTED);
+        let inner = Inner { state, store, chain, subjects, since, news: Arc::clone(&news) };
+        Self { index, inner: RwLock::new(inner), applied, news }
+    }
+
+    /// What others are to hear of is kept in this folder until they were told.
+    pub fn keep_news_in(&self, dir: &Path) -> Result<(), Unfit> {
+        let inner = self.read();
+        let (told, given) = (inner.state.news.told_up_to(), inner.state.news.given());
+        let disk = |error| Unfit::Store(news_lost(&error));
+        let waiting = match given {
+            0 => Waiting::anew(dir).map_err(disk)?,
+            _ => Waiting::open(dir, told, given).map_err(disk)?.ok_or(Unfit::Unreadable("news"))?,
+        };
+        *news_of(&self.news) = Some(waiting);
+        Ok(())
+    }
+
+    /// The oldest news that nobody was told yet, so many at most.
+    pub fn news(&self, most: usize) -> Result<Vec<(u64, Item)>, StoreError> {
+        let from = self.read().state.news.told_up_to() + 1;
+        let mut waiting = news_of(&self.news);
+        waiting.as_mut().map_or(Ok(Vec::new()), |w| w.read(from, most)).map_err(|error| news_lost(&error))
     }
 
     pub fn index(&self) -> u32 {
@@ -256,6 +286,23 @@ impl Inner {
         if let Some(since) = &mut self.since {
             since.decided(decisions);
         }
+        self.hand_news();
+    }
+
+    /// From the state into its files, or away.
+    fn hand_news(&mut self) {
+        let came = self.state.news.take();
+        let told = self.state.news.told_up_to();
+        let mut waiting = news_of(&self.news);
+        let Some(waiting) = waiting.as_mut() else { return };
+        let mut done: std::io::Result<()> = Ok(());
+        for (number, item) in &came {
+            done = done.and(waiting.push(*number, item));
+        }
+        if let Err(error) = done.and(waiting.forget(told)) {
+            let partition = self.state.partition;
+            tracing::error!(%error, partition, "news cannot be written: it is tried again");
+        }
     }
 
     fn applied<C: Codec>(&mut self, next: u64, bytes: &[u8], frame: &Frame, codec: &C) {
@@ -274,10 +321,21 @@ impl Inner {
         let beside = since.beside(&self.state, &self.chain, codec);
         let beside =
             beside.ok_or_else(|| StoreError::Disk("the state cannot be written as bytes".to_owned()))?;
+        if let Some(waiting) = news_of(&self.news).as_mut() {
+            waiting.sync().map_err(|error| news_lost(&error))?;
+        }
         self.store.flush(applied, beside)?;
         since.flushed(self.chain.entries().len());
         Ok(())
     }
+}
+
+fn news_of(news: &Mutex<Option<Waiting>>) -> MutexGuard<'_, Option<Waiting>> {
+    news.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn news_lost(error: &std::io::Error) -> StoreError {
+    StoreError::Disk(format!("the news that waits: {error}"))
 }
 
 fn fresh(partition: u32, partitions: u32) -> State {

@@ -78,6 +78,9 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
     /// told by the next [`Connector::poll`]. Only where [`Capabilities::recall`] says so.
     async fn recall(&self, _accepted: &[(Target, String)]) {}
 
+    /// What [`Connector::poll`] said of these commands, up to these attempts, is durable: nobody asks for it again.
+    async fn settled(&self, _answered: &[(CommandId, u32)]) {}
+
     /// Up to where its log is written now; what was committed before the answer lies before it. Only where
     /// [`Capabilities::replicates`] says so.
     async fn position(&self) -> Result<String, Failure> {

@@ -8,6 +8,8 @@ use quietus_core::system::Manifest;
 use quietus_http::Signer;
 use rdkafka::ClientConfig;
 
+use crate::Security;
+
 const COMMANDS: &str = "quietus.commands";
 
 pub(crate) struct Config {
@@ -27,7 +29,7 @@ pub(crate) struct Topics {
     pub(crate) commands: String,
     pub(crate) confirmations: String,
     pub(crate) brokers: String,
-    security: BTreeMap<&'static str, String>,
+    security: Security,
 }
 
 impl Config {
@@ -47,24 +49,7 @@ impl Topics {
         let commands = settings.get("topic").map_or(COMMANDS, String::as_str).to_owned();
         let stem = commands.strip_suffix(".commands").unwrap_or(&commands);
         let confirmations = format!("{stem}.confirmations");
-        let set = |(name, value): (&String, &String)| {
-            let pem = value.contains("-----BEGIN");
-            let key = match name.as_str() {
-                "protocol" => "security.protocol",
-                "mechanism" => "sasl.mechanism",
-                "user" => "sasl.username",
-                "password" => "sasl.password",
-                "ca" if pem => "ssl.ca.pem",
-                "ca" => "ssl.ca.location",
-                "cert" if pem => "ssl.certificate.pem",
-                "cert" => "ssl.certificate.location",
-                "key" if pem => "ssl.key.pem",
-                "key" => "ssl.key.location",
-                _ => return None,
-            };
-            Some((key, value.clone()))
-        };
-        let security = settings.iter().filter_map(set).collect();
+        let security = Security::of(settings);
         Self { commands, confirmations, brokers: brokers.to_owned(), security }
     }
 
@@ -74,9 +59,7 @@ impl Topics {
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", id)
             .set("reconnect.backoff.max.ms", "2000");
-        for (key, value) in &self.security {
-            config.set(*key, value);
-        }
+        self.security.set_on(&mut config);
         config
     }
 }

@@ -17,7 +17,9 @@ mod config;
 mod confirmation;
 pub mod conform;
 mod erase;
+mod heard;
 mod link;
+mod security;
 mod topic;
 pub mod topics;
 mod verify;
@@ -29,7 +31,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quietus_contract::{
-    Capabilities, CheckReport, Connector, Failure, Gate, Permit, ReadBack, Target, TargetOutcome,
+    Capabilities, CheckReport, CommandId, Connector, Failure, Gate, Permit, ReadBack, Target, TargetOutcome,
 };
 use quietus_core::system::Manifest;
 use quietus_http::Signer;
@@ -37,6 +39,7 @@ use quietus_http::Signer;
 pub use avro::{Framed, read, write};
 pub use command::{Command, Identity};
 pub use confirmation::Confirmation;
+pub use security::Security;
 
 use crate::config::{Config, Place};
 use crate::link::Link;
@@ -58,12 +61,18 @@ pub struct OutsideConnector {
 }
 
 impl OutsideConnector {
-    /// `settings` are the manifest's `connection`, references resolved.
-    pub fn new(system: &Manifest, settings: &BTreeMap<String, String>, now: Now) -> Result<Self, Failure> {
+    /// `settings` are the manifest's `connection`, references resolved; `node` tells this node's position among the
+    /// confirmations from another's; None = none is kept.
+    pub fn new(
+        system: &Manifest,
+        settings: &BTreeMap<String, String>,
+        node: Option<&str>,
+        now: Now,
+    ) -> Result<Self, Failure> {
         let kind = if settings.contains_key("brokers") { "kafka" } else { "webhook" };
         let config = Config::new(system, settings)?;
         let signer = Arc::clone(&config.signer);
-        let link = open(config, &now, false)?;
+        let link = open(config, &now, node, false)?;
         let collections = system.datasets.iter().flat_map(|d| d.collections.iter().map(move |c| (d, c)));
         let keys = collections.map(|(dataset, collection)| {
             let mut columns = collection.key.clone();
@@ -80,11 +89,14 @@ impl OutsideConnector {
     }
 }
 
-fn open(config: Config, now: &Now, counts: bool) -> Result<Arc<dyn Link>, Failure> {
-    let signer = config.signer;
+fn open(config: Config, now: &Now, node: Option<&str>, counts: bool) -> Result<Arc<dyn Link>, Failure> {
+    let (signer, now) = (config.signer, Arc::clone(now));
     Ok(match config.place {
-        Place::Topics(topics) => Arc::new(TopicLink::open(topics, signer, Arc::clone(now), &config.system)?),
-        Place::Url(url) => Arc::new(WebLink::open(url, signer, Arc::clone(now), counts)?),
+        Place::Topics(topics) => {
+            let reader = node.map(|node| format!("quietus-{node}.{}.confirmations", config.system));
+            Arc::new(TopicLink::open(topics, signer, now, &config.system, reader)?)
+        }
+        Place::Url(url) => Arc::new(WebLink::open(url, signer, now, counts)?),
     })
 }
 
@@ -140,6 +152,10 @@ impl Connector for OutsideConnector {
 
     async fn recall(&self, accepted: &[(Target, String)]) {
         erase::recall(self, accepted).await;
+    }
+
+    async fn settled(&self, answered: &[(CommandId, u32)]) {
+        self.link.settle(answered);
     }
 
     /// The target's own clock ends the commands there, and each answer tells it.

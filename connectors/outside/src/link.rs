@@ -1,7 +1,7 @@
 //! The way to a connector and back: topics or HTTP.
 
 use async_trait::async_trait;
-use quietus_contract::{Failure, Problem};
+use quietus_contract::{CommandId, Failure, Problem};
 
 use crate::{Command, Confirmation};
 
@@ -20,6 +20,9 @@ pub(crate) trait Link: Send + Sync {
 
     /// Everything that was confirmed up to now has been heard: what is missing was not said.
     fn is_current(&self) -> bool;
+
+    /// The answers to these commands, up to these attempts, need not be heard again.
+    fn settle(&self, _answered: &[(CommandId, u32)]) {}
 
     async fn check(&self) -> Vec<Problem>;
 }

@@ -1,34 +1,36 @@
 //! Commands on a topic, confirmations from another.
 //!
-//! Confirmations are read from the topic's beginning at every start and remembered by command: nobody commits an offset,
-//! and a restart loses none. What is heard again changes nothing: the engine takes one answer to a command that is out.
-//! Rejected: a consumer group, whose committed offset may be past an answer that was never made durable here.
+//! Confirmations are remembered by command until the node says that they are durable, and the offset that is committed
+//! is the first of those that are not: a start goes on there and loses none. What is heard again changes nothing: the
+//! engine takes one answer to a command that is out. Rejected: joining a group, and committing what was merely read.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use quietus_contract::{Failure, Problem};
+use quietus_contract::{CommandId, Failure, Problem};
 use quietus_http::Signer;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::command::shown;
 use crate::config::{Topics, wrong};
+use crate::heard::Heard;
 use crate::link::Link;
 use crate::topics::{self, Unfit};
 use crate::{Command, Confirmation, Now, avro};
 
-/// Answers that are remembered; older ones are read again at the next start, as long as the topic keeps them.
-const REMEMBERED: usize = 200_000;
 const POLL: Duration = Duration::from_millis(200);
 const AGAIN: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the topic is looked at for new partitions.
-const LOOK: u32 = 100;
+const LOOK: Duration = Duration::from_secs(20);
+/// How often the position is committed.
+const COMMIT: Duration = Duration::from_secs(1);
 
 pub(crate) struct TopicLink {
     topics: Topics,
@@ -46,14 +48,6 @@ struct Shared {
     unfit: Mutex<Option<Unfit>>,
 }
 
-#[derive(Default)]
-struct Heard {
-    answers: BTreeMap<String, (Confirmation, usize)>,
-    order: VecDeque<String>,
-    /// Partition → nothing is left to read.
-    ended: BTreeMap<i32, bool>,
-}
-
 impl Shared {
     fn heard(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
@@ -69,7 +63,14 @@ impl Shared {
 }
 
 impl TopicLink {
-    pub(crate) fn open(topics: Topics, signer: Arc<Signer>, now: Now, system: &str) -> Result<Self, Failure> {
+    /// `reader` = whose position it is; None = everything is read, and nothing kept of that.
+    pub(crate) fn open(
+        topics: Topics,
+        signer: Arc<Signer>,
+        now: Now,
+        system: &str,
+        reader: Option<String>,
+    ) -> Result<Self, Failure> {
         let id = format!("quietus-{system}");
         let producer = topics
             .client(&id)
@@ -82,7 +83,7 @@ impl TopicLink {
         let shared = Arc::new(Shared::default());
         *shared.unfit() = Some(Unfit::Unknown("the topics were not looked at yet".to_owned()));
         let (listener, of, by) = (Arc::clone(&shared), topics.clone(), Arc::clone(&signer));
-        std::thread::spawn(move || listen(&listener, &of, &by, &id));
+        std::thread::spawn(move || listen(&listener, &of, &by, &id, reader.as_deref()));
         Ok(Self { topics, signer, now, producer, shared })
     }
 }
@@ -94,25 +95,32 @@ impl Drop for TopicLink {
 }
 
 /// Until the link is dropped: the topics are made or compared, then confirmations are read.
-fn listen(shared: &Shared, topics: &Topics, signer: &Signer, id: &str) {
+fn listen(shared: &Shared, topics: &Topics, signer: &Signer, id: &str, reader: Option<&str>) {
     while !shared.is_stopped() {
         let unfit = topics::compare_pair(topics).err();
         let is_fit = unfit.is_none();
         *shared.unfit() = unfit;
         if is_fit {
-            shared.heard().ended.clear();
+            shared.heard().begin(&[]);
             // It ends when the topics change or the brokers are lost for good.
-            let _ = read(shared, topics, signer, id);
+            let _ = read(shared, topics, signer, id, reader);
         }
         std::thread::sleep(AGAIN);
     }
 }
 
-fn read(shared: &Shared, topics: &Topics, signer: &Signer, id: &str) -> Result<(), KafkaError> {
+fn read(
+    shared: &Shared,
+    topics: &Topics,
+    signer: &Signer,
+    id: &str,
+    reader: Option<&str>,
+) -> Result<(), KafkaError> {
+    let nobody = format!("{id}.confirmations");
     let consumer: BaseConsumer = topics
         .client(id)
-        // Never joined: the library wants one for assigning by hand.
-        .set("group.id", format!("{id}.confirmations"))
+        // Never joined: the library wants one for assigning by hand, and keeps the position under it.
+        .set("group.id", reader.unwrap_or(&nobody))
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "earliest")
         .set("enable.partition.eof", "true")
@@ -123,21 +131,31 @@ fn read(shared: &Shared, topics: &Topics, signer: &Signer, id: &str) -> Result<(
     for partition in &partitions {
         list.add_partition_offset(&topics.confirmations, *partition, Offset::Beginning)?;
     }
+    if reader.is_some() {
+        let committed = consumer.committed_offsets(list.clone(), PATIENCE)?;
+        for of in committed.elements() {
+            if let Offset::Offset(next) = of.offset() {
+                list.set_partition_offset(of.topic(), of.partition(), Offset::Offset(next))?;
+            }
+        }
+    }
     consumer.assign(&list)?;
-    shared.heard().ended = partitions.iter().map(|p| (*p, false)).collect();
-    let mut rounds = 0_u32;
+    shared.heard().begin(&partitions);
+    let (mut looked, mut committed) = (Instant::now(), Instant::now());
     while !shared.is_stopped() {
         match consumer.poll(POLL) {
             Some(Ok(message)) => hear(shared, signer, &message),
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
-                shared.heard().ended.insert(partition, true);
-            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => shared.heard().ended(partition),
             // It goes on by itself once they are back.
-            Some(Err(_)) => shared.heard().ended.values_mut().for_each(|ended| *ended = false),
-            None => rounds += 1,
+            Some(Err(_)) => shared.heard().lost(),
+            None => {}
         }
-        if rounds >= LOOK {
-            rounds = 0;
+        if reader.is_some() && committed.elapsed() >= COMMIT {
+            committed = Instant::now();
+            commit(&consumer, topics, shared.heard().moved(committed));
+        }
+        if looked.elapsed() >= LOOK {
+            looked = Instant::now();
             if self::partitions(&consumer, topics).is_ok_and(|now| now != partitions) {
                 return Ok(());
             }
@@ -146,8 +164,22 @@ fn read(shared: &Shared, topics: &Topics, signer: &Signer, id: &str) -> Result<(
     Ok(())
 }
 
+/// What is not committed is only read once more.
+fn commit(consumer: &BaseConsumer, topics: &Topics, moved: Vec<(i32, i64)>) {
+    let mut list = TopicPartitionList::new();
+    let added = moved.into_iter().try_for_each(|(partition, next)| {
+        list.add_partition_offset(&topics.confirmations, partition, Offset::Offset(next))
+    });
+    if list.count() == 0 {
+        return;
+    }
+    if let Err(error) = added.and_then(|()| consumer.commit(&list, CommitMode::Async)) {
+        tracing::debug!(%error, "the position among the confirmations is not committed");
+    }
+}
+
 fn partitions(consumer: &BaseConsumer, topics: &Topics) -> Result<Vec<i32>, KafkaError> {
-    let metadata = consumer.fetch_metadata(Some(&topics.confirmations), Duration::from_secs(10))?;
+    let metadata = consumer.fetch_metadata(Some(&topics.confirmations), PATIENCE)?;
     let known = metadata.topics().iter().find(|t| t.name() == topics.confirmations);
     Ok(known
         .map(|t| t.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect())
@@ -160,36 +192,16 @@ fn hear(shared: &Shared, signer: &Signer, message: &BorrowedMessage<'_>) {
         let mut all = message.headers()?.iter();
         all.find(|h| h.key == name).and_then(|h| std::str::from_utf8(h.value?).ok())
     };
-    let mut heard = shared.heard();
-    heard.ended.insert(message.partition(), false);
     // Other systems answer on the same topic, with secrets of their own.
-    if !signer.is_signed(header, body, None) {
-        return;
-    }
-    let Some(said) = avro::read::<Confirmation>(body) else {
+    let said = signer.is_signed(header, body, None).then(|| avro::read::<Confirmation>(body));
+    if said.as_ref().is_some_and(Option::is_none) {
         tracing::warn!(
             partition = message.partition(),
             offset = message.offset(),
             "no confirmation, and signed"
         );
-        return;
-    };
-    let id = said.id.clone();
-    if let Some((kept, count)) = heard.answers.get_mut(&id) {
-        // Whatever is read late: an older attempt's answer takes no newer one's place.
-        if said.attempt >= kept.attempt {
-            *kept = said;
-        }
-        *count += 1;
-        return;
     }
-    heard.order.push_back(id.clone());
-    heard.answers.insert(id, (said, 1));
-    if heard.order.len() > REMEMBERED
-        && let Some(oldest) = heard.order.pop_front()
-    {
-        heard.answers.remove(&oldest);
-    }
+    shared.heard().take(message.partition(), message.offset(), said.flatten(), Instant::now());
 }
 
 #[async_trait]
@@ -215,17 +227,21 @@ impl Link for TopicLink {
     }
 
     async fn hear(&self, commands: &[Command]) -> Vec<Result<Option<Confirmation>, Failure>> {
-        let heard = self.shared.heard();
-        commands.iter().map(|c| Ok(heard.answers.get(&c.id).map(|(said, _)| said.clone()))).collect()
+        let (mut heard, now) = (self.shared.heard(), Instant::now());
+        commands.iter().map(|c| Ok(heard.ask(&c.id, now))).collect()
     }
 
     fn heard(&self, id: &str) -> usize {
-        self.shared.heard().answers.get(id).map_or(0, |(_, count)| *count)
+        self.shared.heard().count(id)
     }
 
     fn is_current(&self) -> bool {
-        let heard = self.shared.heard();
-        self.shared.unfit().is_none() && !heard.ended.is_empty() && heard.ended.values().all(|ended| *ended)
+        self.shared.unfit().is_none() && self.shared.heard().is_current()
+    }
+
+    fn settle(&self, answered: &[(CommandId, u32)]) {
+        let mut heard = self.shared.heard();
+        answered.iter().for_each(|(id, attempt)| heard.settle(&shown(*id), *attempt));
     }
 
     async fn check(&self) -> Vec<Problem> {

@@ -142,7 +142,7 @@ fn columns(dataset: &str, category: &str) -> Vec<(String, Option<String>)> {
 fn connector(url: &str) -> Result<Arc<dyn Connector>, String> {
     let manifest = fixture::manifest("webhook");
     let settings = [("url".to_owned(), url.to_owned()), ("secret".to_owned(), SECRET.to_owned())].into();
-    let connector = OutsideConnector::new(&manifest, &settings, Arc::new(|| NOW));
+    let connector = OutsideConnector::new(&manifest, &settings, None, Arc::new(|| NOW));
     Ok(Arc::new(connector.map_err(|e| e.to_string())?))
 }
 

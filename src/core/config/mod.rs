@@ -16,6 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use crate::time::Millis;
 
 pub use origin::{Origin, Setting};
+pub use read::SECURITY;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {

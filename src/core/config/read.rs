@@ -9,7 +9,8 @@ use crate::system::check_secret;
 use crate::time::Millis;
 
 /// Everything a Kafka client needs to be let in.
-const SECURITY: [&str; 7] = ["protocol", "mechanism", "username", "password", "ca", "cert", "key"];
+/// How a Kafka client is let in, in the configuration and in the manifest of a `kafka` system.
+pub const SECURITY: [&str; 7] = ["protocol", "mechanism", "username", "password", "ca", "cert", "key"];
 
 impl Config {
     /// The file's settings over the defaults. A file with findings is not usable, warnings aside.

@@ -132,6 +132,10 @@ fn wrong_files_are_refused_with_place_and_remedy() {
             "1:30: `protocol` cannot be `tls`; known: plaintext, ssl, sasl_plaintext, sasl_ssl",
         ),
         (
+            "kafka: {security: {user: ann}}\n",
+            "1:20: `user` is no key of `security`; did you mean `username`?",
+        ),
+        (
             "kafka: {security: {password: x}}\n",
             "1:30: `password` is a literal secret; write ${env:NAME} or ${file:PATH} in its place; change the secret, it stood in a file",
         ),

@@ -1,7 +1,8 @@
 //! What others should hear of: decisions, suppression notices, violations, breaches, escalations, dead letters.
 //!
-//! Invariant: news is numbered per partition by the ledger alone and stands in the state until it is known to have been
+//! Invariant: news is numbered per partition by the ledger alone, and the state knows up to which number it has been
 //! told; so whoever tells it may end at any point, tells some of it twice under the same number, and leaves none out.
+//! What it says is the owner's to keep: the state holds it no longer than until it is [taken](News::take).
 //! Nothing is kept while nobody is told: the switch stands in the control log.
 
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ pub struct News {
     waiting: BTreeMap<u64, Item>,
     /// The last number given out.
     given: u64,
+    /// Up to this number it was told.
+    told: u64,
 }
 
 /// One piece of news.
@@ -100,12 +103,22 @@ impl News {
         self.waiting.iter().map(|(number, item)| (*number, item))
     }
 
-    pub fn len(&self) -> usize {
-        self.waiting.len()
+    /// Hands over what came since: to be kept until it was told.
+    pub fn take(&mut self) -> BTreeMap<u64, Item> {
+        std::mem::take(&mut self.waiting)
     }
 
+    pub fn given(&self) -> u64 {
+        self.given
+    }
+
+    pub fn told_up_to(&self) -> u64 {
+        self.told
+    }
+
+    /// Nothing waits to be told.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.told >= self.given
     }
 
     fn add(&mut self, item: Item) {
@@ -114,6 +127,7 @@ impl News {
     }
 
     pub(super) fn told(&mut self, up_to: u64) {
+        self.told = self.told.max(up_to.min(self.given));
         self.waiting = self.waiting.split_off(&up_to.saturating_add(1));
     }
 }

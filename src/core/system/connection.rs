@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use crate::document::{Diagnostics, Key, Node, choose};
 
 /// Every setting some kind of system knows. Closed, because a misspelt `password` would slip past the check.
-const KNOWN: [&str; 27] = [
+const KNOWN: [&str; 28] = [
     "url",
     "user",
+    "username",
     "password",
     "secret",
     "token",
@@ -45,6 +46,14 @@ pub(super) fn read(entries: &[(Key, Node)], kind: &str, found: &mut Diagnostics)
         let name = key.text.as_str();
         if !KNOWN.contains(&name) {
             found.error(key, format!("`{name}` is no connection setting"), choose(name, KNOWN.into_iter()));
+            continue;
+        }
+        if kind == "kafka" && name == "user" {
+            found.error(
+                key,
+                "`user` is no setting of a `kafka` system",
+                "write `username`, as in `kafka: {security: …}`",
+            );
             continue;
         }
         let value = match (node.text(), node.as_list()) {

@@ -1,7 +1,6 @@
 //! Kafka clients as this node makes them.
 
-use std::collections::BTreeMap;
-
+use quietus_outside::Security;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 
@@ -11,19 +10,10 @@ use super::feed::Trouble;
 pub const FETCH_BACKOFF_MS: &str = "10";
 
 /// Brokers and how to be let in; values are resolved.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub brokers: Vec<String>,
-    /// `protocol`, `mechanism`, `username`, `password`, `ca`, `cert`, `key`.
-    pub security: BTreeMap<String, String>,
-}
-
-/// Passwords and keys.
-impl std::fmt::Debug for Settings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let keys: Vec<&String> = self.security.keys().collect();
-        f.debug_struct("Settings").field("brokers", &self.brokers).field("security", &keys).finish()
-    }
+    pub security: Security,
 }
 
 impl Settings {
@@ -35,23 +25,7 @@ impl Settings {
             .set("client.id", id)
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("reconnect.backoff.max.ms", "2000");
-        for (name, value) in &self.security {
-            let pem = value.contains("-----BEGIN");
-            let key = match name.as_str() {
-                "protocol" => "security.protocol",
-                "mechanism" => "sasl.mechanism",
-                "username" => "sasl.username",
-                "password" => "sasl.password",
-                "ca" if pem => "ssl.ca.pem",
-                "ca" => "ssl.ca.location",
-                "cert" if pem => "ssl.certificate.pem",
-                "cert" => "ssl.certificate.location",
-                "key" if pem => "ssl.key.pem",
-                "key" => "ssl.key.location",
-                _ => continue,
-            };
-            config.set(key, value);
-        }
+        self.security.set_on(&mut config);
         config
     }
 

@@ -51,7 +51,7 @@ struct RecordType {
 }
 
 #[derive(Clone, Debug)]
-enum Type {
+pub(super) enum Type {
     Null,
     Bool,
     /// int and long.
@@ -203,8 +203,17 @@ fn full_name(name: &str, namespace: &str) -> String {
 
 /// The datum, all of its bytes used.
 pub fn tree(schema: &AvroSchema, bytes: &[u8]) -> Result<Tree, Refused> {
+    whole(schema, bytes, |reader, of| reader.read(of, 0))
+}
+
+/// As [`tree`], made by `read` of the root.
+pub(super) fn whole<'s, 'b, T>(
+    schema: &'s AvroSchema,
+    bytes: &'b [u8],
+    read: impl FnOnce(&mut Reader<'s, 'b>, &'s Type) -> Option<T>,
+) -> Result<T, Refused> {
     let mut reader = Reader { schema, rest: bytes, steps: 0 };
-    let read = reader.read(&schema.root, 0);
+    let read = read(&mut reader, &schema.root);
     read.filter(|_| reader.rest.is_empty()).ok_or_else(|| {
         Refused::new(
             "incompatible-schema",
@@ -213,14 +222,14 @@ pub fn tree(schema: &AvroSchema, bytes: &[u8]) -> Result<Tree, Refused> {
     })
 }
 
-struct Reader<'s, 'b> {
+pub(super) struct Reader<'s, 'b> {
     schema: &'s AvroSchema,
     rest: &'b [u8],
     steps: usize,
 }
 
-impl<'s> Reader<'s, '_> {
-    fn read(&mut self, of: &'s Type, depth: usize) -> Option<Tree> {
+impl<'s, 'b> Reader<'s, 'b> {
+    pub(super) fn read(&mut self, of: &'s Type, depth: usize) -> Option<Tree> {
         self.steps += 1;
         if depth > DEPTH_MAX || self.steps > STEPS_MAX {
             return None;
@@ -232,7 +241,7 @@ impl<'s> Reader<'s, '_> {
             Type::Float => Tree::Float(f64::from(f32::from_le_bytes(self.take(4)?.try_into().ok()?))),
             Type::Double => Tree::Float(f64::from_le_bytes(self.take(8)?.try_into().ok()?)),
             Type::Bytes => Tree::Bytes(self.sized()?.to_vec()),
-            Type::Text => Tree::Text(String::from_utf8(self.sized()?.to_vec()).ok()?),
+            Type::Text => Tree::Text(self.text()?.to_owned()),
             Type::Fixed(size) => Tree::Bytes(self.take(*size)?.to_vec()),
             Type::Enum(symbols) => Tree::Text(symbols.get(usize::try_from(self.long()?).ok()?)?.clone()),
             Type::List(of) => {
@@ -246,7 +255,7 @@ impl<'s> Reader<'s, '_> {
             Type::Map(of) => {
                 let mut map = Vec::new();
                 self.blocks(|reader| {
-                    let key = String::from_utf8(reader.sized()?.to_vec()).ok()?;
+                    let key = reader.text()?.to_owned();
                     map.push((key, reader.read(of, depth + 1)?));
                     Some(())
                 })?;
@@ -271,7 +280,30 @@ impl<'s> Reader<'s, '_> {
         })
     }
 
-    fn blocks(&mut self, mut one: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+    /// What stands there, when it is one of several.
+    pub(super) fn branch(&mut self, mut of: &'s Type) -> Option<&'s Type> {
+        while let Type::Union(branches) = of {
+            of = branches.get(usize::try_from(self.long()?).ok()?)?;
+        }
+        Some(of)
+    }
+
+    /// Each field of the record in its order; `one` reads it.
+    pub(super) fn fields(
+        &mut self,
+        record: usize,
+        mut one: impl FnMut(&mut Self, &'s str, &'s Type) -> Option<()>,
+    ) -> Option<()> {
+        let schema = self.schema;
+        let fields = &schema.records.get(record)?.fields;
+        fields.iter().try_for_each(|(name, of)| one(self, name, of))
+    }
+
+    pub(super) fn text(&mut self) -> Option<&'b str> {
+        std::str::from_utf8(self.sized()?).ok()
+    }
+
+    pub(super) fn blocks(&mut self, mut one: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
         loop {
             let mut count = self.long()?;
             if count == 0 {
@@ -304,12 +336,12 @@ impl<'s> Reader<'s, '_> {
         None
     }
 
-    fn sized(&mut self) -> Option<&[u8]> {
+    fn sized(&mut self) -> Option<&'b [u8]> {
         let length = usize::try_from(self.long()?).ok()?;
         self.take(length)
     }
 
-    fn take(&mut self, n: usize) -> Option<&[u8]> {
+    fn take(&mut self, n: usize) -> Option<&'b [u8]> {
         let (taken, rest) = self.rest.split_at_checked(n)?;
         self.rest = rest;
         Some(taken)

@@ -11,6 +11,7 @@
 mod avro;
 mod cloudevents;
 mod debezium;
+mod direct;
 mod logical;
 mod message;
 mod native;

@@ -8,7 +8,7 @@ use quietus_core::source::Emit;
 use quietus_core::time::Millis;
 
 use super::tree::Tree;
-use super::{Mapped, Record, avro};
+use super::{Mapped, Record, avro, direct};
 use crate::intake::cloudevent::{Payload, RawEvent};
 use crate::intake::data::{CopyData, Data, Disclosure, Given, Place, Text, Values, Words};
 use crate::intake::identify;
@@ -45,8 +45,7 @@ pub fn map<'m>(record: &Record<'_, 'm>) -> Result<Mapped<'m>, Refused> {
             format!("the header ce_type is not {kind}, which the record is"),
         ));
     }
-    let tree = avro::tree(&schema, body)?;
-    let event = event(record, kind.into(), data(&tree))?;
+    let event = event(record, kind.into(), direct::data(&schema, body)?)?;
     let source_time = event.time;
     Ok(Mapped::of(Some(event), source_time))
 }
@@ -60,7 +59,7 @@ fn emit_of(record: &str) -> Option<Emit> {
 pub fn event<'m>(
     record: &Record<'_, 'm>,
     kind: Cow<'m, str>,
-    data: Data<'static>,
+    data: Data<'m>,
 ) -> Result<RawEvent<'m>, Refused> {
     let headers = &record.message.headers;
     let time = match headers.text("ce_time") {
@@ -95,15 +94,7 @@ pub fn data(tree: &Tree) -> Data<'static> {
         service: text(at("service")),
         recorded_at: text(at("recorded_at")),
         copies: copies(at("copies")),
-        disclosure: match at("disclosure") {
-            None => Given::Absent,
-            Some(said @ Tree::Map(_)) => Given::Is(Disclosure {
-                to: text(said.some("to")),
-                authority: text(said.some("authority")),
-                reference: text(said.some("reference")),
-            }),
-            Some(_) => Given::Wrong,
-        },
+        disclosure: disclosure(at("disclosure")),
         at: text(at("at")),
         system: text(at("system")),
         dataset: text(at("dataset")),
@@ -134,7 +125,19 @@ pub fn words(value: Option<&Tree>) -> Given<Words<'static>> {
     words.map_or(Given::Wrong, |words| Given::Is(Words(words)))
 }
 
-fn copies(value: Option<&Tree>) -> Given<Vec<CopyData<'static>>> {
+pub fn disclosure(value: Option<&Tree>) -> Given<Disclosure<'static>> {
+    match value {
+        None => Given::Absent,
+        Some(said @ Tree::Map(_)) => Given::Is(Disclosure {
+            to: text(said.some("to")),
+            authority: text(said.some("authority")),
+            reference: text(said.some("reference")),
+        }),
+        Some(_) => Given::Wrong,
+    }
+}
+
+pub fn copies(value: Option<&Tree>) -> Given<Vec<CopyData<'static>>> {
     match value {
         None => Given::Absent,
         Some(Tree::List(list)) if list.iter().all(|c| matches!(c, Tree::Map(_))) => {
@@ -144,8 +147,8 @@ fn copies(value: Option<&Tree>) -> Given<Vec<CopyData<'static>>> {
     }
 }
 
-fn copy(tree: &Tree) -> CopyData<'static> {
-    let locator = match tree.some("locator") {
+pub fn locator(value: Option<&Tree>) -> Given<Place> {
+    match value {
         None => Given::Absent,
         Some(Tree::Map(columns)) => {
             let read: Option<Locator> =
@@ -153,11 +156,14 @@ fn copy(tree: &Tree) -> CopyData<'static> {
             read.map_or(Given::Wrong, |locator| Given::Is(Place(locator)))
         }
         Some(_) => Given::Wrong,
-    };
+    }
+}
+
+pub fn copy(tree: &Tree) -> CopyData<'static> {
     CopyData {
         system: text(tree.some("system")),
         dataset: text(tree.some("dataset")),
-        locator,
+        locator: locator(tree.some("locator")),
         purposes: words(tree.some("purposes")),
     }
 }
@@ -173,7 +179,7 @@ pub fn scalar(value: &Tree) -> Option<Scalar> {
     })
 }
 
-fn values(value: Option<&Tree>) -> Given<Values> {
+pub fn values(value: Option<&Tree>) -> Given<Values> {
     match value {
         None => Given::Absent,
         Some(Tree::Map(entries)) => {

@@ -48,9 +48,9 @@ pub async fn run(
     let mut settings = settings.clone();
     settings.entry("secret".to_owned()).or_insert_with(|| SECRET.to_owned());
     let manifest = Manifest { system: SYSTEM.to_owned(), ..Manifest::default() };
-    let link = open(Config::new(&manifest, &settings)?, &now, true)?;
+    let link = open(Config::new(&manifest, &settings)?, &now, None, true)?;
     settings.insert("secret".to_owned(), format!("not the secret of {nonce}"));
-    let stranger = open(Config::new(&manifest, &settings)?, &now, true)?;
+    let stranger = open(Config::new(&manifest, &settings)?, &now, None, true)?;
     let trial = trial::Trial::new(link, stranger, within, nonce, now);
     trial.is_answered().await?;
     let mut judged = Vec::new();

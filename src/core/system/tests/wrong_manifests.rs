@@ -17,6 +17,10 @@ const WRONG: &[(&str, &str)] = &[
         "1:1: a `postgres` system needs a url; add `connection: {url: \"${env:NAME}\"}`",
     ),
     (
+        "system: a\nkind: kafka\nconnection: {brokers: b, secret: \"${env:S}\", user: ann}\n",
+        "3:47: `user` is no setting of a `kafka` system; write `username`, as in `kafka: {security: …}`",
+    ),
+    (
         "system: a\nkind: http\nconnection: {url: \"https://p.example\"}\nhttp: {identity: email, submit: {path: /erase, body: {people: all}}}\n",
         "4:33: the body of `submit` does not say whom it means; write the people into it, such as body: {people: \"{values}\"}",
     ),

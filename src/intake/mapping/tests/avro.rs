@@ -177,3 +177,35 @@ proptest! {
         let _ = Arrived::line(&bytes);
     }
 }
+
+/// An avro datum of each bundled schema, in which everything is said.
+fn said(name: &str) -> Option<(AvroSchema, Vec<u8>)> {
+    let path = format!("{}/schemas/avro/{name}/v1.avsc", env!("CARGO_MANIFEST_DIR"));
+    let schema = std::fs::read_to_string(path).ok()?;
+    let parsed = AvroSchema::parse(&schema).ok()?;
+    match name {
+        "ItemRecorded" => Some((parsed, recorded())),
+        _ => Some((parsed, Vec::new())),
+    }
+}
+
+proptest! {
+    #[test]
+    fn read_straight_it_is_what_its_tree_says(
+        at in any::<proptest::sample::Index>(), byte in any::<u8>(), noise in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        for name in ["ItemRecorded", "ItemCopied", "ItemGone", "ItemCorrected", "PurposeGranted", "SubjectLinked"] {
+            let (schema, datum) = said(name).unwrap();
+            let mut bent = datum.clone();
+            if !bent.is_empty() {
+                let at = at.index(bent.len());
+                bent[at] = byte;
+            }
+            for bytes in [datum, bent, noise.clone()] {
+                let straight = super::super::direct::data(&schema, &bytes);
+                let by_tree = tree(&schema, &bytes).map(|tree| super::super::native::data(&tree));
+                prop_assert!(straight == by_tree, "{}: {:?}", name, bytes);
+            }
+        }
+    }
+}
