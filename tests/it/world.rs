@@ -80,6 +80,11 @@ impl World {
         Self { url, running: Some(running), stop: Some(stop) }
     }
 
+    /// A node that somebody else runs.
+    pub fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), running: None, stop: None }
+    }
+
     pub async fn stop(mut self) {
         drop(self.stop.take());
         let _ = self.running.take().unwrap().stop().await;

@@ -1,6 +1,6 @@
 //! A topic as a source: its records are taken in order, each once, and never committed before they are durable.
 //!
-//! [`start`] runs one source: some consumers of one group, a thread each ([`consume`]), and a watcher beside them
+//! [`start`] runs one source: some consumers of one group, two threads each ([`consume`]), and a watcher beside them
 //! ([`watch`]) that knows where the topic ends, whether it is still the same topic, and whether the group is ours alone.
 //! What the records become and where they are kept is the [`Sink`]'s business.
 //!

@@ -7,9 +7,9 @@ use std::process::{Child, Command, Stdio};
 
 use super::*;
 
-struct Served {
-    child: Child,
-    url: String,
+pub(super) struct Served {
+    pub child: Child,
+    pub url: String,
 }
 
 impl Drop for Served {
@@ -20,8 +20,14 @@ impl Drop for Served {
 }
 
 fn serve(folder: &Path) -> Served {
+    serve_with(folder, &[])
+}
+
+/// With these in its environment.
+pub(super) fn serve_with(folder: &Path, variables: &[(&str, &str)]) -> Served {
     let mut child = Command::new(env!("CARGO_BIN_EXE_quietus"))
         .args(["serve", "--config", "quietus.yaml"])
+        .envs(variables.iter().copied())
         .current_dir(folder)
         .stderr(Stdio::piped())
         .spawn()

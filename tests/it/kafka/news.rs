@@ -42,6 +42,34 @@ fn outcomes(events: &[Value]) -> BTreeSet<String> {
     said(events, "decision").iter().map(|e| e["data"]["outcome"].as_str().unwrap().to_owned()).collect()
 }
 
+/// Items that were.
+fn verified(events: &[Value]) -> BTreeSet<String> {
+    let verified = said(events, "decision").into_iter().filter(|e| e["data"]["outcome"] == "verified");
+    verified.map(|e| e["data"]["item"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Told again is told under the same id; within a partition no number is missing.
+fn none_is_missing(events: &[Value]) {
+    let ids: BTreeSet<(u64, u64)> = events
+        .iter()
+        .map(|e| e["id"].as_str().unwrap().split_once('-').unwrap())
+        .map(|(partition, number)| (partition.parse().unwrap(), number.parse().unwrap()))
+        .collect();
+    for partition in 0..4 {
+        let numbers: Vec<u64> = ids.iter().filter(|(p, _)| *p == partition).map(|(_, n)| *n).collect();
+        let wanted: Vec<u64> = (1..=numbers.len() as u64).collect();
+        assert_eq!(numbers, wanted, "partition {partition}");
+    }
+}
+
+async fn started_again(mut kafka: Kafka) -> Kafka {
+    let kafka = tokio::task::spawn_blocking(move || {
+        kafka.start_again().unwrap();
+        kafka
+    });
+    kafka.await.unwrap()
+}
+
 async fn erase(world: &World, id: usize) {
     let request = json!({"type": "erase", "subject": format!("customer_id:{id}")});
     assert_eq!(world.post("/v1/requests", &request).await.0, 202);
@@ -126,16 +154,8 @@ async fn what_nobody_could_be_told_is_told_after_a_restart_and_nothing_is_left_o
     }
     assert_eq!(left(&shop), 0, "an erasure waits for nobody who listens");
     node.stop().await;
-    let kafka = tokio::task::spawn_blocking(move || {
-        kafka.start_again().unwrap();
-        kafka
-    });
-    let kafka = kafka.await.unwrap();
+    let kafka = started_again(kafka).await;
     let node = world(folder.path(), &kafka.brokers(), &prefix).await;
-    let verified = |all: &[Value]| {
-        let verified = said(all, "decision").into_iter().filter(|e| e["data"]["outcome"] == "verified");
-        verified.map(|e| e["data"]["item"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
-    };
     let all = events(&topics, &heard, |all| verified(all).len() == 40).await;
     assert_eq!(
         said(&all, "suppression")
@@ -145,18 +165,53 @@ async fn what_nobody_could_be_told_is_told_after_a_restart_and_nothing_is_left_o
             .len(),
         40
     );
-    // Told again is told under the same id; within a partition no number is missing.
-    let ids: BTreeSet<(u64, u64)> = all
-        .iter()
-        .map(|e| e["id"].as_str().unwrap().split_once('-').unwrap())
-        .map(|(partition, number)| (partition.parse().unwrap(), number.parse().unwrap()))
-        .collect();
-    for partition in 0..4 {
-        let numbers: Vec<u64> = ids.iter().filter(|(p, _)| *p == partition).map(|(_, n)| *n).collect();
-        let wanted: Vec<u64> = (1..=numbers.len() as u64).collect();
-        assert_eq!(numbers, wanted, "partition {partition}");
-    }
+    none_is_missing(&all);
     node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_killed_while_nobody_listens_tells_all_of_it_later() {
+    const PEOPLE: usize = 120;
+    let mut kafka = Kafka::start(&root()).unwrap_or_else(|why| panic!("{why}"));
+    let topics = Topics::at(&kafka.brokers());
+    let folder = tempfile::tempdir().unwrap();
+    let shop = folder.path().join("shop.db");
+    database(&shop, PEOPLE);
+    let prefix = format!("{}.", own("killed"));
+    let heard = format!("{prefix}events");
+    let config = format!(
+        "dir: data\nhttp: {{listen: \"127.0.0.1:0\", settle: 0s}}\nkafka: {{brokers: [\"{}\"], prefix: {prefix}, events: true}}\n",
+        kafka.brokers()
+    );
+    std::fs::write(folder.path().join("quietus.yaml"), config).unwrap();
+    // A root after every few rows: some of the news lies in front of the last one, some behind it.
+    let serve = || exactly_once::serve_with(folder.path(), &[("QUIETUS_FLUSH_ROWS", "16")]);
+    let mut served = serve();
+    let node = World::at(&served.url);
+    node.set_up(&shop).await;
+    let of = |id: usize| crate::world::recorded(&id.to_string(), 2, &["ads"], &json!(id));
+    node.events(&(1..=PEOPLE).map(of).collect::<Vec<Value>>()).await;
+    erase(&node, 1).await;
+    events(&topics, &heard, |all| !said(all, "suppression").is_empty()).await;
+    kafka.kill9().unwrap();
+    let mut asked = 1;
+    for until in [40, 80, PEOPLE] {
+        let node = World::at(&served.url);
+        for id in asked + 1..=until {
+            erase(&node, id).await;
+        }
+        asked = until;
+        served.child.kill().unwrap();
+        served.child.wait().unwrap();
+        served = serve();
+    }
+    let kept = std::fs::read_dir(folder.path().join("data/news")).unwrap().count();
+    assert_eq!(kept, 4, "a folder for each partition");
+    let kafka = started_again(kafka).await;
+    let all = events(&topics, &heard, |all| verified(all).len() == PEOPLE).await;
+    none_is_missing(&all);
+    assert_eq!(left(&shop), 0);
+    drop((served, kafka));
 }
 
 #[tokio::test(flavor = "multi_thread")]

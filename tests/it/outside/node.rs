@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::groups::GroupInfo;
+use rdkafka::topic_partition_list::TopicPartitionList;
 use serde_json::{Value, json};
 
 use super::{Example, address, broker, topic};
@@ -77,6 +80,44 @@ async fn until(world: &World, path: &str, outcome: &str) -> Value {
     }
 }
 
+/// What is durable is not read again by the next start: the node's position comes to the end of the confirmations.
+async fn goes_on_behind_all(brokers: &str, topic: &str) {
+    let started = Instant::now();
+    let confirmations = topic.replace("commands", "confirmations");
+    loop {
+        let (brokers, topic) = (brokers.to_owned(), confirmations.clone());
+        let read = tokio::task::spawn_blocking(move || positions(&brokers, &topic)).await.unwrap();
+        if read.iter().any(|(_, end)| *end > 0) && read.iter().all(|(at, end)| *end == 0 || at == end) {
+            return;
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "{confirmations}: {read:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// By partition: what a node committed, and the topic's end.
+fn positions(brokers: &str, topic: &str) -> Vec<(i64, i64)> {
+    let patience = Duration::from_secs(10);
+    let probe: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+    let groups = probe.client().fetch_group_list(None, patience).unwrap();
+    let named = |g: &GroupInfo| g.name().ends_with(".crm.confirmations").then(|| g.name().to_owned());
+    let metadata = probe.fetch_metadata(Some(topic), patience).unwrap();
+    let mut list = TopicPartitionList::new();
+    metadata.topics()[0].partitions().iter().for_each(|p| drop(list.add_partition(topic, p.id())));
+    let mut found = vec![-1; list.count()];
+    for group in groups.groups().iter().filter_map(named) {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", brokers).set("group.id", group);
+        let reader: BaseConsumer = config.create().unwrap();
+        let committed = reader.committed_offsets(list.clone(), patience).unwrap();
+        for (at, of) in found.iter_mut().zip(committed.elements()) {
+            *at = (*at).max(of.offset().to_raw().unwrap_or(-1));
+        }
+    }
+    let end = |n: usize| probe.fetch_watermarks(topic, i32::try_from(n).unwrap(), patience).unwrap().1;
+    found.into_iter().enumerate().map(|(n, at)| (at, end(n))).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_example_carries_out_by_topics_is_confirmed() {
     let (kafka, folder, topic) = (broker(), tempfile::tempdir().unwrap(), topic());
@@ -93,6 +134,7 @@ async fn what_the_example_carries_out_by_topics_is_confirmed() {
     let path = erase(&world, 1).await;
     until(&world, &path, "executed").await;
     assert_eq!(left(&example.database), [2, 3, 4]);
+    goes_on_behind_all(&brokers, &topic).await;
 
     // It is down: nothing is told of it. A stranger answers in its place, and is not believed.
     let database = example.database.clone();
