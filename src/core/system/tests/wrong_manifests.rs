@@ -18,7 +18,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "system: a\nkind: kafka\nconnection: {brokers: b, secret: \"${env:S}\", user: ann}\n",
-        "3:47: `user` is no setting of a `kafka` system; write `username`, as in `kafka: {security: …}`",
+        "3:46: `user` is no setting of a `kafka` system; write `username`, as in `kafka: {security: …}`",
     ),
     (
         "system: a\nkind: http\nconnection: {url: \"https://p.example\"}\nhttp: {identity: email, submit: {path: /erase, body: {people: all}}}\n",
