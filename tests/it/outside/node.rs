@@ -103,7 +103,9 @@ fn positions(brokers: &str, topic: &str) -> Vec<(i64, i64)> {
     let named = |g: &GroupInfo| g.name().ends_with(".crm.confirmations").then(|| g.name().to_owned());
     let metadata = probe.fetch_metadata(Some(topic), patience).unwrap();
     let mut list = TopicPartitionList::new();
-    metadata.topics()[0].partitions().iter().for_each(|p| drop(list.add_partition(topic, p.id())));
+    for partition in metadata.topics()[0].partitions() {
+        list.add_partition(topic, partition.id());
+    }
     let mut found = vec![-1; list.count()];
     for group in groups.groups().iter().filter_map(named) {
         let mut config = ClientConfig::new();
