@@ -25,8 +25,7 @@ use serde_json::json;
 use super::BenchError;
 use super::usage::{bytes_below, peak_rss_mib};
 use crate::clock::{Clock, SystemClock};
-use crate::intake::kafka::FETCH_BACKOFF_MS;
-use crate::node::{KafkaOptions, Node, NodeOptions, Refusal, fresh_id};
+use crate::node::{FETCH_BACKOFF_MS, KafkaOptions, Node, NodeOptions, Refusal, fresh_id};
 use crate::sealing::Keys;
 
 const PARTITIONS: [i32; 3] = [1, 2, 4];

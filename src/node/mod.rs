@@ -56,6 +56,7 @@ use crate::schedule::clock::Steady;
 use crate::sealing::Keys;
 use crate::telemetry::{Metrics, trace};
 
+pub use crate::intake::kafka::FETCH_BACKOFF_MS;
 pub use audit::Audited;
 pub use coverage::{CoverageView, Uncovered};
 pub use error::NodeError;

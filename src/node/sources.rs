@@ -33,7 +33,7 @@ impl KafkaOptions {
     pub(super) fn resolved(&self, resolver: &super::Resolver) -> Result<Settings, String> {
         let resolve = |(name, value): (&String, &String)| Ok((name.clone(), resolver.resolve(value)?));
         let security = self.security.iter().map(resolve).collect::<Result<_, String>>()?;
-        Ok(Settings { brokers: self.brokers.clone(), security: Security::of(&security) })
+        Ok(Settings { brokers: self.brokers.clone(), security: Security::of(&security).into_settings() })
     }
 }
 

@@ -16,6 +16,11 @@ impl Security {
         Self(settings.iter().filter_map(known).collect())
     }
 
+    /// By the library's names.
+    pub fn into_settings(self) -> BTreeMap<&'static str, String> {
+        self.0
+    }
+
     pub fn set_on(&self, config: &mut ClientConfig) {
         for (key, value) in &self.0 {
             config.set(*key, value);

@@ -1,6 +1,7 @@
 //! Kafka clients as this node makes them.
 
-use quietus_outside::Security;
+use std::collections::BTreeMap;
+
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 
@@ -10,10 +11,19 @@ use super::feed::Trouble;
 pub const FETCH_BACKOFF_MS: &str = "10";
 
 /// Brokers and how to be let in; values are resolved.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Settings {
     pub brokers: Vec<String>,
-    pub security: Security,
+    /// By the library's own names.
+    pub security: BTreeMap<&'static str, String>,
+}
+
+/// Passwords and keys.
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let keys: Vec<_> = self.security.keys().collect();
+        f.debug_struct("Settings").field("brokers", &self.brokers).field("security", &keys).finish()
+    }
 }
 
 impl Settings {
@@ -25,7 +35,9 @@ impl Settings {
             .set("client.id", id)
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("reconnect.backoff.max.ms", "2000");
-        self.security.set_on(&mut config);
+        for (key, value) in &self.security {
+            config.set(*key, value);
+        }
         config
     }
 
