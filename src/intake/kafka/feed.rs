@@ -11,6 +11,8 @@ use tokio::sync::Mutex as Turn;
 use super::anchor::Anchors;
 use super::{Plan, Settings, Sink};
 
+pub(super) const UNREACHABLE: &str = "brokers_unreachable";
+
 #[derive(Debug)]
 pub struct Feed {
     pub plan: Plan,
@@ -73,23 +75,24 @@ impl Trouble {
                 | RDKafkaErrorCode::SaslAuthenticationFailed
                 | RDKafkaErrorCode::TopicAuthorizationFailed
                 | RDKafkaErrorCode::GroupAuthorizationFailed,
-            ) => Self::new(
-                "not_allowed",
-                format!(
-                    "the brokers do not let this node in ({error}): mend `kafka: {{security: …}}`, or its rights"
-                ),
-            ),
+            ) => Self::refused(error),
             _ if matches!(error, KafkaError::ClientCreation(_) | KafkaError::ClientConfig(..)) => {
                 Self::lasting(
                     "settings",
                     format!("the Kafka client cannot be made ({error}): mend `kafka:` in the configuration"),
                 )
             }
-            _ => Self::new(
-                "brokers_unreachable",
-                format!("the brokers do not answer ({error}): it is tried again"),
-            ),
+            _ => Self::unreachable(error),
         }
+    }
+
+    pub(super) fn refused(why: &impl std::fmt::Display) -> Self {
+        let fix = "mend `kafka: {security: …}`, or its rights";
+        Self::new("not_allowed", format!("the brokers do not let this node in ({why}): {fix}"))
+    }
+
+    pub(super) fn unreachable(why: &impl std::fmt::Display) -> Self {
+        Self::new(UNREACHABLE, format!("the brokers do not answer ({why}): it is tried again"))
     }
 }
 
