@@ -43,7 +43,7 @@ pub(crate) async fn carry_out(
     is_ours: impl Fn(&Target) -> bool,
 ) -> Vec<TargetOutcome> {
     let deadline = Deadline { start: Instant::now(), lease: permit.lease() };
-    let answers = Answers::new(targets.len());
+    let answers = Answers::new(targets);
     let reason = "a correction goes through `correct`, everything else through `erase`";
     let foreign = targets.iter().enumerate().filter(|(_, target)| !is_ours(target));
     answers.put(foreign.map(|(index, _)| (index, Outcome::Refused { reason: reason.to_owned() })));
@@ -58,7 +58,7 @@ pub(crate) async fn carry_out(
     if answers.any(|o| matches!(o, Outcome::Failed(f) if SCHEMA_MAY_HAVE_CHANGED.contains(&f.code))) {
         connector.catalogue.forget();
     }
-    answers.told(targets)
+    answers.told()
 }
 
 /// The permit's time, counted from the call.

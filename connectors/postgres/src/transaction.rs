@@ -30,7 +30,7 @@ pub(crate) struct Batch<'a> {
     pub(crate) tables: &'a Tables,
     pub(crate) gate: &'a dyn Gate,
     pub(crate) deadline: Deadline,
-    pub(crate) answers: &'a Answers,
+    pub(crate) answers: &'a Answers<'a>,
 }
 
 /// The database's clock in microseconds and its log position at a commit.
