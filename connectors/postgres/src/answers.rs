@@ -2,6 +2,7 @@
 //!
 //! Invariant: every target is answered; again only where it was tried again.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use quietus_contract::{CommandId, Failure, Outcome, Target, TargetOutcome};
@@ -12,11 +13,13 @@ use crate::transaction::{Draft, Drafted, Stamp, is_effect};
 pub(crate) struct Answers<'t> {
     targets: &'t [Target],
     told: Mutex<Vec<Option<TargetOutcome>>>,
+    /// Whether it is worth looking for one that failed.
+    failed: AtomicBool,
 }
 
 impl<'t> Answers<'t> {
     pub(crate) fn new(targets: &'t [Target]) -> Self {
-        Self { targets, told: Mutex::new(vec![None; targets.len()]) }
+        Self { targets, told: Mutex::new(vec![None; targets.len()]), failed: AtomicBool::new(false) }
     }
 
     /// Without a transaction that ended well.
@@ -24,6 +27,7 @@ impl<'t> Answers<'t> {
         let mut told = self.lock();
         for (index, outcome) in outcomes {
             let Some((target, place)) = self.targets.get(index).zip(told.get_mut(index)) else { continue };
+            self.heed(&outcome);
             *place = Some(TargetOutcome { command: target.command, outcome, at: None, position: None });
         }
     }
@@ -33,9 +37,20 @@ impl<'t> Answers<'t> {
         let mut told = self.lock();
         for Drafted { index, command, outcome } in draft {
             let Some(place) = told.get_mut(index) else { continue };
+            self.heed(&outcome);
             let position = stamp.position.clone().filter(|_| is_effect(&outcome));
             *place = Some(TargetOutcome { command, outcome, at: Some(stamp.at / 1000), position });
         }
+    }
+
+    fn heed(&self, outcome: &Outcome) {
+        if matches!(outcome, Outcome::Failed(_)) {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn have_failures(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Whether any of them, or the one at a place, came to something like this.

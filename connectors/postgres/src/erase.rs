@@ -55,7 +55,9 @@ pub(crate) async fn carry_out(
     waiting.sort_by(Waiting::order);
     let batch = Batch { connector, tables: &tables, gate: &*gate, deadline, answers: &answers };
     run(&batch, waiting).await;
-    if answers.any(|o| matches!(o, Outcome::Failed(f) if SCHEMA_MAY_HAVE_CHANGED.contains(&f.code))) {
+    if answers.have_failures()
+        && answers.any(|o| matches!(o, Outcome::Failed(f) if SCHEMA_MAY_HAVE_CHANGED.contains(&f.code)))
+    {
         connector.catalogue.forget();
     }
     answers.told()
@@ -218,6 +220,9 @@ async fn run(batch: &Batch<'_>, mut waiting: Vec<Waiting<'_>>) {
             } else {
                 Lane::new(batch).run(&line).await;
             }
+        }
+        if !batch.answers.have_failures() {
+            return;
         }
         let before = waiting.len();
         waiting.retain(|w| batch.answers.at(w.index, waits_for_children));
