@@ -1,13 +1,11 @@
 //! Kafka clients as this node makes them.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
-use rdkafka::{ClientConfig, ClientContext};
 
-use super::feed::{Trouble, guard};
+use super::feed::Trouble;
 
 /// How long a consumer with a full queue waits before it fetches more.
 pub const FETCH_BACKOFF_MS: &str = "10";
@@ -69,7 +67,7 @@ impl Settings {
     }
 
     /// Looks at topics without belonging to any group.
-    pub(super) fn probe(&self, id: &str) -> Result<Probe, Trouble> {
+    pub(super) fn probe(&self, id: &str) -> Result<BaseConsumer, Trouble> {
         let mut config = self.client(id);
         config
             // Never joined: the library wants one for assigning by hand.
@@ -81,32 +79,6 @@ impl Settings {
             .set("fetch.wait.max.ms", "50")
             .set("queued.max.messages.kbytes", "256")
             .set("fetch.message.max.bytes", "65536");
-        config.create_with_context(Heard::default()).map_err(|error| Trouble::of(&error))
+        config.create().map_err(|error| Trouble::of(&error))
     }
 }
-
-pub(super) type Probe = BaseConsumer<Heard>;
-
-/// Keeps what the library said last of a connection that failed: the call that failed by it says only that it did.
-#[derive(Debug, Default)]
-pub(super) struct Heard(Mutex<Option<String>>);
-
-impl Heard {
-    /// In the library's words, which hold no password.
-    pub(super) fn last(&self) -> Option<String> {
-        guard(&self.0).clone()
-    }
-}
-
-impl ClientContext for Heard {
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        if facility == "FAIL" {
-            // Before it stand the library's thread and the broker, whom the source names.
-            let words = message.split_once("]: ").map_or(message, |(_, words)| words);
-            *guard(&self.0) = Some(words.to_owned());
-        }
-        tracing::debug!(facility, message, "librdkafka");
-    }
-}
-
-impl ConsumerContext for Heard {}

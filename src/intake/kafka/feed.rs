@@ -11,8 +11,6 @@ use tokio::sync::Mutex as Turn;
 use super::anchor::Anchors;
 use super::{Plan, Settings, Sink};
 
-pub(super) const UNREACHABLE: &str = "brokers_unreachable";
-
 #[derive(Debug)]
 pub struct Feed {
     pub plan: Plan,
@@ -75,24 +73,23 @@ impl Trouble {
                 | RDKafkaErrorCode::SaslAuthenticationFailed
                 | RDKafkaErrorCode::TopicAuthorizationFailed
                 | RDKafkaErrorCode::GroupAuthorizationFailed,
-            ) => Self::refused(error),
+            ) => Self::new(
+                "not_allowed",
+                format!(
+                    "the brokers do not let this node in ({error}): mend `kafka: {{security: …}}`, or its rights"
+                ),
+            ),
             _ if matches!(error, KafkaError::ClientCreation(_) | KafkaError::ClientConfig(..)) => {
                 Self::lasting(
                     "settings",
                     format!("the Kafka client cannot be made ({error}): mend `kafka:` in the configuration"),
                 )
             }
-            _ => Self::unreachable(error),
+            _ => Self::new(
+                "brokers_unreachable",
+                format!("the brokers do not answer ({error}): it is tried again"),
+            ),
         }
-    }
-
-    pub(super) fn refused(why: &impl std::fmt::Display) -> Self {
-        let fix = "mend `kafka: {security: …}`, or its rights";
-        Self::new("not_allowed", format!("the brokers do not let this node in ({why}): {fix}"))
-    }
-
-    pub(super) fn unreachable(why: &impl std::fmt::Display) -> Self {
-        Self::new(UNREACHABLE, format!("the brokers do not answer ({why}): it is tried again"))
     }
 }
 

@@ -9,16 +9,15 @@ use std::time::Duration;
 
 use quietus_core::source::Start;
 use quietus_core::time::Millis;
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 
 use super::anchor::{Anchor, Anchors};
-use super::client::Probe;
 use super::consume::delivered;
-use super::feed::{Feed, Trouble, UNREACHABLE, guard};
+use super::feed::{Feed, Trouble, guard};
 
 const TICK: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,7 +36,7 @@ pub(super) fn run(feed: &Arc<Feed>, runtime: &Handle) {
             None => Watch::new(feed, runtime).map(|new| watch = Some(new)),
         };
         match looked {
-            Ok(()) => feed.mended(&[UNREACHABLE, "topic_missing", "not_allowed", "group_taken"]),
+            Ok(()) => feed.mended(&["brokers_unreachable", "topic_missing", "not_allowed", "group_taken"]),
             Err(trouble) => {
                 // A broker that is away for a moment is waited for; what says that reading is wrong ends it.
                 if trouble.lasts || trouble.code == "group_taken" {
@@ -51,8 +50,8 @@ pub(super) fn run(feed: &Arc<Feed>, runtime: &Handle) {
 }
 
 struct Watch {
-    probe: Probe,
-    heartbeats: Option<Probe>,
+    probe: BaseConsumer,
+    heartbeats: Option<BaseConsumer>,
     ticks: u32,
     /// What is to be read before the watermark moves.
     sample: Option<Sample>,
@@ -79,14 +78,14 @@ impl Watch {
     }
 
     fn look(&mut self, feed: &Feed, runtime: &Handle) -> Result<(), Trouble> {
-        let ends = self.ends(feed).map_err(|trouble| self.why(trouble))?;
+        let ends = self.ends(feed)?;
         let short = ends.iter().find(|(p, (_, high))| feed.next_of(**p).is_some_and(|next| next > *high));
         if let Some((partition, _)) = short {
             self.short += 1;
             // A broker that has just come up may not know its own end for a moment.
             return Err(match self.short {
                 0..=SHORT_MAX => Trouble::new(
-                    UNREACHABLE,
+                    "brokers_unreachable",
                     format!("{} ends before what was read of it: it is looked at again", feed.topic()),
                 ),
                 _ => made_anew(feed, *partition),
@@ -106,15 +105,6 @@ impl Watch {
         let lag = ends.iter().map(|(p, (low, high))| (high - feed.read_up_to(*p).max(*low)).max(0));
         feed.lag(u64::try_from(lag.sum::<i64>()).unwrap_or_default());
         self.move_on(feed, &ends, runtime)
-    }
-
-    /// Brokers that do not answer may have refused: why stands in the library's log only.
-    fn why(&self, trouble: Trouble) -> Trouble {
-        match self.probe.context().last().filter(|_| trouble.code == UNREACHABLE) {
-            None => trouble,
-            Some(words) if words.contains("SSL") || words.contains("SASL") => Trouble::refused(&words),
-            Some(words) => Trouble::unreachable(&words),
-        }
     }
 
     /// Partition → (first, next) offset.
@@ -192,7 +182,7 @@ impl Watch {
             return Ok(());
         }
         Err(Trouble::new(
-            UNREACHABLE,
+            "brokers_unreachable",
             "the last record that was read cannot be read again: it is tried again",
         ))
     }
@@ -235,7 +225,7 @@ impl Watch {
     }
 
     /// None while there is no such topic.
-    fn heartbeat_consumer(&self, feed: &Feed) -> Option<Probe> {
+    fn heartbeat_consumer(&self, feed: &Feed) -> Option<BaseConsumer> {
         let named = feed.plan.kafka.heartbeat.clone();
         let prefix = feed.topic().split('.').next().unwrap_or_default();
         let topic = named.unwrap_or_else(|| format!("__debezium-heartbeat.{prefix}"));
