@@ -292,14 +292,13 @@ impl Inner {
     /// From the state into its files, or away.
     fn hand_news(&mut self) {
         let came = self.state.news.take();
-        let told = self.state.news.told_up_to();
         let mut waiting = news_of(&self.news);
         let Some(waiting) = waiting.as_mut() else { return };
         let mut done: std::io::Result<()> = Ok(());
         for (number, item) in &came {
             done = done.and(waiting.push(*number, item));
         }
-        if let Err(error) = done.and(waiting.forget(told)) {
+        if let Err(error) = done {
             let partition = self.state.partition;
             tracing::error!(%error, partition, "news cannot be written: it is tried again");
         }
@@ -326,7 +325,11 @@ impl Inner {
         }
         self.store.flush(applied, beside)?;
         since.flushed(self.chain.entries().len());
-        Ok(())
+        // Not earlier: a start from the root before would miss what was told since.
+        match news_of(&self.news).as_mut() {
+            Some(waiting) => waiting.forget(self.state.news.told_up_to()).map_err(|error| news_lost(&error)),
+            None => Ok(()),
+        }
     }
 }
 

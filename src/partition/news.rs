@@ -172,10 +172,11 @@ impl Waiting {
         Ok(read)
     }
 
-    /// These were told: files without any other go.
+    /// These were told, as a root knows that stays: files without any other go.
     pub fn forget(&mut self, told: u64) -> io::Result<()> {
         while self.files.get(1).is_some_and(|second| *second <= told.saturating_add(1)) {
             if let Some(first) = self.files.pop_front() {
+                self.ahead = self.ahead.filter(|(_, file, _)| *file != first);
                 fs::remove_file(self.path(first))?;
             }
         }
@@ -269,6 +270,27 @@ mod tests {
         }
         assert_eq!(numbers(&mut waiting, from, 10), [0; 0]);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_was_read_to_a_files_end_and_told_keeps_nobody_from_reading_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut waiting = filled(dir.path(), 0);
+        let mut given = 0;
+        let push = |waiting: &mut Waiting, given: &mut u64| {
+            *given += 1;
+            waiting.push(*given, &item(*given)).unwrap();
+        };
+        while waiting.last.as_ref().is_none_or(|(_, length)| *length < FILE_BYTES) {
+            push(&mut waiting, &mut given);
+        }
+        waiting.sync().unwrap();
+        assert_eq!(numbers(&mut waiting, 1, usize::MAX).last(), Some(&given));
+        push(&mut waiting, &mut given);
+        waiting.sync().unwrap();
+        waiting.forget(given - 1).unwrap();
+        assert_eq!(waiting.files.len(), 1, "the first is gone");
+        assert_eq!(numbers(&mut waiting, given, 5), [given]);
     }
 
     #[test]
