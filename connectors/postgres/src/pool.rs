@@ -89,7 +89,7 @@ impl Lease {
     }
 
     fn return_it(self) {
-        if !self.session.refused && !self.session.client.is_closed() {
+        if !self.session.refused && self.session.is_patient() && !self.session.client.is_closed() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.session);
         }
     }

@@ -36,6 +36,8 @@ fn writing() -> String {
 }
 /// Waiting longer for a row would make the transaction long: it is left for the next attempt.
 const LOCK_WAIT: Duration = Duration::from_millis(200);
+/// Limits shorter than this are of a permit that was running out.
+const PATIENT: Duration = Duration::from_secs(1);
 /// More distinct statements than this in one session, and all are prepared anew.
 const STATEMENTS_MAX: usize = 256;
 
@@ -46,8 +48,10 @@ pub(crate) struct Session {
     writes: bool,
     /// It was to write and may not: made anew, it is asked again.
     pub(crate) refused: bool,
-    /// How long its statements may take, and it may idle in a transaction; None: to be set.
+    /// How long its statements may take, and it may idle in a transaction; None: never set.
     limit: Option<Duration>,
+    /// Whether that was set is not known.
+    doubtful: bool,
     sent: VecDeque<Answer>,
     answered: VecDeque<Result<Vec<String>, Error>>,
     /// When the last answer to a script came.
@@ -80,6 +84,7 @@ impl Session {
             writes: said.first().is_some_and(|read_only| read_only == "off"),
             refused: false,
             limit: None,
+            doubtful: false,
             sent: VecDeque::new(),
             answered: VecDeque::new(),
             answered_at: Instant::now(),
@@ -135,7 +140,12 @@ impl Session {
     /// Something went wrong: answers are for nobody, limits may not have been set.
     pub(crate) fn forget(&mut self) {
         self.answered.clear();
-        self.limit = None;
+        self.doubtful = true;
+    }
+
+    /// Whether the next call has time to set limits of its own, and to read the catalogue.
+    pub(crate) fn is_patient(&self) -> bool {
+        self.limit.is_none_or(|limit| limit >= PATIENT)
     }
 
     pub(crate) async fn prepared(&mut self, sql: &str) -> Result<Statement, Error> {
@@ -161,7 +171,7 @@ impl Session {
 
     /// Whether its limits are within what is left, and no needless haste.
     fn is_limited_to(&self, left: Duration) -> bool {
-        self.limit.is_some_and(|limit| limit <= left && left <= limit.saturating_mul(2))
+        !self.doubtful && self.limit.is_some_and(|limit| limit <= left && left <= limit.saturating_mul(2))
     }
 
     /// Makes the limits fit. A quarter shorter than need be, so that they fit the next transactions too: being told
@@ -171,7 +181,7 @@ impl Session {
             return None;
         }
         let limit = (left - left / 4).max(Duration::from_millis(1));
-        self.limit = Some(limit);
+        (self.limit, self.doubtful) = (Some(limit), false);
         let (limit, wait) = (limit.as_millis(), limit.min(LOCK_WAIT).as_millis());
         Some(self.write(format!("EXECUTE quietus_limits ('{limit}', '{wait}')"), usize::MAX))
     }
