@@ -137,13 +137,13 @@ impl Since {
         let mut moved: Vec<&Obligation> = self.duties.iter().filter_map(|id| state.duties.get(*id)).collect();
         moved.sort_unstable_by_key(|duty| (duty.item.subject, duty.id));
         let row = |duty: &Obligation| {
-            // It is made of nothing that could not be written.
-            let bytes = postcard::to_allocvec(duty).ok()?;
-            Some(DutyRow { id: duty.id.0, subject: duty.item.subject, bytes })
+            let bytes = postcard::to_allocvec(duty)
+                .map_err(|error| StoreError::Disk(format!("a duty cannot be written as bytes: {error}")))?;
+            Ok(DutyRow { id: duty.id.0, subject: duty.item.subject, bytes })
         };
         Some(Unkept {
             state: postcard::to_allocvec(&(VERSION, SEMANTICS, head, kept(state, codec)?)).ok()?,
-            duties: Box::new(moved.into_iter().filter_map(row)),
+            duties: Box::new(moved.into_iter().map(row)),
             entries: chain.entries().iter().skip(self.entries).flat_map(Entry::bytes).collect(),
             events: self.events.clone(),
         })
@@ -317,7 +317,7 @@ mod tests {
         since.decided(&[Decision::Opened(duty.into())]);
         let chain = Chain::new(0, &home().salt_key);
         let Unkept { state, duties, entries, events } = since.beside(&state, &chain, &NoRecords).unwrap();
-        Beside { state, duties: duties.collect(), entries, events }
+        Beside { state, duties: duties.collect::<Result<_, _>>().unwrap(), entries, events }
     }
 
     fn read(home: &Home, beside: Beside) -> Result<Restored, Unfit> {

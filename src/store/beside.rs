@@ -2,6 +2,8 @@
 
 use quietus_core::identity::SubjectKey;
 
+use super::StoreError;
+
 /// Given back by a store that was opened again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Beside {
@@ -27,7 +29,7 @@ pub struct DutyRow {
 pub struct Unkept<'a> {
     pub state: Vec<u8>,
     /// Those that moved, by (subject, id), each once.
-    pub duties: Box<dyn Iterator<Item = DutyRow> + 'a>,
+    pub duties: Box<dyn Iterator<Item = Result<DutyRow, StoreError>> + 'a>,
     pub entries: Vec<u8>,
     pub events: Vec<u64>,
 }
@@ -35,7 +37,7 @@ pub struct Unkept<'a> {
 impl From<Beside> for Unkept<'_> {
     fn from(all: Beside) -> Self {
         let Beside { state, duties, entries, events } = all;
-        Self { state, duties: Box::new(duties.into_iter()), entries, events }
+        Self { state, duties: Box::new(duties.into_iter().map(Ok)), entries, events }
     }
 }
 

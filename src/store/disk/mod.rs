@@ -189,13 +189,13 @@ impl DiskStore {
             self.list.shapes.push(self.put_long(&bytes)?);
         }
         for family in Family::ROWS {
-            let groups = self.put_run(family, self.memtable.sorted(family))?;
+            let groups = self.put_run(family, self.memtable.sorted(family).map(Ok))?;
             self.groups.extend(groups);
         }
         let mut seq = self.list.next_seq;
         let duties = beside.duties.map(|duty| {
             seq += 1;
-            Stored::of_duty(seq - 1, duty)
+            Ok(Stored::of_duty(seq - 1, duty?))
         });
         let groups = self.put_run(Family::Duties, duties)?;
         self.groups.extend(groups);
@@ -218,7 +218,11 @@ impl DiskStore {
     }
 
     /// Rows in order, as groups of one run each.
-    fn put_run(&self, family: Family, rows: impl Iterator<Item = Stored>) -> Result<Vec<Group>, StoreError> {
+    fn put_run(
+        &self,
+        family: Family,
+        rows: impl Iterator<Item = Result<Stored, StoreError>>,
+    ) -> Result<Vec<Group>, StoreError> {
         let mut groups = Vec::new();
         let mut writer = RunWriter::new(&self.blocks, self.take_number(), family);
         for row in rows {
@@ -227,7 +231,7 @@ impl DiskStore {
                 let full = std::mem::replace(&mut writer, next).finish(0)?;
                 groups.extend(full.map(|run| Group { family, level: 0, runs: vec![Arc::new(run)] }));
             }
-            writer.push(row)?;
+            writer.push(row?)?;
         }
         let last = writer.finish(0)?;
         groups.extend(last.map(|run| Group { family, level: 0, runs: vec![Arc::new(run)] }));
