@@ -42,7 +42,10 @@ impl Polls {
             .standing(Stand::Accepted)
             .filter(waits)
             .filter(|d| asked.get(&d.id).is_none_or(|at| at.plus(self.every) <= state.now));
-        let ripe: Vec<Obligation> = ripe.take(at_most).cloned().collect();
+        // Whom nobody asked about for longest comes first: none waits for ever behind others.
+        let mut ripe: Vec<&Obligation> = ripe.collect();
+        ripe.sort_by_key(|d| asked.get(&d.id).copied());
+        let ripe: Vec<Obligation> = ripe.into_iter().take(at_most).cloned().collect();
         ripe.iter().for_each(|d| {
             asked.insert(d.id, state.now);
         });

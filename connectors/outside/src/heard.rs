@@ -2,9 +2,9 @@
 //!
 //! Invariant: a partition's position never passes an answer that somebody may still ask about: it stands at the first
 //! that is not settled. What nobody asked about for [`KEPT`] is to no command that is out, for those are asked about
-//! every second.
+//! in turn, every second as far as a call has room. What another secret signed counts as another system's.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::Confirmation;
@@ -18,12 +18,16 @@ const SWEEP: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(crate) struct Heard {
     answers: BTreeMap<String, Answer>,
-    order: VecDeque<String>,
+    /// Oldest first.
+    order: BTreeMap<u64, String>,
+    next: u64,
     partitions: BTreeMap<i32, Partition>,
     swept: Option<Instant>,
 }
 
 struct Answer {
+    /// Its place in the order.
+    number: u64,
     said: Confirmation,
     count: usize,
     /// Where it stands in the topic: the attempt, its partition and offset.
@@ -66,10 +70,13 @@ impl Heard {
             }
             return;
         }
-        self.order.push_back(said.id.clone());
-        self.answers.insert(said.id.clone(), Answer { said, count: 1, places: vec![place], touched: now });
+        let number = self.next;
+        self.next += 1;
+        self.order.insert(number, said.id.clone());
+        let id = said.id.clone();
+        self.answers.insert(id, Answer { number, said, count: 1, places: vec![place], touched: now });
         while self.answers.len() > REMEMBERED {
-            let Some(oldest) = self.order.pop_front() else { break };
+            let Some((_, oldest)) = self.order.pop_first() else { break };
             self.answers.remove(&oldest);
         }
     }
@@ -107,6 +114,7 @@ impl Heard {
             }
         }
         if is_settled(answer.said.attempt) {
+            self.order.remove(&answer.number);
             self.answers.remove(id);
         }
     }
@@ -133,8 +141,6 @@ impl Heard {
         let old = self.answers.iter().filter(|(_, answer)| is_old(answer)).map(|(id, _)| id.clone());
         let old: Vec<String> = old.collect();
         old.iter().for_each(|id| self.settle(id, u32::MAX));
-        let answers = &self.answers;
-        self.order.retain(|id| answers.contains_key(id));
     }
 }
 

@@ -102,8 +102,12 @@ fn listen(shared: &Shared, topics: &Topics, signer: &Signer, id: &str, reader: O
         *shared.unfit() = unfit;
         if is_fit {
             shared.heard().begin(&[]);
-            // It ends when the topics change or the brokers are lost for good.
-            let _ = read(shared, topics, signer, id, reader);
+            // It ends when the topics change, and where the brokers do not let this node read.
+            if let Err(error) = read(shared, topics, signer, id, reader) {
+                tracing::warn!(topic = topics.confirmations, %error, "confirmations cannot be read");
+                *shared.unfit() =
+                    Some(Unfit::Unknown(format!("{} cannot be read: {error}", topics.confirmations)));
+            }
         }
         std::thread::sleep(AGAIN);
     }
