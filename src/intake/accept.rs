@@ -19,7 +19,8 @@ use super::route::Feed;
 use super::turn::Turn;
 use crate::sealing::Keys;
 
-/// A batch with more changes of trace than this goes under the call's own.
+/// Traces that a batch may carry in turn: more, and all that a call brings goes under the call's own, what a source
+/// brings beyond them under none.
 pub(super) const TRACES_MAX: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -74,11 +74,13 @@ fn consume(feed: &Arc<Feed>, n: u32, runtime: &Handle) -> Result<(), Trouble> {
 /// Until nobody polls any more. What was polled of a topic that turned out to be another one is left.
 fn take_in(feed: &Feed, handed: Receiver<Polled>, moved: &AtomicBool, runtime: &Handle) {
     for Polled { records, ends } in handed {
-        if !feed.is_ready() || !runtime.block_on(deliver(feed, records)) {
+        let is_new = !records.is_empty();
+        if !feed.is_ready() || (is_new && !runtime.block_on(deliver(feed, records))) {
             return;
         }
         ends.into_iter().for_each(|(partition, end)| feed.ended(partition, end));
-        moved.store(true, Ordering::Relaxed);
+        // An idle topic tells its ends twice a second: there is nothing to commit then.
+        moved.fetch_or(is_new, Ordering::Relaxed);
     }
 }
 

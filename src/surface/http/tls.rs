@@ -3,6 +3,7 @@
 //! Invariant: one connection's handshake never keeps another waiting, and one that does not come to an end is given up.
 //! Rejected: a server crate of its own for this; axum takes a listener, and rustls comes with the client.
 
+use std::io::ErrorKind::{ConnectionAborted, ConnectionReset};
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -24,6 +25,8 @@ use tokio_rustls::server::TlsStream;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// After an error of the system (no more descriptors) before the next try.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Handshakes under way; more connections wait.
+const HANDSHAKES_MAX: usize = 1_024;
 /// Handshakes that ended and were not taken up yet.
 const READY_MAX: usize = 64;
 
@@ -113,17 +116,23 @@ async fn accept(
     acceptor: TlsAcceptor,
     ready: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
 ) {
+    let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     while !ready.is_closed() {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
+            // The client went away again.
+            Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset) => continue,
             Err(error) => {
-                tracing::debug!(%error, "a connection could not be taken");
+                tracing::warn!(%error, "no connection can be taken");
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
+        // It is closed never.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let (acceptor, ready) = (acceptor.clone(), ready.clone());
         tokio::spawn(async move {
+            let _place = place;
             match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
                 // Nobody takes it up any more: the node ends.
                 Ok(Ok(stream)) => drop(ready.send((stream, peer)).await),
