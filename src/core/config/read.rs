@@ -8,7 +8,6 @@ use crate::document::{self, Diagnostic, Diagnostics, Fields, Key, Node, Value, s
 use crate::system::check_secret;
 use crate::time::Millis;
 
-/// Everything a Kafka client needs to be let in.
 /// How a Kafka client is let in, in the configuration and in the manifest of a `kafka` system.
 pub const SECURITY: [&str; 7] = ["protocol", "mechanism", "username", "password", "ca", "cert", "key"];
 

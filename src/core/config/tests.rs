@@ -133,7 +133,7 @@ fn wrong_files_are_refused_with_place_and_remedy() {
         ),
         (
             "kafka: {security: {user: ann}}\n",
-            "1:20: `user` is no key of `security`; known: protocol, protocol, mechanism, username, password, ca, cert, key",
+            "1:20: `user` is no key of `security`; known: protocol, mechanism, username, password, ca, cert, key",
         ),
         (
             "kafka: {security: {password: x}}\n",

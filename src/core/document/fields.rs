@@ -35,7 +35,9 @@ impl<'a> Fields<'a> {
 
     /// The value of `key`, null included: where "left out" and "nothing" differ.
     pub fn take_raw(&mut self, key: &'static str) -> Option<&'a Node> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         self.entries.iter().find(|(k, _)| k.text == key).map(|(_, node)| node)
     }
 
