@@ -15,11 +15,7 @@ use tokio_postgres::{Error, Row};
 
 use crate::config::Connection;
 use crate::failure::Fault;
-use crate::session::{Session, last_row};
-use crate::transaction::CLOCK;
-
-/// The longest that a statement which only reads may take.
-const READ_MS: u32 = 30_000;
+use crate::session::{Rows, Session, last_row};
 
 pub(crate) struct Pool {
     connection: Connection,
@@ -106,6 +102,14 @@ impl Lease {
         rows
     }
 
+    /// Puts a statement on its way, before everything that is sent later; prepared once a session.
+    pub(crate) async fn ask<V>(&mut self, sql: &str, value: V) -> Result<Rows, Error>
+    where
+        V: ToSql + Send + Sync + 'static,
+    {
+        self.session.ask(sql, value).await
+    }
+
     /// Runs, and answers how many rows it touched.
     pub(crate) async fn execute(&mut self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
         let statement = self.session.prepared(sql).await?;
@@ -145,9 +149,7 @@ impl Lease {
 
     /// Opens a read-only transaction with one snapshot; [`Lease::reading_at`] has its answer.
     pub(crate) fn send_begin_read(&mut self) {
-        self.send(format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {READ_MS}; SELECT {CLOCK}"
-        ));
+        self.send("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; EXECUTE quietus_clock".to_owned());
     }
 
     /// The database's clock in milliseconds, as a transaction that reads began.

@@ -12,21 +12,27 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use quietus_contract::Failure;
-use tokio_postgres::{Client, Error, NoTls, SimpleQueryMessage, Statement};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, NoTls, Row, SimpleQueryMessage, Statement};
 
 use crate::config::Connection;
 use crate::failure::Fault;
 use crate::transaction::CLOCK;
 
-/// Of every session: a time without a zone is UTC, and row security may not hide rows in silence.
-const SETTINGS: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET row_security = off";
+/// Of every session: a time without a zone is UTC, row security may not hide rows in silence, and no statement takes
+/// longer than half a minute.
+fn settings() -> String {
+    format!(
+        "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET row_security = off; SET statement_timeout = 30000; \
+         PREPARE quietus_clock AS SELECT {CLOCK}"
+    )
+}
 /// Of a session that writes: a commit that was answered is on this server's disk, and what is written is written in a
 /// transaction that says so. Whether server and role let us write is read before that is set.
 fn writing() -> String {
     format!(
         "PREPARE quietus_limits (text, text) AS SELECT set_config('statement_timeout', $1, false), \
          set_config('idle_in_transaction_session_timeout', $1, false), set_config('lock_timeout', $2, false); \
-         PREPARE quietus_clock AS SELECT {CLOCK}; \
          PREPARE quietus_seal (int8) AS \
          SELECT {CLOCK}, pg_current_wal_lsn()::text || ' xid ' || txid_current()::text, 1 / ({CLOCK} < $1)::int; \
          SELECT current_setting('transaction_read_only'), set_config('default_transaction_read_only', 'on', false), \
@@ -58,8 +64,12 @@ pub(crate) struct Session {
     pub(crate) answered_at: Instant,
 }
 
-/// The rows' text of a script that is on its way.
-type Answer = Pin<Box<dyn Future<Output = Result<Vec<String>, Error>> + Send>>;
+/// What is on its way.
+type Sent<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+/// The rows' text of a script.
+type Answer = Sent<Vec<String>>;
+/// The rows of a statement.
+pub(crate) type Rows = Sent<Vec<Row>>;
 
 impl Session {
     pub(crate) async fn connect(connection: &Connection, writes: bool) -> Result<Self, Failure> {
@@ -73,7 +83,7 @@ impl Session {
             }
         });
         let failed = |e| Fault::connecting(&e, &place);
-        client.simple_query(SETTINGS).await.map_err(failed)?;
+        client.simple_query(&settings()).await.map_err(failed)?;
         let said = match writes {
             true => last_row(&client, &writing(), usize::MAX).await.map_err(failed)?,
             false => Vec::new(),
@@ -188,12 +198,26 @@ impl Session {
 
     fn write(&self, sql: String, enough: usize) -> Answer {
         let client = Arc::clone(&self.client);
-        let mut answer: Answer = Box::pin(async move { last_row(&client, &sql, enough).await });
-        // The first poll writes it.
-        match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Pending => answer,
-            Poll::Ready(at_once) => Box::pin(std::future::ready(at_once)),
-        }
+        sent(async move { last_row(&client, &sql, enough).await })
+    }
+
+    /// Puts a statement on its way, before everything that is sent later.
+    pub(crate) async fn ask<V>(&mut self, sql: &str, value: V) -> Result<Rows, Error>
+    where
+        V: ToSql + Send + Sync + 'static,
+    {
+        let statement = self.prepared(sql).await?;
+        let client = Arc::clone(&self.client);
+        Ok(sent(async move { client.query(&statement, &[&value]).await }))
+    }
+}
+
+/// The first poll writes it.
+fn sent<T: Send + 'static>(answer: impl Future<Output = Result<T, Error>> + Send + 'static) -> Sent<T> {
+    let mut answer: Sent<T> = Box::pin(answer);
+    match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Pending => answer,
+        Poll::Ready(at_once) => Box::pin(std::future::ready(at_once)),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::failure::{Concerns, Fault};
 use crate::key::Key;
 use crate::person::{Asked, Seen, by_identity};
 use crate::pool::Lease;
+use crate::session::Rows;
 use crate::step::{self, Act};
 use crate::types::{Table, get, quote};
 
@@ -116,14 +117,24 @@ async fn in_snapshot(
             Err(failure) => drop(answers.insert(*index, unreadable(target, failure))),
         }
     }
-    let by_key = by_key(lease, &table, &readable).await?;
-    let mut by_identity = match connector.manifest.collection(name) {
+    // On its way with the look by identity, which an error of its own would keep from being read.
+    let still_there = still_there(lease, &table, &readable).await?;
+    let by_identity = match connector.manifest.collection(name) {
         Some((_, collection)) => {
             let asked: Vec<Asked<'_>> = readable.iter().map(Wanted::asked).collect();
-            by_identity(lease, &table, collection, &asked).await?
+            by_identity(lease, &table, collection, &asked).await
         }
-        None => Vec::new(),
+        None => Ok(Vec::new()),
     };
+    let all_gone = match still_there {
+        Some(rows) => {
+            let rows = rows.await.map_err(|e| Fault::read(&e, &table.shown))?;
+            rows.first().map_or(Ok(false), |row| Ok(get::<i64>(row, 0, &table.shown)? == 0))?
+        }
+        None => false,
+    };
+    let mut by_identity = by_identity?;
+    let by_key = by_key(lease, &table, &readable, all_gone).await?;
     by_identity.resize_with(readable.len(), Seen::default);
     for ((one, count), seen) in readable.iter().zip(by_key).zip(by_identity) {
         let finding = match (count, seen.lookalikes) {
@@ -173,15 +184,21 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// How many rows each target's key meets that ought not to be as they are.
-async fn by_key(lease: &mut Lease, table: &Table, wanted: &[Wanted<'_>]) -> Result<Vec<u64>, Fault> {
+/// How many rows each target's key meets that ought not to be as they are. `all_gone`: none of those to be deleted is
+/// there.
+async fn by_key(
+    lease: &mut Lease,
+    table: &Table,
+    wanted: &[Wanted<'_>],
+    all_gone: bool,
+) -> Result<Vec<u64>, Fault> {
     let mut counts = vec![0; wanted.len()];
     let mut alike: BTreeMap<Vec<&str>, Vec<usize>> = BTreeMap::new();
     for (at, one) in wanted.iter().enumerate() {
         alike.entry(one.held.iter().map(|(c, _)| c.as_str()).collect()).or_default().push(at);
     }
     for (columns, members) in alike {
-        if columns.is_empty() && all_gone(lease, table, wanted, &members).await? {
+        if columns.is_empty() && all_gone {
             continue;
         }
         let sql = count_by_key(table, &columns);
@@ -206,17 +223,13 @@ async fn by_key(lease: &mut Lease, table: &Table, wanted: &[Wanted<'_>]) -> Resu
     Ok(counts)
 }
 
-/// Whether no row meets any of these keys, asked in one look where the key is one column. None there is the usual case.
-async fn all_gone(
-    lease: &mut Lease,
-    table: &Table,
-    wanted: &[Wanted<'_>],
-    members: &[usize],
-) -> Result<bool, Fault> {
-    let [name] = table.key.as_slice() else { return Ok(false) };
-    let Some(column) = table.columns.get(name) else { return Ok(false) };
-    let keys = members.iter().filter_map(|at| wanted.get(*at)?.key.first());
-    let keys: Vec<&str> = keys.map(String::as_str).collect();
+/// Asks in one look how many rows the keys of all deleted targets meet, where the key is one column. None is the usual
+/// answer.
+async fn still_there(lease: &mut Lease, table: &Table, wanted: &[Wanted<'_>]) -> Result<Option<Rows>, Fault> {
+    let [name] = table.key.as_slice() else { return Ok(None) };
+    let Some(column) = table.columns.get(name) else { return Ok(None) };
+    let deleted = wanted.iter().filter(|one| one.held.is_empty());
+    let keys: Vec<&str> = deleted.filter_map(|one| one.key.first()).map(String::as_str).collect();
     let whole: Option<Vec<i64>> = keys.iter().map(|key| column.whole(key)).collect();
     let sent = if whole.is_some() { "int8" } else { "text" };
     let sql = format!(
@@ -225,12 +238,15 @@ async fn all_gone(
         quote(name),
         column.base
     );
-    let rows = match &whole {
-        Some(numbers) => lease.query(&sql, &[numbers]).await,
-        None => lease.query(&sql, &[&keys]).await,
+    let rows = match whole {
+        _ if keys.is_empty() => return Ok(None),
+        Some(numbers) => lease.ask(&sql, numbers).await,
+        None => {
+            let keys: Vec<String> = keys.into_iter().map(str::to_owned).collect();
+            lease.ask(&sql, keys).await
+        }
     };
-    let rows = rows.map_err(|e| Fault::read(&e, &table.shown))?;
-    rows.first().map_or(Ok(false), |row| Ok(get::<i64>(row, 0, &table.shown)? == 0))
+    rows.map(Some).map_err(|e| Fault::read(&e, &table.shown))
 }
 
 /// One count per element, in order. A row counts when it is there and not all of `columns` hold what they must.
