@@ -22,8 +22,9 @@ const FLOW: &[(&str, &[&str])] = &[
     ("audit", &[]),
     ("partition", &["audit", "sabotage", "store"]),
     ("confirm", &[]),
-    // Loops and proposals of a running node: they read its partitions and append through it, never past it.
-    ("schedule", &["clock", "node", "partition"]),
+    // Loops and proposals of a running node: they read its partitions and append through it, never past it. The hold
+    // barrier asks dispatch what is under way.
+    ("schedule", &["clock", "dispatch", "node", "partition"]),
     ("dispatch", &["confirm", "faults", "node", "partition", "sabotage", "sealing", "telemetry"]),
     (
         "node",

@@ -13,18 +13,27 @@ pub struct Database {
     pub url: String,
     pub table: String,
     /// Ours: it stops when this is dropped.
-    _server: Option<Postgres>,
+    server: Option<Postgres>,
 }
 
 impl Database {
     pub fn start(tell: &mut dyn FnMut(&str)) -> Result<Self, BenchError> {
         let table = TABLE.to_owned();
         if let Ok(url) = std::env::var("QUIETUS_BENCH_POSTGRES") {
-            return Ok(Self { url, table, _server: None });
+            return Ok(Self { url, table, server: None });
         }
         tell("starting PostgreSQL");
         let server = Postgres::start(Options { fsync: true }).map_err(BenchError::Wrong)?;
-        Ok(Self { url: server.url(), table, _server: Some(server) })
+        Ok(Self { url: server.url(), table, server: Some(server) })
+    }
+
+    /// A server that keeps the time of every commit, which a given one must do already.
+    pub fn start_noting_commits(tell: &mut dyn FnMut(&str)) -> Result<Self, BenchError> {
+        let mut database = Self::start(tell)?;
+        if let Some(server) = &mut database.server {
+            server.set("track_commit_timestamp = on").map_err(BenchError::Wrong)?;
+        }
+        Ok(database)
     }
 
     /// Ids from 0, four to a customer.

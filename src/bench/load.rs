@@ -44,7 +44,8 @@ impl Load {
     }
 
     pub fn item(&self, n: u64) -> Item {
-        let at = if self.spread { mixed(n) % self.items } else { n };
+        // What comes after the last begins again.
+        let at = if self.spread { mixed(n) } else { n } % self.items;
         let class = if self.spread { mixed(n ^ 0x5eed) % SHAPES } else { 0 };
         let age = i128::from(YEARS) * i128::from(self.items - at) / i128::from(self.items);
         let start = self.now.plus(-i64::try_from(age).unwrap_or(YEARS));

@@ -3,6 +3,7 @@
 mod database;
 mod erase;
 mod filled;
+mod hold;
 mod http;
 mod ingest;
 mod kafka;
@@ -17,6 +18,7 @@ mod whole;
 use serde::Serialize;
 
 pub use erase::{Erased, run as erase};
+pub use hold::{Held, run as hold};
 pub use http::run as http;
 pub use ingest::{Ingested, run as ingest};
 pub use kafka::run as kafka;

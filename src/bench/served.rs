@@ -55,6 +55,15 @@ impl Served {
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
+    /// Stores a policy and activates it.
+    pub async fn publish(&self, name: &str, policy: &'static str) -> Result<(), BenchError> {
+        let put = self.client.put(format!("{}/v1/policies/{name}", self.url));
+        put.header("content-type", "application/yaml").body(policy).send().await?.error_for_status()?;
+        self.call(reqwest::Method::POST, &format!("/v1/policies/{name}/publish"), &serde_json::json!({}))
+            .await?;
+        Ok(())
+    }
+
     pub async fn stop(self) -> Result<(), BenchError> {
         self.server.abort();
         self.running.stop().await?;

@@ -43,9 +43,7 @@ pub(super) async fn run(
 ) -> Result<(Whole, u64), BenchError> {
     database.fill(rows).await?;
     let served = Served::start(0).await?;
-    let put = served.client.put(format!("{}/v1/policies/shop", served.url));
-    put.header("content-type", "application/yaml").body(POLICY).send().await?.error_for_status()?;
-    served.call(Method::POST, "/v1/policies/shop/publish", &json!({})).await?;
+    served.publish("shop", POLICY).await?;
     served.call(Method::PUT, "/v1/systems/shop-db", &manifest(database)).await?;
     http::feed(&served, rows, &database.table, tell).await?;
     tell("a sweep");
@@ -75,7 +73,7 @@ pub(super) async fn run(
     Ok((Whole { seconds, per_second, erased, verified, ratio: per_second / by_hand }, bytes))
 }
 
-fn manifest(database: &Database) -> Value {
+pub(super) fn manifest(database: &Database) -> Value {
     json!({
         "system": "shop-db", "kind": "postgres", "mode": "enforce", "connection": {"url": database.url},
         "datasets": [{"fides_key": "shop", "name": "shop", "collections": [{

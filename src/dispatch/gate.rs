@@ -1,4 +1,5 @@
-//! The last word before a connector's commit: asks the partitions as they stand at that moment.
+//! The last word before a connector's commit: asks the partitions as they stand at that moment, and the holds that the
+//! control log has beyond what they have read.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLockReadGuard};
@@ -7,22 +8,25 @@ use async_trait::async_trait;
 use quietus_contract::{CommandId, Gate, Verdict};
 use quietus_core::hold::Hold;
 use quietus_core::identity::ItemId;
+use quietus_core::item::{Copy, Item};
 use quietus_core::life::Life;
 use quietus_core::obligation::{Obligation, ObligationId, Stand};
 
+use super::underway::{Through, Underway};
 use crate::partition::{Inner, Partition};
 
 /// Lets a command through that is still out under the same attempt, that no hold covers, and while nobody stopped.
 #[derive(Debug)]
 pub struct LedgerGate {
     partitions: Arc<Vec<Arc<Partition>>>,
+    underway: Arc<Underway>,
     commands: BTreeMap<CommandId, (ItemId, u32)>,
 }
 
 impl LedgerGate {
-    pub fn new(partitions: Arc<Vec<Arc<Partition>>>, duties: &[Obligation]) -> Self {
+    pub fn new(partitions: Arc<Vec<Arc<Partition>>>, underway: Arc<Underway>, duties: &[Obligation]) -> Self {
         let commands = duties.iter().map(|d| (CommandId(d.id.0), (d.item, d.attempt))).collect();
-        Self { partitions, commands }
+        Self { partitions, underway, commands }
     }
 
     /// Where the command's duty lives.
@@ -32,15 +36,12 @@ impl LedgerGate {
         usize::try_from(item.subject.partition(of)).ok()
     }
 
-    fn judge(&self, inner: &Inner, command: &CommandId) -> Option<Verdict> {
+    fn judge(&self, inner: &Inner, command: &CommandId, holds: &[Hold]) -> Option<Verdict> {
         let (_, attempt) = self.commands.get(command)?;
         let duty = inner.state.duties.get(ObligationId(command.0))?;
         let out = duty.stand == Stand::Ordered && duty.attempt == *attempt;
-        Some(if out && !inner.state.control.stopped && !held(inner, duty) && !overtaken(inner, duty) {
-            Verdict::Go
-        } else {
-            Verdict::Stop
-        })
+        let free = out && !inner.state.control.stopped && !held(inner, duty) && !overtaken(inner, duty);
+        Some(if free && !held_ahead(inner, duty, holds) { Verdict::Go } else { Verdict::Stop })
     }
 }
 
@@ -75,25 +76,51 @@ pub(super) fn held(inner: &Inner, duty: &Obligation) -> bool {
         || holds_the_person(inner, duty)
 }
 
+/// A hold covers it that its partition has not read yet.
+fn held_ahead(inner: &Inner, duty: &Obligation, holds: &[Hold]) -> bool {
+    let mut ahead = holds.iter().filter(|hold| hold.k > inner.state.control.k);
+    ahead.any(|hold| covers(inner, hold, duty)) && !crate::sabotage::removes("ahead")
+}
+
+/// This hold stops it, as far as its partition knows the item; one that nobody knows is covered.
+pub fn covers(inner: &Inner, hold: &Hold, duty: &Obligation) -> bool {
+    let control = &inner.state.control;
+    let Some(lives) = inner.store.lives(duty.item) else { return true };
+    let life = lives.lives.into_iter().find(|l| l.item.generation == duty.generation);
+    let Some(mut life) = life else { return true };
+    control.complete(&mut life);
+    let Some(copy) = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at)) else { return true };
+    let system = &duty.place.system;
+    duty.parts.iter().any(|part| hold.stops(duty.duty, &life.item, copy, part))
+        || (control.knows_people_only(system)
+            && something_there(inner, duty, |item, copy, part| hold.scope.covers(item, copy, part)))
+}
+
 /// Where a system knows the person only, a hold on anything else of theirs there stops it too.
 fn holds_the_person(inner: &Inner, duty: &Obligation) -> bool {
-    let (control, system) = (&inner.state.control, &duty.place.system);
-    if !control.knows_people_only(system) {
-        return false;
-    }
+    let control = &inner.state.control;
+    control.knows_people_only(&duty.place.system)
+        && something_there(inner, duty, |item, copy, part| !control.holds_on(item, copy, part).is_empty())
+}
+
+/// It is so of some part of what else the person has in that system.
+fn something_there(inner: &Inner, duty: &Obligation, is_so: impl Fn(&Item, &Copy, &str) -> bool) -> bool {
     let lives = inner.store.items_of(duty.item.subject).into_iter().filter_map(|id| inner.store.lives(id));
     lives.filter_map(|lives| lives.newest().cloned()).any(|mut life| {
-        control.complete(&mut life);
-        let there = life.item.copies.iter().filter(|copy| copy.is_live() && copy.system == *system);
-        there
-            .into_iter()
-            .any(|copy| copy.categories.iter().any(|c| !control.holds_on(&life.item, copy, c).is_empty()))
+        inner.state.control.complete(&mut life);
+        let there = life.item.copies.iter().filter(|c| c.is_live() && c.system == duty.place.system);
+        there.into_iter().any(|copy| copy.categories.iter().any(|part| is_so(&life.item, copy, part)))
     })
 }
 
 #[async_trait]
 impl Gate for LedgerGate {
     async fn may_commit(&self, commands: &[CommandId]) -> Vec<Verdict> {
+        let through = |command: &CommandId| {
+            let (item, attempt) = *self.commands.get(command)?;
+            Some(Through { command: *command, item, attempt })
+        };
+        let holds = self.underway.ask(commands.iter().filter_map(through));
         // All of a partition's commands are judged by one look at it.
         let mut looks: BTreeMap<usize, RwLockReadGuard<'_, Inner>> = BTreeMap::new();
         let mut judged = Vec::with_capacity(commands.len());
@@ -101,10 +128,14 @@ impl Gate for LedgerGate {
             let home = self.home(command).and_then(|at| Some((at, self.partitions.get(at)?)));
             let verdict = home.and_then(|(at, partition)| {
                 let inner = looks.entry(at).or_insert_with(|| partition.read());
-                self.judge(inner, command)
+                self.judge(inner, command, &holds)
             });
             judged.push(verdict.unwrap_or(Verdict::Stop));
         }
+        drop(looks);
+        let stopped = commands.iter().zip(&judged).filter(|(_, verdict)| **verdict == Verdict::Stop);
+        self.underway
+            .over(stopped.filter_map(|(command, _)| Some((*command, self.commands.get(command)?.1))));
         judged
     }
 }

@@ -13,10 +13,12 @@ mod runner;
 mod send;
 mod targets;
 mod throttle;
+mod underway;
 
-pub use gate::LedgerGate;
+pub use gate::{LedgerGate, covers};
 pub use plan::{Proposal, propose};
 pub use queue::Queue;
 pub use runner::Dispatcher;
 pub use send::{permit, permit_for};
 pub use targets::targets;
+pub use underway::{Through, Underway};

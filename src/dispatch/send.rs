@@ -1,5 +1,6 @@
 //! One call: cells opened, permit issued, connector called, answers back into the ledger.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub(super) async fn call(
         return outcomes;
     }
     let permit = node.with_control(|c| permit(c, system, duties, node.now(), node.lease_ms()));
-    let gate = Arc::new(LedgerGate::new(Arc::clone(&node.partitions), duties));
+    let gate = Arc::new(LedgerGate::new(Arc::clone(&node.partitions), Arc::clone(&node.underway), duties));
     let started = node.clock.monotonic();
     let (corrections, erasures): (Vec<Target>, Vec<Target>) =
         targets.into_iter().partition(|t| matches!(t.work, Work::Correct(_)));
@@ -47,6 +48,10 @@ pub(super) async fn call(
         outcomes.extend(told);
     }
     faults::pass(Point::AfterCommit);
+    // What a partner accepted stays listed until the ledger says so: whoever places a hold is told of it.
+    let accepted: BTreeSet<CommandId> =
+        outcomes.iter().filter(|o| is_accepted(o)).map(|o| o.command).collect();
+    node.underway.over(commands(duties).filter(|(command, _)| !accepted.contains(command)));
     outcomes
 }
 
@@ -70,6 +75,15 @@ pub(super) async fn answered(
         answer(node, duties, Record::Confirmed(confirmed))
     });
     let _kept: Vec<bool> = join_all(answers).await;
+    node.underway.over(commands(duties));
+}
+
+fn is_accepted(outcome: &TargetOutcome) -> bool {
+    matches!(outcome.outcome, Outcome::Accepted { .. })
+}
+
+fn commands(duties: &[Obligation]) -> impl Iterator<Item = (CommandId, u32)> + '_ {
+    duties.iter().map(|duty| (CommandId(duty.id.0), duty.attempt))
 }
 
 /// Some target answered, or there was none.
@@ -163,7 +177,7 @@ pub(super) async fn poll(node: &Node, connector: Arc<dyn Connector>, system: &st
             let told = confirm::told(&told);
             let record = Record::Confirmed(confirm::confirmed(system, &duties, &told));
             if answer(node, &duties, record).await {
-                let settled: Vec<_> = duties.iter().map(|d| (CommandId(d.id.0), d.attempt)).collect();
+                let settled: Vec<_> = commands(&duties).collect();
                 connector.settled(&settled).await;
             }
         }

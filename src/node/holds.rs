@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use quietus_core::engine::control::Control;
 use quietus_core::hold::{Hold, Scope};
 use quietus_core::record::{HoldPlaced, HoldReleased, Record};
 
@@ -26,7 +27,8 @@ pub struct HoldOrder {
 }
 
 impl Node {
-    /// Places a hold and waits, at most `wait`, until it is effective. Answers it as it then stands.
+    /// Places a hold and waits, at most `wait`, until it is effective and every partition has counted what it covers.
+    /// Answers it as it then stands.
     pub async fn place_hold(&self, order: HoldOrder, wait: Duration) -> Result<(Hold, Standing), NodeError> {
         refuse_empty(&order.scope)?;
         let known = |id: &str| self.hold(id).ok().map(|(hold, _)| (hold.placed, hold.asked));
@@ -55,7 +57,8 @@ impl Node {
         let effective = async {
             loop {
                 let moved = self.moved.notified();
-                if self.with_control(|c| c.holds.get(&id).is_some_and(|h| h.effective.is_some())) {
+                let is_effective = |c: &Control| c.holds.get(&id).is_some_and(|h| h.effective.is_some());
+                if self.with_control(is_effective) && self.have_counted(&id) {
                     return;
                 }
                 let _ = tokio::time::timeout(Duration::from_millis(20), moved).await;
@@ -64,6 +67,11 @@ impl Node {
         // Not effective in time is an answer too: the caller is told what it waits for.
         let _ = tokio::time::timeout(wait, effective).await;
         self.hold(&id)
+    }
+
+    /// Every partition has read this hold.
+    fn have_counted(&self, id: &str) -> bool {
+        self.partitions.iter().all(|partition| partition.read().state.covered.contains_key(id))
     }
 
     /// A hold as it stands.

@@ -48,6 +48,7 @@ use quietus_core::time::Millis;
 use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
+use crate::dispatch::Underway;
 use crate::ledger::codec::encode_frame;
 use crate::ledger::embedded::Ledger;
 use crate::ledger::{LedgerError, Stream};
@@ -94,6 +95,8 @@ pub struct Node {
     /// The control log, folded up to its durable end.
     control: RwLock<Control>,
     control_at: watch::Sender<u64>,
+    /// What the gate let through, and the holds that it asks.
+    pub underway: Arc<Underway>,
     registry: Registry,
     scans: scans::Scans,
     /// Held while the ledger is read again for a certificate.
@@ -143,6 +146,13 @@ impl Node {
         let bytes = encode_frame(&Frame::of(vec![record]).traced(trace::current()))?;
         let offset = self.noted(self.ledger.append(Stream::Control, bytes).await)?;
         Ok(offset + 1)
+    }
+
+    /// Returns once entry `k` is folded into the control log's state, whatever the partitions have read.
+    pub async fn has_folded(&self, k: u64) {
+        let mut folded = self.control_at.subscribe();
+        // The sender lives as long as `self`.
+        let _ = folded.wait_for(|at| *at >= k).await;
     }
 
     /// Returns once entry `k` is in force in every partition.

@@ -100,6 +100,7 @@ impl Node {
             ledger,
             control: RwLock::new(Control::default()),
             control_at: watch::Sender::new(0),
+            underway: Arc::default(),
             registry: Registry::default(),
             scans: super::scans::Scans::default(),
             certifying: Mutex::default(),
@@ -114,6 +115,7 @@ impl Node {
         });
         node.replay()?;
         node.goes_on()?;
+        node.underway.resume(&node.partitions);
         Ok(node)
     }
 
@@ -175,6 +177,9 @@ impl Node {
         if let [record] = batch.records.as_slice() {
             let mut control = self.control.write().unwrap_or_else(std::sync::PoisonError::into_inner);
             control.apply(offset + 1, record);
+            if matches!(record, Record::HoldPlaced(_) | Record::HoldReleased(_)) {
+                self.underway.follow(&control);
+            }
         }
         self.control_at.send_replace(offset + 1);
     }

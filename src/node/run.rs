@@ -6,6 +6,7 @@ use std::sync::Arc;
 use quietus_core::engine::{Effect, Noticed};
 use quietus_core::record::{ControlCopy, LinkLimit, Record};
 use quietus_core::system::Manifest;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::JoinSet;
 
 use super::{Node, NodeError};
@@ -90,7 +91,7 @@ impl Node {
         };
         loop {
             let asked = match reader.tail().await {
-                Ok(frame) => self.take_in(&frame),
+                Ok(frame) => beside_others(|| self.take_in(&frame)),
                 Err(error) => Err(error.into()),
             };
             match asked {
@@ -174,6 +175,14 @@ impl Node {
             control.systems.iter().map(|(name, system)| (name.clone(), system.manifest.clone())).collect()
         });
         self.registry.follow(self, &wanted, &self.options.resolver);
+    }
+}
+
+/// A sweep takes its time: meanwhile this thread's other tasks go on elsewhere, where there is an elsewhere.
+fn beside_others<R>(work: impl FnOnce() -> R) -> R {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

@@ -170,9 +170,10 @@ impl Partition {
         }
     }
 
-    /// The same where something was decided since: a sweep is one frame, and costs far more to read again.
+    /// The same where something was decided since, and not in the middle of it: a sweep is one frame, and costs far more
+    /// to read again.
     pub fn keep_news<C: Codec>(&self, codec: &C) -> Result<(), StoreError> {
-        let is_news = self.read().since.as_ref().is_some_and(kept::Since::is_news);
+        let is_news = self.read().since.as_ref().is_some_and(|s| s.is_news() && s.at().is_some());
         if is_news { self.keep(codec).map(drop) } else { Ok(()) }
     }
 
@@ -232,6 +233,10 @@ impl Partition {
 
     /// Merges what has become many on the disk, while others read and write; true = there may be more to do.
     pub fn tidy(&self) -> Result<bool, StoreError> {
+        // A writer that waits keeps readers out for as long as one that reads a part for a sweep is at it.
+        if !self.read().store.is_crowded() {
+            return Ok(false);
+        }
         let Some(merge) = self.write().store.begin_merge() else { return Ok(false) };
         let merged = merge.run();
         self.write().store.end_merge(merge, merged)?;

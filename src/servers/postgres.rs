@@ -186,6 +186,16 @@ impl Postgres {
         running.wait().map(|_| ()).map_err(|e| format!("waiting for the server's end: {e}"))
     }
 
+    /// Starts it again with this setting, which stays; a given server stays as it is.
+    pub fn set(&mut self, setting: &str) -> Result<()> {
+        if matches!(self.place, Place::Given { .. }) {
+            return Ok(());
+        }
+        self.psql("postgres", &format!("ALTER SYSTEM SET {setting}"))?;
+        self.stop()?;
+        self.start_again()
+    }
+
     fn psql(&self, database: &str, statement: &str) -> Result<()> {
         let Place::Own { bin, port, .. } = &self.place else { return Ok(()) };
         run(Command::new(bin.join("psql"))

@@ -48,6 +48,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         Ok(())
     }
 
+    /// Something should be merged.
+    fn is_crowded(&self) -> bool {
+        false
+    }
+
     /// What should be merged now, if anything: to be run beside the store, then handed back.
     fn begin_merge(&mut self) -> Option<Merge> {
         None

@@ -195,7 +195,7 @@ impl World {
         let open = self.node.control.holds.values();
         let open: Vec<_> = open.filter(|h| h.effective.is_none() && h.released.is_none()).cloned().collect();
         for hold in open {
-            if barrier::stands(&self.node.partitions, &self.node.control, &hold, now).is_effective() {
+            if barrier::is_effective(&self.node.partitions, &self.node.underway, &hold, now) {
                 self.say(&format!("hold {} is effective", hold.id));
                 let (id, at) = (hold.id.clone(), now.0);
                 let record = HoldEffective { id, at, covered_items: 0, covered_copies: 0 };

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use quietus::confirm;
 use quietus::dispatch::{LedgerGate, permit, targets};
-use quietus_contract::{CommandId, Connector, Gate, TargetOutcome, Verdict};
+use quietus_contract::{CommandId, Connector, Gate, Outcome, TargetOutcome, Verdict};
 use quietus_core::engine::awaits_read_back;
 use quietus_core::obligation::{Duty, Obligation, ObligationId, Stand};
 use quietus_core::record::Record;
@@ -97,7 +97,8 @@ impl World {
         let now = self.now();
         let permit = permit(&self.node.control, system.name(), &duties, Millis(now), LEASE);
         let asked = Arc::new(AtomicBool::new(false));
-        let inner = LedgerGate::new(Arc::clone(&self.node.partitions), &duties);
+        let inner =
+            LedgerGate::new(Arc::clone(&self.node.partitions), Arc::clone(&self.node.underway), &duties);
         let gate = Arc::new(PausingGate { inner, asked: Arc::clone(&asked) });
         let connector = self.sites[&system].connector.clone();
         let corrects = duties.iter().any(|d| d.duty == Duty::Correct);
@@ -144,6 +145,12 @@ impl World {
         let words: Vec<String> = outcomes.iter().map(|o| format!("{:?}", o.outcome)).collect();
         self.say(&format!("{} answers {}", call.system.name(), words.join(", ")));
         if !call.orphan {
+            let accepted = |d: &Obligation| {
+                let mine = |o: &&TargetOutcome| o.command.0 == d.id.0;
+                outcomes.iter().find(mine).is_some_and(|o| matches!(o.outcome, Outcome::Accepted { .. }))
+            };
+            let over = call.duties.iter().filter(|d| !accepted(d));
+            self.node.underway.over(over.map(|d| (CommandId(d.id.0), d.attempt)));
             let record = confirm::confirmed(call.system.name(), &call.duties, &confirm::told(&outcomes));
             let partition = self.home(self.company.items[&self.by_id[&call.duties[0].item]].person);
             self.node.answers.push((partition, Record::Confirmed(record)));

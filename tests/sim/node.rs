@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use quietus::clock::{Clock, SimulatedClock};
+use quietus::dispatch::Underway;
 use quietus::intake::{self, Intake};
 use quietus::ledger::Stream;
 use quietus::ledger::codec::{Avro, decode_frame};
@@ -34,6 +35,7 @@ pub struct Node {
     pub folded: u64,
     /// Per partition: the last entry of the control log that was copied into it.
     pub copied: Vec<u64>,
+    pub underway: Arc<Underway>,
     pub intake: Intake,
     pub newest_tick: i64,
     /// Let through and not sent.
@@ -73,6 +75,7 @@ impl Node {
             control: Control::default(),
             folded: 0,
             copied: vec![0; count],
+            underway: Arc::default(),
             intake,
             newest_tick: 0,
             sends: Vec::new(),
@@ -134,6 +137,7 @@ impl World {
         self.node.models = models;
         self.node.calls = orphans;
         self.replay(&before)?;
+        self.node.underway.resume(&self.node.partitions);
         self.own();
         Ok(())
     }

@@ -22,6 +22,7 @@ impl World {
         let frame = decode_frame(&entry.bytes).unwrap();
         self.node.folded += 1;
         self.node.control.apply(self.node.folded, &frame.records[0]);
+        self.node.underway.follow(&self.node.control);
         true
     }
 

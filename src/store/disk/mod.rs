@@ -347,6 +347,10 @@ impl Store for DiskStore {
         flushed
     }
 
+    fn is_crowded(&self) -> bool {
+        !self.merging && self.crowded().is_some()
+    }
+
     fn begin_merge(&mut self) -> Option<Merge> {
         let groups = self.crowded().filter(|_| !self.merging)?;
         let family = groups.first()?.family;

@@ -51,6 +51,15 @@ pub enum Bench {
         #[arg(long)]
         spread: bool,
     },
+    /// Holds at a node that takes in events while a sweep erases rows in PostgreSQL: how soon they are effective.
+    Hold {
+        /// How many items.
+        #[arg(long, default_value_t = 100_000)]
+        items: u64,
+        /// Those that are kept: over 5 years and 50 shapes in no order; else one shape, oldest first.
+        #[arg(long)]
+        spread: bool,
+    },
     /// Rows erased in PostgreSQL, beside a hand-written batched DELETE, and through a node.
     Erase {
         /// How many rows, by each.
@@ -88,6 +97,10 @@ impl Bench {
             }
             Self::Rebuild { items, spread } => {
                 let figure = bench::rebuild(items, spread, &mut |line| say(line)).await.map_err(unknown)?;
+                print(out, &figure, figure.ok)
+            }
+            Self::Hold { items, spread } => {
+                let figure = bench::hold(items, spread, &mut |line| say(line)).await.map_err(unknown)?;
                 print(out, &figure, figure.ok)
             }
             Self::Erase { items } => {

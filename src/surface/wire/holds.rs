@@ -68,7 +68,7 @@ pub struct HoldView {
     pub in_flight: Vec<InFlight>,
     /// Systems with covered copies that expire data by themselves.
     pub not_preserved: Vec<String>,
-    /// Partitions that have not read it yet.
+    /// Partitions that have not read it yet: what is covered there is not counted. They may commit nothing all the same.
     pub waiting_for: Vec<u32>,
     pub placed_at: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
