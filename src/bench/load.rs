@@ -108,7 +108,8 @@ fn events(
     items: impl Iterator<Item = Item>,
     write: impl Fn(&mut String, Item) -> std::fmt::Result,
 ) -> String {
-    let mut out = String::from("[");
+    let mut out = String::with_capacity(400 * BATCH as usize);
+    out.push('[');
     for item in items {
         out.push_str(if out.len() == 1 { "{" } else { ",{" });
         out.push_str(r#""specversion":"1.0","source":"/bench","#);

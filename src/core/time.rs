@@ -27,6 +27,11 @@ impl Millis {
         text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_millisecond()))
     }
 
+    /// Whether a calendar has it: years -9999 to 9999.
+    pub fn is_dated(self) -> bool {
+        jiff::Timestamp::from_millisecond(self.0).is_ok()
+    }
+
     /// As [`Millis::parse`], or a date with or without a time of day, which is UTC where no zone is said.
     pub fn parse_loose(text: &str) -> Option<Self> {
         Self::parse(text).or_else(|| {

@@ -10,11 +10,13 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use quietus_contract::{Locator, Scalar, Secret};
+use quietus_core::time::Millis;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 pub type Text<'a> = Given<Cow<'a, str>>;
+pub type Time<'a> = Given<At<'a>>;
 
 #[derive(Default, Deserialize, PartialEq)]
 #[serde(default)]
@@ -36,13 +38,13 @@ pub struct Data<'a> {
     #[serde(borrow)]
     pub service: Text<'a>,
     #[serde(borrow)]
-    pub recorded_at: Text<'a>,
+    pub recorded_at: Time<'a>,
     #[serde(borrow)]
     pub copies: Given<Vec<CopyData<'a>>>,
     #[serde(borrow)]
     pub disclosure: Given<Disclosure<'a>>,
     #[serde(borrow)]
-    pub at: Text<'a>,
+    pub at: Time<'a>,
     #[serde(borrow)]
     pub system: Text<'a>,
     #[serde(borrow)]
@@ -92,6 +94,32 @@ pub enum Given<T> {
     Is(T),
 }
 
+/// A time: as somebody wrote it, or known already.
+pub enum At<'a> {
+    Written(Cow<'a, str>),
+    Known(Millis),
+}
+
+impl At<'_> {
+    /// None = what is written is no RFC 3339 time with a zone or Z.
+    pub fn millis(&self) -> Option<Millis> {
+        match self {
+            Self::Written(text) => Millis::parse(text),
+            // What no calendar has is refused as well as what cannot be read.
+            Self::Known(at) => at.is_dated().then_some(*at),
+        }
+    }
+}
+
+impl PartialEq for At<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Written(one), Self::Written(other)) => one == other,
+            _ => self.millis() == other.millis(),
+        }
+    }
+}
+
 /// A string, or an array of strings.
 #[derive(PartialEq)]
 pub struct Words<'a>(pub Vec<Cow<'a, str>>);
@@ -120,6 +148,7 @@ opaque! {
     "Data" Data<'_>,
     "CopyData" CopyData<'_>,
     "Disclosure" Disclosure<'_>,
+    "At" At<'_>,
     "Words" Words<'_>,
     "Place" Place,
     "Values" Values,
@@ -159,6 +188,12 @@ trait Read<'de>: Sized {
 impl<'de: 'a, 'a> Read<'de> for Cow<'a, str> {
     fn text(text: Cow<'de, str>) -> Option<Self> {
         Some(text)
+    }
+}
+
+impl<'de: 'a, 'a> Read<'de> for At<'a> {
+    fn text(text: Cow<'de, str>) -> Option<Self> {
+        Some(Self::Written(text))
     }
 }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use quietus_contract::Locator;
 use quietus_core::time::Millis;
 
-use super::data::{CopyData, Data, Given, Place, Text, Words, opaque};
+use super::data::{CopyData, Data, Given, Place, Text, Time, Words, opaque};
 use super::refuse::Refused;
 
 /// A name of the policy or the manifests: category, purpose, system, dataset, event.
@@ -331,11 +331,11 @@ fn sorted(mut words: Vec<&str>) -> Vec<&str> {
     words
 }
 
-fn moment(text: &Text<'_>, field: &str) -> Result<Option<Millis>, Refused> {
-    match text {
+fn moment(time: &Time<'_>, field: &str) -> Result<Option<Millis>, Refused> {
+    match time {
         Given::Absent => Ok(None),
         Given::Wrong => Err(Refused::wrong(field, "an RFC 3339 time as a string")),
-        Given::Is(text) => match Millis::parse(text) {
+        Given::Is(time) => match time.millis() {
             Some(at) => Ok(Some(at)),
             None => {
                 Err(Refused::new("bad-time", format!("{field} must be an RFC 3339 time with a zone or Z")))

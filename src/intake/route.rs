@@ -10,6 +10,8 @@ use quietus_core::record::{Change, Changes, Fact, Facts, Frame, Mark, Record, Sh
 use super::cloudevent::Position;
 use super::lifecycle::Recorded;
 
+/// Facts that an open record has room for at once.
+const MANY: usize = 64;
 /// A frame is closed beyond this; one event adds at most its own size to it.
 const FRAME_BYTES: usize = 1 << 20;
 
@@ -96,7 +98,8 @@ impl<'a> Router<'a> {
         if !matches!(lane.open, Open::Facts(_)) {
             lane.close_record(&marks);
             let (source, source_generation) = (self.feed.source.clone(), self.feed.generation);
-            let facts = Facts { source, source_generation, ..Facts::default() };
+            let mut facts = Facts { source, source_generation, ..Facts::default() };
+            facts.reserve(MANY);
             lane.open = Open::Facts(Box::new(OpenFacts { facts, shapes: HashMap::new() }));
         }
         let Open::Facts(open) = &mut lane.open else { return };

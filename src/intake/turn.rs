@@ -1,6 +1,6 @@
 //! One batch on its way: each event becomes a fact, a change, a duplicate or a refusal.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use quietus_core::identity::{ItemKey, ShownItem, SubjectKey};
 use quietus_core::policy::Level;
@@ -11,6 +11,7 @@ use super::accept::{Accepted, Intake, Receipt, short};
 use super::cloudevent::{Payload, Position, RawEvent};
 use super::context::Context;
 use super::data::{Data, Given};
+use super::dedupe::Hashes;
 use super::identify::{self, Who};
 use super::lifecycle::{self, Consent, CopyAt, Event, Recorded, Which};
 use super::refuse::Refused;
@@ -26,8 +27,8 @@ pub(super) struct Turn<'a> {
     trace: Option<String>,
     pub(super) origin: Origin,
     position: Option<Position>,
-    events: HashSet<(u32, u64)>,
-    subjects: HashSet<u64>,
+    events: Hashes<(u32, u64)>,
+    subjects: Hashes<u64>,
     pub told: Accepted,
 }
 
@@ -40,8 +41,8 @@ impl<'a> Turn<'a> {
             trace: None,
             origin: Origin::Event,
             position: None,
-            events: HashSet::new(),
-            subjects: HashSet::new(),
+            events: Hashes::default(),
+            subjects: Hashes::default(),
             told: Accepted::default(),
         }
     }

@@ -30,7 +30,8 @@ pub fn encode_frame(frame: &Frame) -> Result<Vec<u8>, CodecError> {
         .collect::<Result<_, CodecError>>()?;
     let envelope =
         Envelope { semantics: frame.semantics, epoch: frame.epoch, trace: frame.trace.clone(), entries };
-    let bytes = Avro.encode(ENVELOPE, &envelope)?;
+    let room = envelope.entries.iter().map(|entry| entry.body.len() + 16).sum::<usize>() + 128;
+    let bytes = written(ENVELOPE, &envelope, room)?;
     if bytes.len() > FRAME_MAX {
         return Err(CodecError::TooLarge { what: "bytes", limit: FRAME_MAX });
     }
@@ -85,6 +86,14 @@ impl Entry {
     }
 }
 
+/// So many bytes need not be moved as they become more.
+fn written<T: Serialize>(id: u16, body: &T, room: usize) -> Result<Vec<u8>, CodecError> {
+    let Datum { name, writer, .. } = datum(id).ok_or_else(|| Avro.unknown(id))?;
+    let mut out = Vec::with_capacity(room);
+    writer.write_ser(&mut out, body).map_err(|_| CodecError::Mismatch { record: name })?;
+    Ok(out)
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Avro;
 
@@ -92,8 +101,7 @@ impl Codec for Avro {
     type Error = CodecError;
 
     fn encode<T: Serialize>(&self, id: u16, body: &T) -> Result<Vec<u8>, CodecError> {
-        let Datum { name, writer, .. } = datum(id).ok_or_else(|| self.unknown(id))?;
-        writer.write_ser_to_vec(body).map_err(|_| CodecError::Mismatch { record: name })
+        written(id, body, 0)
     }
 
     fn decode<T: for<'de> Deserialize<'de>>(&self, id: u16, bytes: &[u8]) -> Result<T, CodecError> {

@@ -130,27 +130,27 @@ impl Partition {
                 let input = Input {
                     offset,
                     trace: frame.trace.clone(),
-                    record: record.clone(),
+                    record,
                     control: control_entry(record, codec),
                 };
                 let needs = needs(&inner.state, &input);
                 let begun = needs.everything.then(|| begin(&mut inner.state, &input)).flatten();
-                let (rows, asked) = match begun {
+                match begun {
                     Some((pass, step)) => {
                         drop(inner);
-                        let passed = self.pass(offset, pass, step, &mut leaves);
+                        let (rows, asked) = self.pass(offset, pass, step, &mut leaves);
                         inner = self.write();
-                        passed
+                        inner.store.write(&rows);
+                        effects.extend(asked);
                     }
                     None => {
                         let found = inner.store.fetch(&needs);
                         let step = step(&mut inner.state, &input, found);
                         inner.decided(offset, &step.decisions, &mut leaves);
-                        (step.rows, step.effects)
+                        step.rows().for_each(|row| inner.store.put(row));
+                        effects.extend(step.effects);
                     }
-                };
-                inner.store.write(&rows);
-                effects.extend(asked);
+                }
             }
             inner.chain.close(offset, bytes, leaves);
             inner.applied(offset + 1, bytes, frame, codec);
@@ -200,7 +200,7 @@ impl Partition {
         let (mut pass, mut rows, mut effects) = (pass, Vec::new(), Vec::new());
         let mut take = |inner: &mut Inner, step: Step| {
             inner.decided(offset, &step.decisions, leaves);
-            rows.extend(step.rows);
+            rows.extend(step.rows().cloned());
             effects.extend(step.effects);
         };
         take(&mut self.write(), begun);

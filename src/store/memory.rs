@@ -20,33 +20,28 @@ pub struct MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn write(&mut self, rows: &[Row]) {
-        for row in rows {
-            match row {
-                Row::Fact(fact) => {
-                    self.item(fact.id, |lives| lives.record(fact));
-                    self.seen(fact.id.subject, fact.start);
-                    if let (Some(process), Some(start)) = (fact.process, fact.start) {
-                        let at = self
-                            .subject_mut(fact.id.subject)
-                            .process_activity
-                            .entry(process)
-                            .or_insert(start);
-                        *at = (*at).max(start);
+    fn put(&mut self, row: &Row) {
+        match row {
+            Row::Fact(fact) => {
+                self.item(fact.id, |lives| lives.record(fact));
+                self.seen(fact.id.subject, fact.start);
+                if let (Some(process), Some(start)) = (fact.process, fact.start) {
+                    let at =
+                        self.subject_mut(fact.id.subject).process_activity.entry(process).or_insert(start);
+                    *at = (*at).max(start);
+                }
+            }
+            Row::Change(change) => match change.what.item() {
+                Some(id) => {
+                    self.item(id, |lives| lives.change(&change.what));
+                    if let What::Touched { at, .. } = &change.what {
+                        self.touched(id, *at);
                     }
                 }
-                Row::Change(change) => match change.what.item() {
-                    Some(id) => {
-                        self.item(id, |lives| lives.change(&change.what));
-                        if let What::Touched { at, .. } = &change.what {
-                            self.touched(id, *at);
-                        }
-                    }
-                    None => change_subject(self.subject_mut(change.subject), &change.what),
-                },
-                Row::Identity { subject, cell } => {
-                    self.identities.insert(*subject, cell.clone());
-                }
+                None => change_subject(self.subject_mut(change.subject), &change.what),
+            },
+            Row::Identity { subject, cell } => {
+                self.identities.insert(*subject, cell.clone());
             }
         }
     }
@@ -123,7 +118,7 @@ impl Store for MemoryStore {
 impl MemoryStore {
     /// All there is, for the engine to go through.
     pub fn everything(self) -> Found {
-        Found { lives: self.items, subjects: self.subjects }
+        Found::of(self.items, self.subjects)
     }
 
     pub(super) fn each_here(&self, visit: &mut dyn FnMut(&Lives, &Subject)) {

@@ -29,8 +29,13 @@ pub enum Part {
 
 /// One partition's items and subjects.
 pub trait Store: Send + Sync + std::fmt::Debug {
-    /// Appends rows in order; never reads first.
-    fn write(&mut self, rows: &[Row]);
+    /// Appends a row; never reads first.
+    fn put(&mut self, row: &Row);
+
+    /// Appends rows in order.
+    fn write(&mut self, rows: &[Row]) {
+        rows.iter().for_each(|row| self.put(row));
+    }
 
     /// Frames whose rows, and what lies beside them, outlive the process; None = none ever do.
     fn kept(&self) -> Option<u64> {

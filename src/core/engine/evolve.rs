@@ -99,6 +99,10 @@ fn raise<K: Ord, V: Ord + Copy>(map: &mut BTreeMap<K, V>, key: K, value: V) {
 /// What was fetched for this record follows what the record writes.
 fn fold(alive: &mut Alive, found: &mut Found, row: &Row) {
     match row {
+        Row::Fact(fact) if found.is_read_no_more(fact.id) => {
+            alive.moved(0, fact.copies());
+            found.subjects.get_mut(&fact.id.subject).into_iter().for_each(|subject| seen(subject, fact.start));
+        }
         Row::Fact(fact) => {
             let lives: &mut Lives = found.lives.entry(fact.id).or_default();
             let before = lives.live_copies();

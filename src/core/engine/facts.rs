@@ -1,5 +1,6 @@
 //! An item is recorded, perhaps not for the first time: news, echo, resurrection or a new life.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::identity::ItemId;
@@ -21,13 +22,22 @@ pub(super) fn facts(turn: &mut Turn<'_>, record: &Facts) {
     }
     let Some(rows) = record.rows() else { return turn.ignore("columns that do not fit together") };
     let shapes: Vec<Arc<Shape>> = record.shapes.iter().cloned().map(Arc::new).collect();
-    for row in &rows {
+    turn.found.repeated = Some(repeated(record));
+    for mut row in rows {
         let Some(shape) = shapes.get(usize::from(row.shape)) else { continue };
+        let (subject, identity) = (row.subject, row.identity.take());
         fact(turn, row, shape);
-        if let Some(cell) = &row.identity {
-            turn.write(Row::Identity { subject: row.subject, cell: cell.clone() });
+        if let Some(cell) = identity {
+            turn.write(Row::Identity { subject, cell });
         }
     }
+}
+
+/// Items that more than one row is about.
+fn repeated(record: &Facts) -> BTreeSet<ItemId> {
+    let mut ids: Vec<ItemId> = record.ids().collect();
+    ids.sort_unstable();
+    ids.chunk_by(|a, b| a == b).filter(|same| same.len() > 1).filter_map(|same| same.first()).copied().collect()
 }
 
 /// True when the batch is news; its marks are then taken.
@@ -44,14 +54,14 @@ pub(super) fn above_marks(turn: &mut Turn<'_>, source: &str, generation: i32, ma
     true
 }
 
-fn fact(turn: &mut Turn<'_>, row: &Fact, shape: &Arc<Shape>) {
+fn fact(turn: &mut Turn<'_>, row: Fact, shape: &Arc<Shape>) {
     let id = ItemId { subject: row.subject, item: row.item };
     let newest = turn.found.lives.get(&id).and_then(|l| l.newest()).cloned();
     match newest {
         None if row.origin == Origin::Delete => turn.rule(Decision::Noticed(Noticed::Echo { item: id })),
-        None => record(turn, id, 1, row, shape, |_| true),
-        Some(life) if row.origin == Origin::Delete => deleted(turn, &life, row, shape),
-        Some(life) => match before(turn, &life, row) {
+        None => whole(turn, id, 1, row, shape),
+        Some(life) if row.origin == Origin::Delete => deleted(turn, &life, &row, shape),
+        Some(life) => match before(turn, &life, &row) {
             Some(left) => anew(turn, &life, &left, row, shape),
             None if life.left_at().is_some() => after_the_end(turn, &life, row, shape),
             None => again(turn, &life, row, shape),
@@ -84,17 +94,24 @@ fn before(turn: &Turn<'_>, life: &Life, row: &Fact) -> Option<Vec<(Place, Millis
     left.collect::<Option<Vec<_>>>().filter(|left| !left.is_empty())
 }
 
-fn anew(turn: &mut Turn<'_>, life: &Life, left: &[(Place, Millis, bool)], row: &Fact, shape: &Arc<Shape>) {
+fn anew(turn: &mut Turn<'_>, life: &Life, left: &[(Place, Millis, bool)], row: Fact, shape: &Arc<Shape>) {
     for (place, at, _) in left.iter().filter(|(_, _, live)| *live) {
         went(turn, life, place, *at);
     }
     let (id, generation) = (life.item.id, life.item.generation + 1);
-    record(turn, id, generation, row, shape, |_| true);
+    whole(turn, id, generation, row, shape);
     turn.rule(Decision::Noticed(Noticed::Reborn { item: id, generation }));
 }
 
+/// Writes the row with all of its copies.
+fn whole(turn: &mut Turn<'_>, id: ItemId, generation: u32, row: Fact, shape: &Arc<Shape>) {
+    let again = turn.found.lives.get(&id).is_some_and(|lives| lives.newest().is_some());
+    let Fact { start, process, cells, .. } = row;
+    turn.write(Row::Fact(FactRow { id, generation, again, start, shape: Arc::clone(shape), process, cells }));
+}
+
 /// Writes the row with those of its copies that `keep` lets through.
-fn record(
+fn part(
     turn: &mut Turn<'_>,
     id: ItemId,
     generation: u32,
@@ -103,18 +120,14 @@ fn record(
     keep: impl Fn(&Place) -> bool,
 ) {
     let kept: Vec<bool> = places(row, shape).map(|p| keep(&p)).collect();
-    let (shape, cells) = if kept.iter().all(|k| *k) {
-        (Arc::clone(shape), row.cells.clone())
-    } else {
-        let pick = |i: usize| kept.get(i).copied().unwrap_or_default();
-        let copies =
-            shape.copies.iter().enumerate().filter(|(i, _)| pick(*i)).map(|(_, c)| c.clone()).collect();
-        let cells = row.cells.iter().enumerate().filter(|(i, _)| pick(*i)).map(|(_, c)| c.clone()).collect();
-        (Arc::new(Shape { copies, ..(**shape).clone() }), cells)
-    };
-    let again = turn.found.lives.get(&id).is_some_and(|lives| lives.newest().is_some());
-    let (start, process) = (row.start, row.process);
-    turn.write(Row::Fact(FactRow { id, generation, again, start, shape, process, cells }));
+    if kept.iter().all(|k| *k) {
+        return whole(turn, id, generation, row.clone(), shape);
+    }
+    let pick = |i: usize| kept.get(i).copied().unwrap_or_default();
+    let copies = shape.copies.iter().enumerate().filter(|(i, _)| pick(*i)).map(|(_, c)| c.clone()).collect();
+    let cells = row.cells.iter().enumerate().filter(|(i, _)| pick(*i)).map(|(_, c)| c.clone()).collect();
+    let shape = Arc::new(Shape { copies, ..(**shape).clone() });
+    whole(turn, id, generation, Fact { cells, ..row.clone() }, &shape);
 }
 
 fn places<'a>(row: &'a Fact, shape: &'a Shape) -> impl Iterator<Item = Place> + 'a {
@@ -127,8 +140,8 @@ fn places<'a>(row: &'a Fact, shape: &'a Shape) -> impl Iterator<Item = Place> + 
 
 /// A live item is recorded again: same content, nothing; otherwise what is named takes the newer words. A copy
 /// that was erased meanwhile is an echo or came back.
-fn again(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>) {
-    let named: Vec<(Place, Option<Copy>)> = places(row, shape)
+fn again(turn: &mut Turn<'_>, life: &Life, row: Fact, shape: &Arc<Shape>) {
+    let named: Vec<(Place, Option<Copy>)> = places(&row, shape)
         .map(|p| {
             let known = life.copy_at(&p).and_then(|at| life.item.copies.get(at)).cloned();
             (p, known)
@@ -145,9 +158,9 @@ fn again(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>) {
             told == *k.kind
         })
     });
-    let back = back(life, row, shape);
+    let back = back(life, &row, shape);
     if !same || earlier || process {
-        record(turn, life.item.id, life.item.generation, row, shape, |_| true);
+        whole(turn, life.item.id, life.item.generation, row, shape);
     }
     if back.is_empty() {
         if named.iter().any(|(_, k)| k.as_ref().is_some_and(|k| !k.is_live())) {
@@ -165,10 +178,10 @@ fn back(life: &Life, row: &Fact, shape: &Shape) -> Vec<Place> {
 }
 
 /// News of an item whose last copy is gone.
-fn after_the_end(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>) {
+fn after_the_end(turn: &mut Turn<'_>, life: &Life, row: Fact, shape: &Arc<Shape>) {
     let id = life.item.id;
     let ended = life.left_at().unwrap_or_default();
-    let unknown: Vec<Place> = places(row, shape).filter(|p| life.copy_at(p).is_none()).collect();
+    let unknown: Vec<Place> = places(&row, shape).filter(|p| life.copy_at(p).is_none()).collect();
     let starts_after = row.start.is_some_and(|s| s > ended);
     let new_life = row.source_time > ended
         && match row.origin {
@@ -180,11 +193,11 @@ fn after_the_end(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape
         };
     if new_life {
         let generation = life.item.generation + 1;
-        record(turn, id, generation, row, shape, |_| true);
+        whole(turn, id, generation, row, shape);
         return turn.rule(Decision::Noticed(Noticed::Reborn { item: id, generation }));
     }
     // From before a copy's end: an echo. From after it: it is there again. Never known: owed at once.
-    let back = back(life, row, shape);
+    let back = back(life, &row, shape);
     if back.is_empty() && unknown.is_empty() {
         return turn.rule(Decision::Noticed(Noticed::Echo { item: id }));
     }
@@ -192,11 +205,11 @@ fn after_the_end(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape
     let lives_on = back.iter().any(|p| !was_erased(life, p));
     if !back.is_empty() {
         let lives = |p: &Place| back.contains(p) || (lives_on && unknown.contains(p));
-        record(turn, id, life.item.generation, row, shape, lives);
+        part(turn, id, life.item.generation, &row, shape, lives);
         revive(turn, life, &back);
     }
     if !unknown.is_empty() && !lives_on {
-        late(turn, life, row, shape, &unknown);
+        late(turn, life, &row, shape, &unknown);
     }
 }
 
@@ -228,7 +241,7 @@ fn was_erased(life: &Life, place: &Place) -> bool {
 
 fn late(turn: &mut Turn<'_>, life: &Life, row: &Fact, shape: &Arc<Shape>, unknown: &[Place]) {
     let id = life.item.id;
-    record(turn, id, life.item.generation, row, shape, |p| unknown.contains(p));
+    part(turn, id, life.item.generation, row, shape, |p| unknown.contains(p));
     for place in unknown {
         let what = What::Late { id, generation: life.item.generation, place: place.clone() };
         turn.write(Row::Change(ChangeRow { subject: id.subject, what }));

@@ -38,7 +38,7 @@ mod tests;
 mod ticks;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use answers::awaits_read_back;
@@ -65,12 +65,12 @@ use crate::word::Word;
 
 /// One record as it is read from a partition's ledger.
 #[derive(Clone, Debug)]
-pub struct Input {
+pub struct Input<'a> {
     /// Offset of its frame in the partition.
     pub offset: u64,
     /// `traceparent` of its frame.
     pub trace: Option<String>,
-    pub record: Record,
+    pub record: &'a Record,
     /// Of a `ControlCopy` or a `Forwarded`: what is in it, decoded.
     pub control: Option<Record>,
 }
@@ -80,6 +80,19 @@ pub struct Input {
 pub struct Found {
     pub lives: BTreeMap<ItemId, Lives>,
     pub subjects: BTreeMap<SubjectKey, Subject>,
+    /// Items that the record is about more than once: no other row of it reads what one wrote. None = any may.
+    repeated: Option<BTreeSet<ItemId>>,
+}
+
+impl Found {
+    pub fn of(lives: BTreeMap<ItemId, Lives>, subjects: BTreeMap<SubjectKey, Subject>) -> Self {
+        Self { lives, subjects, repeated: None }
+    }
+
+    /// What is written of this item now is read by nothing that this record still asks for.
+    fn is_read_no_more(&self, id: ItemId) -> bool {
+        !self.lives.contains_key(&id) && self.repeated.as_ref().is_some_and(|repeated| !repeated.contains(&id))
+    }
 }
 
 /// What came of a record.
@@ -87,30 +100,35 @@ pub struct Found {
 pub struct Step {
     /// In order; every one is already in the state.
     pub decisions: Vec<Decision>,
-    /// What the store must write.
-    pub rows: Vec<Row>,
     /// What the shell must do; a replay drops them.
     pub effects: Vec<Effect>,
 }
 
 impl Step {
+    /// What the store must write, in order.
+    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.decisions.iter().filter_map(|decision| match decision {
+            Decision::Wrote(row) => Some(row),
+            _ => None,
+        })
+    }
+
     /// What comes after it.
     pub fn then(&mut self, next: Self) {
         self.decisions.extend(next.decisions);
-        self.rows.extend(next.rows);
         self.effects.extend(next.effects);
     }
 }
 
 /// Decides what comes of a record, and moves the state there.
-pub fn step(state: &mut State, input: &Input, found: Found) -> Step {
+pub fn step(state: &mut State, input: &Input<'_>, found: Found) -> Step {
     if let Some((mut pass, mut all)) = begin(state, input) {
         all.then(pass.slice(state, found));
         all.then(pass.end(state));
         return all;
     }
     let mut turn = Turn::new(state, input.trace.as_deref().map(Word::from), found);
-    match &input.record {
+    match input.record {
         Record::OwnerStarted(_) => turn.rule(Decision::Began { epoch: input.offset }),
         Record::Tick(r) => ticks::tick(&mut turn, Millis(r.now)),
         Record::SourceAt(r) => {
@@ -203,7 +221,6 @@ impl<'a> Turn<'a> {
         news::note(self.state, &decision, self.trace.as_deref());
         evolve::evolve(self.state, &mut self.found, &decision);
         if let Decision::Wrote(row) = &decision {
-            self.out.rows.push(row.clone());
             let lives = row.item().and_then(|id| self.found.lives.get_mut(&id));
             let lives = lives.into_iter().flat_map(|l| &mut l.lives);
             lives.for_each(|life| self.state.control.complete(life));

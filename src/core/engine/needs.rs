@@ -24,13 +24,12 @@ pub struct Needs {
     pub everything: bool,
 }
 
-pub fn needs(state: &State, input: &Input) -> Needs {
+pub fn needs(state: &State, input: &Input<'_>) -> Needs {
     let mut needs = Needs::default();
-    match &input.record {
+    match input.record {
         Record::Facts(r) => {
-            let rows = r.rows().unwrap_or_default();
             // Twice in one record: the second row is judged with its subject.
-            for id in rows.iter().map(|f| ItemId { subject: f.subject, item: f.item }) {
+            for id in r.ids() {
                 if !needs.news.insert(id) {
                     needs.items.insert(id);
                 }
@@ -105,10 +104,10 @@ pub fn needs(state: &State, input: &Input) -> Needs {
 }
 
 /// What was passed on needs what it would need where it came from.
-fn needs_of(state: &State, input: &Input, record: &Record) -> Needs {
+fn needs_of(state: &State, input: &Input<'_>, record: &Record) -> Needs {
     match record {
         Record::Forwarded(_) | Record::ControlCopy(_) => Needs::default(),
-        record => needs(state, &Input { record: record.clone(), control: None, ..input.clone() }),
+        record => needs(state, &Input { offset: input.offset, trace: None, record, control: None }),
     }
 }
 

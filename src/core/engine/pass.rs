@@ -26,8 +26,8 @@ enum Over {
 }
 
 /// Begins the pass over everything that this record asks for; None = it asks for none, see [`super::step`].
-pub fn begin(state: &mut State, input: &Input) -> Option<(Pass, Step)> {
-    let (Record::ControlCopy(copy), Some(entry)) = (&input.record, &input.control) else { return None };
+pub fn begin(state: &mut State, input: &Input<'_>) -> Option<(Pass, Step)> {
+    let (Record::ControlCopy(copy), Some(entry)) = (input.record, &input.control) else { return None };
     let k = state.control.k + 1;
     if u64::try_from(copy.k).ok() != Some(k)
         || !matches!(entry, Record::SweepOrdered(_) | Record::HoldPlaced(_))

@@ -165,11 +165,13 @@ impl Lives {
                 recorded: row.start,
                 touched: None,
                 process: row.process,
-                copies: Vec::new(),
+                copies: Vec::with_capacity(row.cells.len()),
                 events: BTreeMap::new(),
                 consent: Consent::default(),
             };
-            self.lives.push(Life { item, notes: Vec::new(), derived: BTreeMap::new() });
+            // Most items live once.
+            self.lives.reserve_exact(1);
+            self.lives.push(Life { item, notes: Vec::with_capacity(row.cells.len()), derived: BTreeMap::new() });
         }
         let Some(life) = self.of(row.generation) else { return };
         // The earliest start stays.

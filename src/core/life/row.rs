@@ -22,6 +22,16 @@ pub struct FactRow {
     pub cells: Vec<Vec<u8>>,
 }
 
+impl FactRow {
+    /// Copies that it names, each place once.
+    pub fn copies(&self) -> u64 {
+        let places = || {
+            self.shape.copies.iter().zip(&self.cells).map(|(copy, cell)| (&copy.system, &copy.dataset, cell))
+        };
+        places().enumerate().filter(|(n, place)| !places().take(*n).any(|earlier| earlier == *place)).count() as u64
+    }
+}
+
 /// A row of the change family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeRow {

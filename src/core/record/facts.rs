@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{ItemKey, ProcessKey, SubjectKey};
+use crate::identity::{ItemId, ItemKey, ProcessKey, SubjectKey};
 use crate::item::CopyKind;
 use crate::time::Millis;
 
@@ -195,6 +195,24 @@ impl Facts {
         self.items.is_empty()
     }
 
+    /// So many rows more do not make the columns move.
+    pub fn reserve(&mut self, rows: usize) {
+        for (column, width) in [
+            (&mut self.subjects, 16),
+            (&mut self.items, 16),
+            (&mut self.starts, 8),
+            (&mut self.shape, 2),
+            (&mut self.origins, 1),
+            (&mut self.source_times, 8),
+            (&mut self.event_ids, 8),
+            // A number, sealed.
+            (&mut self.cells, 24),
+            (&mut self.identities, 2),
+        ] {
+            column.reserve(rows * width);
+        }
+    }
+
     /// Adds a row. The caller keeps to [`Facts::MAX`] and to one cell per copy of the shape.
     pub fn push(&mut self, fact: &Fact) {
         let rows = self.len();
@@ -215,6 +233,17 @@ impl Facts {
             push_short(&mut self.cells, cell);
         }
         push_short(&mut self.identities, fact.identity.as_deref().unwrap_or_default());
+    }
+
+    /// The items that the rows are about.
+    pub fn ids(&self) -> impl Iterator<Item = ItemId> {
+        let (subjects, _) = self.subjects.as_chunks();
+        let (items, _) = self.items.as_chunks();
+        let id = |(subject, item): (&[u8; 16], &[u8; 16])| ItemId {
+            subject: SubjectKey(*subject),
+            item: ItemKey(*item),
+        };
+        subjects.iter().zip(items).map(id)
     }
 
     /// The rows; None when the columns do not fit together.

@@ -184,6 +184,21 @@ impl Emit {
             Self::SubjectLinked => "quietus.subject.linked.v1",
         }
     }
+
+    /// The Avro record that says the same, in `quietus.lifecycle.v1`.
+    pub fn record(self) -> &'static str {
+        match self {
+            Self::ItemRecorded => "ItemRecorded",
+            Self::ItemCopied => "ItemCopied",
+            Self::ItemTouched => "ItemTouched",
+            Self::ItemGone => "ItemGone",
+            Self::ItemCorrected => "ItemCorrected",
+            Self::PurposeGranted => "PurposeGranted",
+            Self::PurposeWithdrawn => "PurposeWithdrawn",
+            Self::SubjectEvent => "SubjectEvent",
+            Self::SubjectLinked => "SubjectLinked",
+        }
+    }
 }
 
 impl Unit {

@@ -10,7 +10,7 @@ use quietus_contract::Locator;
 use super::avro::{AvroSchema, Reader, Type, whole};
 use super::native;
 use super::tree::Tree;
-use crate::intake::data::{CopyData, Data, Given, Place, Text, Words};
+use crate::intake::data::{At, CopyData, Data, Given, Place, Text, Time, Words};
 use crate::intake::identify;
 use crate::intake::refuse::Refused;
 
@@ -31,10 +31,10 @@ pub fn data<'b>(schema: &AvroSchema, bytes: &'b [u8]) -> Result<Data<'b>, Refuse
                 "process" => data.process = text(reader, of)?,
                 "controller" => data.controller = text(reader, of)?,
                 "service" => data.service = text(reader, of)?,
-                "recorded_at" => data.recorded_at = text(reader, of)?,
+                "recorded_at" => data.recorded_at = time(reader, of)?,
                 "copies" => data.copies = copies(reader, of)?,
                 "disclosure" => data.disclosure = native::disclosure(tree(reader, of)?.as_ref()),
-                "at" => data.at = text(reader, of)?,
+                "at" => data.at = time(reader, of)?,
                 "system" => data.system = text(reader, of)?,
                 "dataset" => data.dataset = text(reader, of)?,
                 "values" => data.values = native::values(tree(reader, of)?.as_ref()),
@@ -62,6 +62,14 @@ fn text<'s, 'b>(reader: &mut Reader<'s, 'b>, of: &'s Type) -> Option<Text<'b>> {
         Type::Null => Given::Absent,
         Type::Text => Given::Is(Cow::Borrowed(reader.text()?)),
         other => native::text(tree(reader, other)?.as_ref()),
+    })
+}
+
+fn time<'s, 'b>(reader: &mut Reader<'s, 'b>, of: &'s Type) -> Option<Time<'b>> {
+    Some(match reader.branch(of)? {
+        Type::Null => Given::Absent,
+        Type::Text => Given::Is(At::Written(Cow::Borrowed(reader.text()?))),
+        other => native::time(tree(reader, other)?.as_ref()),
     })
 }
 

@@ -10,7 +10,7 @@ use quietus_core::time::Millis;
 use super::tree::Tree;
 use super::{Mapped, Record, avro, direct};
 use crate::intake::cloudevent::{Payload, RawEvent};
-use crate::intake::data::{CopyData, Data, Disclosure, Given, Place, Text, Values, Words};
+use crate::intake::data::{At, CopyData, Data, Disclosure, Given, Place, Text, Time, Values, Words};
 use crate::intake::identify;
 use crate::intake::refuse::Refused;
 
@@ -50,9 +50,8 @@ pub fn map<'m>(record: &Record<'_, 'm>) -> Result<Mapped<'m>, Refused> {
     Ok(Mapped::of(Some(event), source_time))
 }
 
-/// `ItemRecorded`, as the record is called.
 fn emit_of(record: &str) -> Option<Emit> {
-    Emit::ALL.iter().map(|(_, emit)| *emit).find(|emit| format!("{emit:?}") == record)
+    Emit::ALL.iter().map(|(_, emit)| *emit).find(|emit| emit.record() == record)
 }
 
 /// The event with what its headers say; without an id only its position tells it from others.
@@ -92,10 +91,10 @@ pub fn data(tree: &Tree) -> Data<'static> {
         process: text(at("process")),
         controller: text(at("controller")),
         service: text(at("service")),
-        recorded_at: text(at("recorded_at")),
+        recorded_at: time(at("recorded_at")),
         copies: copies(at("copies")),
         disclosure: disclosure(at("disclosure")),
-        at: text(at("at")),
+        at: time(at("at")),
         system: text(at("system")),
         dataset: text(at("dataset")),
         values: values(at("values")),
@@ -111,6 +110,17 @@ pub fn text(value: Option<&Tree>) -> Text<'static> {
     match value {
         None | Some(Tree::Null) => Given::Absent,
         Some(value) => value.text().map_or(Given::Wrong, |text| Given::Is(Cow::Owned(text.into_owned()))),
+    }
+}
+
+pub fn time(value: Option<&Tree>) -> Time<'static> {
+    match value {
+        Some(Tree::Time(at)) => Given::Is(At::Known(*at)),
+        value => match text(value) {
+            Given::Is(text) => Given::Is(At::Written(text)),
+            Given::Absent => Given::Absent,
+            Given::Wrong => Given::Wrong,
+        },
     }
 }
 

@@ -14,7 +14,7 @@ use super::logical::{self, Types};
 use super::native::{scalar, text};
 use super::tree::Tree;
 use crate::intake::cloudevent::{Payload, RawEvent};
-use crate::intake::data::{CopyData, Data, Given, Place, Text, Words};
+use crate::intake::data::{At, CopyData, Data, Given, Place, Text, Time, Words};
 use crate::intake::refuse::Refused;
 
 /// Debezium's word for a large column that it did not read again.
@@ -167,7 +167,7 @@ impl Table {
             copies: Given::Is(vec![self.copy(row)?]),
             system: Given::Is(self.system.clone().into()),
             dataset: Given::Is(self.dataset.clone().into()),
-            at: Given::Is(at.to_string().into()),
+            at: Given::Is(At::Known(at)),
             ..Data::default()
         };
         Ok(Some(raw(Emit::ItemGone, Origin::Delete, at, data)))
@@ -213,11 +213,11 @@ impl Table {
         Ok(text(row.available(column)?.as_ref()))
     }
 
-    fn time(&self, row: &Row<'_>, column: Option<&str>) -> Result<Text<'static>, Refused> {
+    fn time(&self, row: &Row<'_>, column: Option<&str>) -> Result<Time<'static>, Refused> {
         let Some(column) = column else { return Ok(Given::Absent) };
         let Some(value) = row.available(column)? else { return Ok(Given::Absent) };
         let at = logical::time(&value, self.unit, column)?;
-        Ok(at.map_or(Given::Absent, |at| Given::Is(at.to_string().into())))
+        Ok(at.map_or(Given::Absent, |at| Given::Is(At::Known(at))))
     }
 }
 

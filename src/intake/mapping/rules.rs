@@ -11,7 +11,7 @@ use super::native::{scalar, text, words};
 use super::tree::Tree;
 use super::{Record, logical};
 use crate::intake::cloudevent::{Payload, RawEvent};
-use crate::intake::data::{CopyData, Data, Disclosure, Given, Place, Text, Values, Words};
+use crate::intake::data::{At, CopyData, Data, Disclosure, Given, Place, Text, Time, Values, Words};
 use crate::intake::refuse::Refused;
 
 /// The event; None = a rule skips it. `time` is the default of `at`.
@@ -109,11 +109,11 @@ impl Addresses<'_, '_, '_> {
         })
     }
 
-    fn time(&mut self, when: Option<&When>, field: &str) -> Result<Text<'static>, Refused> {
+    fn time(&mut self, when: Option<&When>, field: &str) -> Result<Time<'static>, Refused> {
         let Some(when) = when else { return Ok(Given::Absent) };
         let Some(found) = self.value(&when.from)? else { return Ok(Given::Absent) };
         let at = logical::time(&found, when.unit, field)?;
-        Ok(at.map_or(Given::Absent, |at| Given::Is(at.to_string().into())))
+        Ok(at.map_or(Given::Absent, |at| Given::Is(At::Known(at))))
     }
 
     fn data(&mut self, with: &With) -> Result<Data<'static>, Refused> {

@@ -3,7 +3,7 @@
 use quietus_contract::Scalar;
 use serde_json::{Map, Value, json};
 
-use crate::intake::data::{CopyData, Data, Given, Text, Words};
+use crate::intake::data::{At, CopyData, Data, Given, Text, Time, Words};
 
 impl Data<'_> {
     /// What is there; a field of a wrong type shows as such.
@@ -22,7 +22,7 @@ impl Data<'_> {
         put("process", text(&self.process));
         put("controller", text(&self.controller));
         put("service", text(&self.service));
-        put("recorded_at", text(&self.recorded_at));
+        put("recorded_at", time(&self.recorded_at));
         put("copies", given(&self.copies, |copies| copies.iter().map(copy).collect()));
         put(
             "disclosure",
@@ -31,7 +31,7 @@ impl Data<'_> {
                 |d| json!({"to": text(&d.to), "authority": text(&d.authority), "reference": text(&d.reference)}),
             ),
         );
-        put("at", text(&self.at));
+        put("at", time(&self.at));
         put("system", text(&self.system));
         put("dataset", text(&self.dataset));
         put(
@@ -56,6 +56,13 @@ fn given<T>(value: &Given<T>, show: impl FnOnce(&T) -> Value) -> Option<Value> {
 
 fn text(value: &Text<'_>) -> Option<Value> {
     given(value, |text| json!(text))
+}
+
+fn time(value: &Time<'_>) -> Option<Value> {
+    given(value, |at| match at {
+        At::Written(text) => json!(text),
+        At::Known(at) => json!(at.to_string()),
+    })
 }
 
 fn words(value: &Given<Words<'_>>) -> Option<Value> {

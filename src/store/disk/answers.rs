@@ -56,7 +56,7 @@ impl DiskStore {
                     orphans: needs.orphans.clone(),
                     everything: false,
                 };
-                let Found { lives, subjects } = person.fetch(&mine);
+                let Found { lives, subjects, .. } = person.fetch(&mine);
                 found.lives.extend(lives);
                 found.subjects.extend(subjects);
             }
@@ -80,7 +80,7 @@ impl DiskStore {
         let mut store = MemoryStore::default();
         for (family, row) in rows {
             let row = row.row(family, &self.shapes).ok_or_else(damaged)?;
-            Store::write(&mut store, std::slice::from_ref(&row));
+            store.put(&row);
         }
         Ok(store)
     }

@@ -8,7 +8,7 @@ use super::row::{Family, Stored};
 /// No row comes before this one.
 const FIRST: u32 = u32::MAX;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Memtable {
     rows: Vec<(Family, Stored)>,
     /// Beside each row: the row before it of its subject, and of its item.
@@ -18,6 +18,16 @@ pub struct Memtable {
 }
 
 impl Memtable {
+    /// What grows to so many rows is not moved about meanwhile.
+    pub fn with_room(rows: usize) -> Self {
+        Self {
+            rows: Vec::with_capacity(rows),
+            before: Vec::with_capacity(rows),
+            last_of_subject: KeyMap::with_capacity_and_hasher(rows, Default::default()),
+            last_of_item: KeyMap::with_capacity_and_hasher(rows, Default::default()),
+        }
+    }
+
     pub fn push(&mut self, family: Family, row: Stored) {
         // It is flushed long before it has as many.
         let at = u32::try_from(self.rows.len()).unwrap_or(FIRST);
@@ -56,11 +66,11 @@ impl Memtable {
     }
 
     /// The rows of one family, sorted for a run.
-    pub fn sorted(&self, family: Family) -> impl Iterator<Item = Stored> + '_ {
+    pub fn sorted(&self, family: Family) -> impl Iterator<Item = &Stored> {
         let mine = self.rows.iter().filter(|(of, _)| *of == family);
         let mut rows: Vec<&Stored> = mine.map(|(_, row)| row).collect();
         rows.sort_unstable_by(|a, b| a.order(b));
-        rows.into_iter().cloned()
+        rows.into_iter()
     }
 
     /// Keeps the room for as many again.

@@ -1,5 +1,6 @@
 //! Many sorted groups into one: page by page, so that memory does not grow with the rows.
 
+use std::borrow::Cow;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -66,7 +67,7 @@ impl Merge {
             let full = std::mem::replace(writer, next);
             out.runs.extend(full.finish(out.level)?.map(Arc::new));
         }
-        writer.push(row)
+        writer.push(Cow::Owned(row))
     }
 
     fn number(&self) -> u32 {

@@ -26,6 +26,7 @@ mod sift_tests;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -124,7 +125,7 @@ impl DiskStore {
             sizes,
             shapes_kept: shapes.len(),
             shapes,
-            memtable: Memtable::default(),
+            memtable: Memtable::with_room(sizes.flush_rows),
             flush_at: sizes.flush_rows,
             flush_after: list.applied + sizes.flush_frames,
             groups,
@@ -189,13 +190,13 @@ impl DiskStore {
             self.list.shapes.push(self.put_long(&bytes)?);
         }
         for family in Family::ROWS {
-            let groups = self.put_run(family, self.memtable.sorted(family).map(Ok))?;
+            let groups = self.put_run(family, self.memtable.sorted(family).map(|row| Ok(Cow::Borrowed(row))))?;
             self.groups.extend(groups);
         }
         let mut seq = self.list.next_seq;
         let duties = beside.duties.map(|duty| {
             seq += 1;
-            Ok(Stored::of_duty(seq - 1, duty?))
+            Ok(Cow::Owned(Stored::of_duty(seq - 1, duty?)))
         });
         let groups = self.put_run(Family::Duties, duties)?;
         self.groups.extend(groups);
@@ -218,10 +219,10 @@ impl DiskStore {
     }
 
     /// Rows in order, as groups of one run each.
-    fn put_run(
-        &self,
+    fn put_run<'a>(
+        &'a self,
         family: Family,
-        rows: impl Iterator<Item = Result<Stored, StoreError>>,
+        rows: impl Iterator<Item = Result<Cow<'a, Stored>, StoreError>>,
     ) -> Result<Vec<Group>, StoreError> {
         let mut groups = Vec::new();
         let mut writer = RunWriter::new(&self.blocks, self.take_number(), family);
@@ -305,12 +306,10 @@ impl DiskStore {
 }
 
 impl Store for DiskStore {
-    fn write(&mut self, rows: &[Row]) {
-        for row in rows {
-            let (family, stored) = Stored::of(self.list.next_seq, row, &mut self.shapes);
-            self.list.next_seq += 1;
-            self.memtable.push(family, stored);
-        }
+    fn put(&mut self, row: &Row) {
+        let (family, stored) = Stored::of(self.list.next_seq, row, &mut self.shapes);
+        self.list.next_seq += 1;
+        self.memtable.push(family, stored);
     }
 
     fn kept(&self) -> Option<u64> {

@@ -10,6 +10,8 @@
 //! Invariant: no value in the tree is longer than [`MAX_BYTES`]: longer ones defeat its cache. A body that does not
 //! fit lies in blocks of its own, and the page says where.
 
+use std::borrow::Cow;
+
 use quietus_core::identity::{ItemKey, SubjectKey};
 use quietus_core::time::Millis;
 
@@ -59,13 +61,16 @@ pub struct PageRow<'a> {
 
 /// Collects sorted rows until a page is full.
 #[derive(Debug)]
-pub struct Builder {
+pub struct Builder<'a> {
     family: Family,
-    rows: Vec<(Stored, Option<(u64, u32)>)>,
+    rows: Vec<Placed<'a>>,
     size: usize,
 }
 
-impl Builder {
+/// A row, and where its body was put if that is elsewhere.
+type Placed<'a> = (Cow<'a, Stored>, Option<(u64, u32)>);
+
+impl<'a> Builder<'a> {
     pub fn new(family: Family) -> Self {
         Self { family, rows: Vec::with_capacity(MAX_ROWS), size: HEAD }
     }
@@ -84,7 +89,7 @@ impl Builder {
     }
 
     /// `far` = where the body was put, of a row that [`Self::is_far`].
-    pub fn push(&mut self, row: Stored, far: Option<(u64, u32)>) {
+    pub fn push(&mut self, row: Cow<'a, Stored>, far: Option<(u64, u32)>) {
         self.size += self.cost(&row);
         self.rows.push((row, far));
     }
@@ -97,16 +102,16 @@ impl Builder {
 
     /// The page's bytes and what its groups say, and an empty builder again.
     pub fn finish(&mut self) -> (Vec<u8>, Vec<Group>) {
-        let rows = std::mem::take(&mut self.rows);
-        self.size = HEAD;
-        let least = rows.iter().map(|(row, _)| row.seq).min().unwrap_or_default();
-        let mut out = Writer::default();
-        out.byte(VERSION).byte(self.family.byte()).byte(u8::try_from(rows.len()).unwrap_or(u8::MAX));
+        let least = self.rows.iter().map(|(row, _)| row.seq).min().unwrap_or_default();
+        let mut out = Writer(Vec::with_capacity(MAX_BYTES));
+        out.byte(VERSION).byte(self.family.byte()).byte(u8::try_from(self.rows.len()).unwrap_or(u8::MAX));
         out.number(least);
         let mut groups = Vec::new();
-        for group in rows.chunk_by(|(a, _), (b, _)| same_group(a, b)) {
+        for group in self.rows.chunk_by(|(a, _), (b, _)| same_group(a, b)) {
             groups.push(write_group(&mut out, group, least));
         }
+        self.rows.clear();
+        self.size = HEAD;
         (out.0, groups)
     }
 }
@@ -115,8 +120,8 @@ fn same_group(a: &Stored, b: &Stored) -> bool {
     a.shape == b.shape && a.start.is_some() == b.start.is_some()
 }
 
-fn write_group(out: &mut Writer, rows: &[(Stored, Option<(u64, u32)>)], least: u64) -> Group {
-    let (first, last) = (rows.first().map(|r| &r.0), rows.last().map(|r| &r.0));
+fn write_group(out: &mut Writer, rows: &[Placed<'_>], least: u64) -> Group {
+    let (first, last) = (rows.first().map(|r| &*r.0), rows.last().map(|r| &*r.0));
     let starts = first.and_then(|r| r.start).zip(last.and_then(|r| r.start));
     let shape = first.map_or(0, |r| r.shape);
     let count = u8::try_from(rows.len()).unwrap_or(u8::MAX);

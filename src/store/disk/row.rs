@@ -66,7 +66,10 @@ pub struct Stored {
 
 impl Stored {
     pub fn of(seq: u64, row: &Row, shapes: &mut Shapes) -> (Family, Self) {
-        let mut body = Writer::default();
+        let mut body = Writer(Vec::with_capacity(match row {
+            Row::Fact(fact) => 20 + fact.cells.iter().map(|cell| cell.len() + 2).sum::<usize>(),
+            Row::Change(_) | Row::Identity { .. } => 0,
+        }));
         match row {
             Row::Fact(fact) => {
                 let (subject, item) = (fact.id.subject, Some(fact.id.item));

@@ -1,5 +1,7 @@
 //! A run: sorted rows in pages, with a directory and two indexes; written once, read until it is merged away.
 
+use std::borrow::Cow;
+
 use quietus_core::identity::{ItemKey, SubjectKey};
 use quietus_core::time::Millis;
 
@@ -36,7 +38,7 @@ pub struct RunWriter<'a> {
     family: Family,
     next: u32,
     rows: u64,
-    page: Builder,
+    page: Builder<'a>,
     pages: Vec<(u32, Vec<Group>)>,
     items: Collected,
     subjects: Collected,
@@ -70,7 +72,7 @@ impl<'a> RunWriter<'a> {
         self.pages.len() >= MAX_PAGES
     }
 
-    pub fn push(&mut self, row: Stored) -> Result<(), StoreError> {
+    pub fn push(&mut self, row: Cow<'a, Stored>) -> Result<(), StoreError> {
         if !self.page.has_room(&row) {
             self.end_page()?;
         }

@@ -132,11 +132,11 @@ impl World {
     }
 
     pub fn take(&mut self, record: Record, control: Option<Record>) -> Step {
-        let input = Input { offset: self.offset, trace: None, record, control };
+        let input = Input { offset: self.offset, trace: None, record: &record, control };
         self.offset += 1;
         let found = self.fetch(&needs(&self.state, &input));
         let step = step(&mut self.state, &input, found);
-        for row in &step.rows {
+        for row in step.rows() {
             match row {
                 Row::Fact(fact) => self.lives.entry(fact.id).or_default().record(fact),
                 Row::Change(change) => match change.what.item() {
