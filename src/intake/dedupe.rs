@@ -79,7 +79,9 @@ impl Recent {
     fn place(&self, hash: u64) -> Option<usize> {
         let slots = self.slots.len();
         let home = self.home(hash);
-        (home..slots).chain(0..home).find(|place| matches!(self.at(*place), there if there == 0 || there == hash))
+        (home..slots)
+            .chain(0..home)
+            .find(|place| matches!(self.at(*place), there if there == 0 || there == hash))
     }
 
     /// Hashes are spread evenly already: their first bits say where they belong.

@@ -217,7 +217,9 @@ mod tests {
     #[test]
     fn long_fields_hash_as_short_ones_do() {
         let keys = keys();
-        for lengths in [vec![300], vec![10, 300, 10], vec![220, 20, 20], vec![239], vec![240], vec![1000, 1000]] {
+        for lengths in
+            [vec![300], vec![10, 300, 10], vec![220, 20, 20], vec![239], vec![240], vec![1000, 1000]]
+        {
             let fields: Vec<Vec<u8>> = lengths.iter().map(|len| vec![7; *len]).collect();
             let mut whole = hmac::Context::with_key(&keys.item);
             for field in [b"repeat".to_vec()].iter().chain(&fields) {

@@ -101,7 +101,11 @@ fn fold(alive: &mut Alive, found: &mut Found, row: &Row) {
     match row {
         Row::Fact(fact) if found.is_read_no_more(fact.id) => {
             alive.moved(0, fact.copies());
-            found.subjects.get_mut(&fact.id.subject).into_iter().for_each(|subject| seen(subject, fact.start));
+            found
+                .subjects
+                .get_mut(&fact.id.subject)
+                .into_iter()
+                .for_each(|subject| seen(subject, fact.start));
         }
         Row::Fact(fact) => {
             let lives: &mut Lives = found.lives.entry(fact.id).or_default();

@@ -37,7 +37,11 @@ pub(super) fn facts(turn: &mut Turn<'_>, record: &Facts) {
 fn repeated(record: &Facts) -> BTreeSet<ItemId> {
     let mut ids: Vec<ItemId> = record.ids().collect();
     ids.sort_unstable();
-    ids.chunk_by(|a, b| a == b).filter(|same| same.len() > 1).filter_map(|same| same.first()).copied().collect()
+    ids.chunk_by(|a, b| a == b)
+        .filter(|same| same.len() > 1)
+        .filter_map(|same| same.first())
+        .copied()
+        .collect()
 }
 
 /// True when the batch is news; its marks are then taken.

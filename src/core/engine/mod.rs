@@ -91,7 +91,8 @@ impl Found {
 
     /// What is written of this item now is read by nothing that this record still asks for.
     fn is_read_no_more(&self, id: ItemId) -> bool {
-        !self.lives.contains_key(&id) && self.repeated.as_ref().is_some_and(|repeated| !repeated.contains(&id))
+        !self.lives.contains_key(&id)
+            && self.repeated.as_ref().is_some_and(|repeated| !repeated.contains(&id))
     }
 }
 

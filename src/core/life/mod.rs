@@ -171,7 +171,11 @@ impl Lives {
             };
             // Most items live once.
             self.lives.reserve_exact(1);
-            self.lives.push(Life { item, notes: Vec::with_capacity(row.cells.len()), derived: BTreeMap::new() });
+            self.lives.push(Life {
+                item,
+                notes: Vec::with_capacity(row.cells.len()),
+                derived: BTreeMap::new(),
+            });
         }
         let Some(life) = self.of(row.generation) else { return };
         // The earliest start stays.

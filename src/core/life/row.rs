@@ -28,7 +28,8 @@ impl FactRow {
         let places = || {
             self.shape.copies.iter().zip(&self.cells).map(|(copy, cell)| (&copy.system, &copy.dataset, cell))
         };
-        places().enumerate().filter(|(n, place)| !places().take(*n).any(|earlier| earlier == *place)).count() as u64
+        places().enumerate().filter(|(n, place)| !places().take(*n).any(|earlier| earlier == *place)).count()
+            as u64
     }
 }
 

@@ -190,7 +190,8 @@ impl DiskStore {
             self.list.shapes.push(self.put_long(&bytes)?);
         }
         for family in Family::ROWS {
-            let groups = self.put_run(family, self.memtable.sorted(family).map(|row| Ok(Cow::Borrowed(row))))?;
+            let groups =
+                self.put_run(family, self.memtable.sorted(family).map(|row| Ok(Cow::Borrowed(row))))?;
             self.groups.extend(groups);
         }
         let mut seq = self.list.next_seq;
