@@ -86,7 +86,7 @@ impl Recent {
 
     /// Hashes are spread evenly already: their first bits say where they belong.
     fn home(&self, hash: u64) -> usize {
-        let scaled = u128::from(hash) * self.slots.len() as u128 >> 64;
+        let scaled = (u128::from(hash) * self.slots.len() as u128) >> 64;
         usize::try_from(scaled).unwrap_or_default()
     }
 
