@@ -158,7 +158,11 @@ impl Node {
                 // A frame nobody traced has no span: most are ticks.
                 let span = batch.trace.as_deref().map(|parent| trace::child("decide", Some(parent)));
                 let _inside = span.as_ref().map(tracing::Span::enter);
-                partition.map(|p| p.apply(frame.offset, &frame.body, &batch, &Avro))
+                let apply = || partition.map(|p| p.apply(frame.offset, &frame.body, &batch, &Avro));
+                match batch.records.iter().any(|record| matches!(record, Record::ControlCopy(_))) {
+                    true => super::run::beside_others(apply),
+                    false => apply(),
+                }
             }
         })
     }

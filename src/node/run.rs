@@ -91,7 +91,7 @@ impl Node {
         };
         loop {
             let asked = match reader.tail().await {
-                Ok(frame) => beside_others(|| self.take_in(&frame)),
+                Ok(frame) => self.take_in(&frame),
                 Err(error) => Err(error.into()),
             };
             match asked {
@@ -178,10 +178,11 @@ impl Node {
     }
 }
 
-/// A sweep takes its time: meanwhile this thread's other tasks go on elsewhere, where there is an elsewhere.
-fn beside_others<R>(work: impl FnOnce() -> R) -> R {
-    match Handle::current().runtime_flavor() {
-        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+/// A sweep takes its time: meanwhile this thread's other tasks go on elsewhere, where there is an elsewhere. Not for
+/// every frame: the threads that take over cost a third of an ingest.
+pub(super) fn beside_others<R>(work: impl FnOnce() -> R) -> R {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),
     }
 }
