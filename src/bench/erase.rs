@@ -126,10 +126,10 @@ async fn contest(
             let targets: Vec<Target> = ids.iter().map(|id| target(database, *id)).collect();
             let begun = Instant::now();
             match who {
-                0 => by_hand(&hands, &ids).await?,
+                0 => delete_by_hand(&hands, &ids).await?,
                 1 => {
-                    by_hand(&hands, &ids).await?;
-                    seen_by_hand(&hands, &ids).await?;
+                    delete_by_hand(&hands, &ids).await?;
+                    look_by_hand(&hands, &ids).await?;
                 }
                 2 => worker.erase(&targets, connections).await?,
                 _ => {
@@ -190,36 +190,35 @@ impl Hand {
     }
 }
 
-/// Each connection takes its share, batch after batch.
-async fn by_hand(hands: &[Hand], ids: &[i64]) -> Result<(), BenchError> {
-    let share = ids.len().div_ceil(hands.len());
-    let lanes = hands.iter().zip(ids.chunks(share)).map(|(hand, ids)| async move {
-        let mut deleted = 0;
-        for batch in ids.chunks(BATCH) {
-            deleted += hand.delete(batch).await?;
-        }
-        Ok::<u64, tokio_postgres::Error>(deleted)
-    });
-    let deleted: u64 = futures_util::future::try_join_all(lanes).await?.iter().sum();
-    if deleted != ids.len() as u64 {
-        return Err(BenchError::Wrong(format!("{deleted} rows deleted by hand, not {}", ids.len())));
+async fn delete_by_hand(hands: &[Hand], ids: &[i64]) -> Result<(), BenchError> {
+    match by_hand(hands, ids, Hand::delete).await? {
+        deleted if deleted == ids.len() as u64 => Ok(()),
+        deleted => Err(BenchError::Wrong(format!("{deleted} rows deleted by hand, not {}", ids.len()))),
     }
-    Ok(())
 }
 
-async fn seen_by_hand(hands: &[Hand], ids: &[i64]) -> Result<(), BenchError> {
-    let share = ids.len().div_ceil(hands.len());
-    let lanes = hands.iter().zip(ids.chunks(share)).map(|(hand, ids)| async move {
-        let mut left = 0;
-        for batch in ids.chunks(BATCH) {
-            left += hand.left(batch).await?;
-        }
-        Ok::<u64, tokio_postgres::Error>(left)
-    });
-    match futures_util::future::try_join_all(lanes).await?.iter().sum::<u64>() {
+async fn look_by_hand(hands: &[Hand], ids: &[i64]) -> Result<(), BenchError> {
+    match by_hand(hands, ids, Hand::left).await? {
         0 => Ok(()),
         left => Err(BenchError::Wrong(format!("{left} rows deleted by hand are still there"))),
     }
+}
+
+/// Each connection takes its share, batch after batch; answers the sum of all rows.
+async fn by_hand(
+    hands: &[Hand],
+    ids: &[i64],
+    act: impl AsyncFn(&Hand, &[i64]) -> Result<u64, tokio_postgres::Error>,
+) -> Result<u64, BenchError> {
+    let (share, act) = (ids.len().div_ceil(hands.len()), &act);
+    let lanes = hands.iter().zip(ids.chunks(share)).map(async |(hand, ids)| {
+        let mut rows = 0;
+        for batch in ids.chunks(BATCH) {
+            rows += act(hand, batch).await?;
+        }
+        Ok::<u64, tokio_postgres::Error>(rows)
+    });
+    Ok(futures_util::future::try_join_all(lanes).await?.iter().sum())
 }
 
 /// What dispatch does of one system, without its ledger. Targets are made and freed by the node: that is part of the

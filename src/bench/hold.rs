@@ -38,18 +38,6 @@ const DUE: u64 = 50_000;
 const WATCHED: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-const POLICY: &str = "policy: shop
-timezone: Europe/Berlin
-events:
-  account_closed: {of: subject, open_ended: true}
-purposes:
-  service: {use: essential.service, basis: contract, ended_by: account_closed}
-  archive: {use: essential.service, basis: contract, ended_by: account_closed}
-rules:
-  - {id: contacts, category: user.contact, purpose: service, keep: 30d after recorded}
-  - {id: archive, category: user.contact, purpose: archive, keep: 10y after recorded}
-";
-
 /// One JSON object on stdout.
 #[derive(Clone, Debug, Serialize)]
 pub struct Held {
@@ -92,7 +80,7 @@ pub async fn run(items: u64, spread: bool, tell: &mut dyn FnMut(&str)) -> Result
     database.fill(due).await?;
     let watch = Watch::of(&database).await?;
     let served = Arc::new(Served::start(0).await?);
-    served.publish("shop", POLICY).await?;
+    served.publish("shop", super::whole::POLICY).await?;
     served.call(Method::PUT, "/v1/systems/shop-db", &super::whole::manifest(&database)).await?;
     tell(&format!("taking in {} items", load.items));
     for batch in 0..load.batches() {

@@ -11,14 +11,17 @@ use super::served::Served;
 use super::usage::bytes_below;
 use super::{BenchError, http};
 
-const POLICY: &str = "policy: shop
+/// Rows of the service run out; those of the archive stay.
+pub(super) const POLICY: &str = "policy: shop
 timezone: Europe/Berlin
 events:
   account_closed: {of: subject, open_ended: true}
 purposes:
   service: {use: essential.service, basis: contract, ended_by: account_closed}
+  archive: {use: essential.service, basis: contract, ended_by: account_closed}
 rules:
   - {id: contacts, category: user.contact, purpose: service, keep: 30d after recorded}
+  - {id: archive, category: user.contact, purpose: archive, keep: 10y after recorded}
 ";
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(1_800);

@@ -130,8 +130,7 @@ fn part(
     let pick = |i: usize| kept.get(i).copied().unwrap_or_default();
     let copies = shape.copies.iter().enumerate().filter(|(i, _)| pick(*i)).map(|(_, c)| c.clone()).collect();
     let cells = row.cells.iter().enumerate().filter(|(i, _)| pick(*i)).map(|(_, c)| c.clone()).collect();
-    // Other copies have other kinds.
-    let shape = Arc::new(Shape { copies, kinds: Default::default(), ..(**shape).clone() });
+    let shape = Arc::new(Shape { copies, ..(**shape).clone() });
     whole(turn, id, generation, Fact { cells, ..row.clone() }, &shape);
 }
 
