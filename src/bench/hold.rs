@@ -225,24 +225,19 @@ fn recorded(load: &Load, n: u64) -> Millis {
 
 /// The first `due` items are rows of the table and have run out; the others are kept for years.
 fn events(load: &Load, batch: u64, due: u64, table: &str) -> String {
-    let mut out = String::from("[");
-    for item in load.batch(batch) {
+    super::load::events(load.batch(batch), |out, item| {
         let n = item.n;
         let (start, purpose, place) = if n < due {
             (recorded(load, n), "service", format!(r#""shop-db","dataset":"shop.{table}""#))
         } else {
             (item.start, "archive", format!(r#""archive-db","dataset":"shop.t{}""#, item.class))
         };
-        let comma = if out.len() == 1 { "" } else { "," };
-        // A string takes everything.
-        let _ = write!(
+        write!(
             out,
-            r#"{comma}{{"specversion":"1.0","source":"/bench","type":"quietus.item.recorded.v1","id":"{n}","data":{{"subject":"customer_id:{subject}","category":"user.contact.email","purposes":["{purpose}"],"recorded_at":"{start}","copies":[{{"system":{place},"locator":{{"id":{n}}}}}]}}}}"#,
+            r#""type":"quietus.item.recorded.v1","id":"{n}","data":{{"subject":"customer_id:{subject}","category":"user.contact.email","purposes":["{purpose}"],"recorded_at":"{start}","copies":[{{"system":{place},"locator":{{"id":{n}}}}}]}}"#,
             subject = n / OF_PERSON,
-        );
-    }
-    out.push(']');
-    out
+        )
+    })
 }
 
 async fn send(served: &Served, body: &str) -> Result<(), BenchError> {

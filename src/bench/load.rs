@@ -104,7 +104,8 @@ pub fn withdrew(subject: u64, percent: u64) -> bool {
     mixed(subject ^ 0x91) % 100 < percent
 }
 
-fn events(
+/// Events of these items, as one batch.
+pub(super) fn events(
     items: impl Iterator<Item = Item>,
     write: impl Fn(&mut String, Item) -> std::fmt::Result,
 ) -> String {

@@ -4,8 +4,11 @@ use super::world::{SHOP, World, item};
 use crate::engine::Noticed;
 use crate::hold::Scope;
 use crate::item::CopyState;
+use crate::life::Lives;
 use crate::obligation::Stand;
-use crate::record::{AnswerKind, Change, ChangeKind, FindingKind, HoldPlaced, Origin, Record};
+use crate::record::{
+    AnswerKind, Change, ChangeKind, Fact, Facts, FindingKind, HoldPlaced, Origin, Record, Shape, ShapeCopy,
+};
 use crate::time::Millis;
 
 /// Its erasure is out.
@@ -53,6 +56,31 @@ fn hold(w: &mut World) {
 /// The states of the item's copy, life by life.
 fn lives(w: &World) -> Vec<CopyState> {
     w.lives[&item(1)].lives.iter().map(|l| l.item.copies[0].state).collect()
+}
+
+#[test]
+fn what_one_record_says_twice_counts_once() {
+    let mut w = World::new(&[SHOP.to_owned()]);
+    let copy = ShapeCopy { system: "shop-db".into(), dataset: "shop.users".into(), ..ShapeCopy::default() };
+    let shape = Shape { copies: vec![copy.clone(), copy], ..Shape::default() };
+    let mut facts = Facts { source: "http".into(), shapes: vec![shape], ..Facts::default() };
+    for (n, cells) in [(1, [1, 1]), (2, [2, 2]), (1, [1, 9])] {
+        facts.push(&Fact {
+            subject: item(n).subject,
+            item: item(n).item,
+            start: Some(w.state.now),
+            shape: 0,
+            origin: Origin::Event,
+            source_time: w.state.now,
+            process: None,
+            event_id: [0; 8],
+            cells: cells.map(|cell| vec![cell]).to_vec(),
+            identity: None,
+        });
+    }
+    w.step(Record::Facts(facts));
+    assert_eq!((w.state.alive.items, w.state.alive.copies), (2, 3));
+    assert_eq!(w.lives.values().map(Lives::live_copies).sum::<u64>(), 3);
 }
 
 #[test]
