@@ -63,6 +63,8 @@ pub struct Story {
     pub(super) next: i64,
     pub(super) events: Vec<Value>,
     pub(super) sent: u64,
+    /// What the last night's sweep could not erase.
+    failed: u64,
 }
 
 impl Story {
@@ -87,6 +89,7 @@ impl Story {
             next: 1000,
             events: Vec::new(),
             sent: 0,
+            failed: 0,
         })
     }
 
@@ -133,12 +136,11 @@ impl Story {
                     }
                 }
                 700 => self.crm_away(tell)?,
-                701 => {
-                    let failed = self.node.report(|_| true).failed;
-                    tell(&format!(
-                        "that night: {failed} could not be erased there, and nothing says otherwise"
-                    ));
-                }
+                // As the sweep reported it: by now the next try may be under way.
+                701 => tell(&format!(
+                    "that night: {} could not be erased there, and nothing says otherwise",
+                    self.failed
+                )),
                 706 => self.crm_back(tell)?,
                 750 => self.moves(11, tell).await?,
                 900 => self.erasure(5, tell).await?,
@@ -199,13 +201,14 @@ impl Story {
     }
 
     /// A sweep, until it has come to rest.
-    async fn sweep(&self) -> Result<(), DemoError> {
+    async fn sweep(&mut self) -> Result<(), DemoError> {
         let id = sweeps::start(&self.node, Some("demo".to_owned()), None).await?;
         let closed = || self.node.with_control(|c| c.sweeps.get(&id).is_some_and(|s| s.closed.is_some()));
         let mut quiet = 0;
         while !closed() {
             self.pass(&mut quiet).await?;
         }
+        self.failed = sweeps::view(&self.node, &id).map(|s| s.report.failed).unwrap_or_default();
         Ok(())
     }
 

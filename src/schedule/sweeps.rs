@@ -216,6 +216,11 @@ async fn close(node: &Node, id: &str) -> Result<(), NodeError> {
     }
     let stopped = node.with_control(|c| c.stopped);
     let mut report = report(node, id);
+    // A try that began meanwhile would stand in it as under way.
+    if !is_settled(node, id) {
+        node.put_back_closing(id);
+        return Ok(());
+    }
     let started = node.with_control(|c| c.sweeps.get(id).map(|s| s.ordered)).unwrap_or_default();
     report.seconds = (node.now().0 - started.0) as f64 / 1000.0;
     let record = SweepClosed {
