@@ -3,7 +3,6 @@
 //! Everything here is judged anew from what is known: nothing that is said about a date is stored anywhere. What was
 //! known at a time that is over is read from the ledger again: a state forgets what came before, its record does not.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quietus_core::document::Diagnostic;
@@ -45,47 +44,6 @@ pub struct Unsettled {
     pub category: String,
     pub purposes: Vec<String>,
     pub open: Open,
-}
-
-/// What publishing a policy would change, counted in copies.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Difference {
-    pub due_now: u64,
-    pub due_then: u64,
-    pub moved: Moved,
-    pub uncovered_now: u64,
-    pub uncovered_then: u64,
-    pub by_rule: BTreeMap<String, RuleDifference>,
-}
-
-/// The same of the copies in which one rule decides a part.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RuleDifference {
-    pub due_now: u64,
-    pub due_then: u64,
-    pub moved: Moved,
-}
-
-/// How dates move. No date is later than any.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Moved {
-    pub earlier: u64,
-    pub later: u64,
-    /// Due then, and not now.
-    pub newly: u64,
-    /// Due now, and not then.
-    pub no_longer: u64,
-}
-
-impl Moved {
-    fn count(&mut self, before: Option<Millis>, after: Option<Millis>, now: Millis) {
-        let order = |d: Option<Millis>| d.unwrap_or(Millis(i64::MAX));
-        let is_due = |d: Option<Millis>| d.is_some_and(|d| d <= now);
-        self.earlier += u64::from(order(after) < order(before));
-        self.later += u64::from(order(after) > order(before));
-        self.newly += u64::from(is_due(after) && !is_due(before));
-        self.no_longer += u64::from(is_due(before) && !is_due(after));
-    }
 }
 
 impl Node {
@@ -174,23 +132,6 @@ impl Node {
         found
     }
 
-    /// What publishing `new` would change.
-    pub fn difference(&self, new: &ActivePolicy) -> Difference {
-        let active = self.with_control(|c| c.policy.clone());
-        let now = self.clock.now();
-        let mut difference = Difference::default();
-        self.each_life(|inner, life, subject| {
-            let judged = |policy: &ActivePolicy| judge(policy, &inner.state.control, life, subject, now);
-            let old = active.as_ref().map(|a| judged(a));
-            let new = judged(new);
-            for (at, _) in life.item.copies.iter().enumerate().filter(|(_, c)| c.is_live()) {
-                let old = old.as_ref().and_then(|v| v.copies.get(at));
-                difference.copy(old, new.copies.get(at), now);
-            }
-        });
-        difference
-    }
-
     /// Every item that lives, in key order within its partition.
     pub fn each_life(&self, mut visit: impl FnMut(&Inner, &Life, &Subject)) {
         for partition in self.partitions.iter() {
@@ -207,42 +148,6 @@ impl Node {
 
 fn is_unsettled(open: &Open) -> bool {
     matches!(open, Open::Uncovered | Open::Undated)
-}
-
-impl Difference {
-    fn copy(&mut self, old: Option<&CopyVerdict>, new: Option<&CopyVerdict>, now: Millis) {
-        let due = |v: Option<&CopyVerdict>| v.and_then(|v| v.due);
-        let open = |v: Option<&CopyVerdict>| {
-            v.is_some_and(|v| v.parts.iter().any(|p| p.open == Some(Open::Uncovered)))
-        };
-        let (before, after) = (due(old), due(new));
-        self.due_now += u64::from(before.is_some_and(|d| d <= now));
-        self.due_then += u64::from(after.is_some_and(|d| d <= now));
-        self.moved.count(before, after, now);
-        self.uncovered_now += u64::from(open(old));
-        self.uncovered_then += u64::from(open(new));
-        // A copy counts once under each rule that decides one of its parts, by the latest of those parts.
-        let dates = |v: Option<&CopyVerdict>| -> BTreeMap<String, Millis> {
-            let mut dates = BTreeMap::new();
-            for part in v.into_iter().flat_map(|v| &v.parts) {
-                let (Some(due), Some(rule)) = (part.due, part.rules.iter().find(|r| r.wins)) else {
-                    continue;
-                };
-                let latest = dates.entry(rule.id.clone()).or_insert(due);
-                *latest = due.max(*latest);
-            }
-            dates
-        };
-        let (before, after) = (dates(old), dates(new));
-        let rules: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-        for rule in rules {
-            let (before, after) = (before.get(rule).copied(), after.get(rule).copied());
-            let difference = self.by_rule.entry(rule.clone()).or_default();
-            difference.due_now += u64::from(before.is_some_and(|d| d <= now));
-            difference.due_then += u64::from(after.is_some_and(|d| d <= now));
-            difference.moved.count(before, after, now);
-        }
-    }
 }
 
 /// How the rule of one id differs between two policies.

@@ -6,6 +6,7 @@
 //! A store that cannot read what it wrote guesses nothing: the process ends, see [`disk::StoreError`].
 
 mod beside;
+mod census;
 pub mod disk;
 pub mod memory;
 
@@ -16,6 +17,7 @@ use quietus_core::item::Subject;
 use quietus_core::life::Lives;
 
 pub use beside::{Beside, DutyRow, Unkept};
+pub use census::{Census, Matters};
 pub(crate) use disk::KeySet;
 pub use disk::{Database, DiskStore, Merge, Merged, Sizes, StoreError};
 pub use memory::MemoryStore;
@@ -119,6 +121,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Every item that the sieve lets through, and some that it does not, with its subject, in key order.
     fn sift(&self, sieve: &Sieve<'_>, visit: &mut dyn FnMut(&Lives, &Subject)) {
         self.slices(sieve, &mut |slice| slice.each_here(visit));
+    }
+
+    /// Every item: counted by shape and start where nothing else matters, else shown whole, in no order.
+    fn census(&self, census: &mut dyn Census) {
+        self.each(&mut |lives, subject| census.whole(lives, subject));
     }
 
     /// Every row in key order.

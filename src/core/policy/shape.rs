@@ -112,6 +112,13 @@ impl<'a> ShapeRules<'a> {
         rules
     }
 
+    /// Every rule that speaks for some part of them, the losers too; some come twice.
+    pub fn rules(&self) -> impl Iterator<Item = &'a Rule> {
+        let covering = self.purposes.iter().map(|rules| &rules.covering);
+        let keeps = covering.flat_map(|covering| covering.winners.iter().chain(&covering.losers));
+        keeps.copied().chain(self.minima.iter().map(|minimum| minimum.rule))
+    }
+
     /// The dates of one item of this shape: what [`super::judge()`] says, without the reasons.
     pub fn dates(&self, starts: &Starts<'_>, dates: &mut Dates) {
         dates.ends.clear();

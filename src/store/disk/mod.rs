@@ -7,6 +7,7 @@
 mod answers;
 mod blocks;
 mod bytes;
+mod census;
 mod change;
 pub mod decode;
 mod group;
@@ -42,6 +43,7 @@ pub(crate) use keyed::KeySet;
 pub use merge::{Merge, Merged};
 pub use sift::Rows;
 
+use super::census::Census;
 use super::memory::MemoryStore;
 use super::{Beside, DutyRow, Part, Store, Unkept};
 use crate::faults::{self, Point};
@@ -372,6 +374,10 @@ impl Store for DiskStore {
             return Err(error);
         }
         old.into_iter().try_for_each(|run| self.blocks.drop_run(run))
+    }
+
+    fn census(&self, census: &mut dyn Census) {
+        self.certain(self.count(census));
     }
 
     fn fetch(&self, needs: &Needs) -> Found {

@@ -196,6 +196,11 @@ impl Run {
         self.filtered(blocks, page, &|row| wanted(row.subject))
     }
 
+    /// Each page with what its header says.
+    pub fn groups(&self) -> impl Iterator<Item = (usize, &[Group])> {
+        self.pages.iter().map(|(_, groups)| groups.as_slice()).enumerate()
+    }
+
     /// Adds every row of a subject.
     pub fn of_subject(
         &self,
@@ -227,7 +232,8 @@ impl Run {
         Ok(())
     }
 
-    fn filtered(
+    /// Those rows of a page that `wanted` lets through; it is shown every one.
+    pub(super) fn filtered(
         &self,
         blocks: &Blocks,
         page: usize,

@@ -32,12 +32,12 @@ pub struct Rows(Vec<(Family, Stored)>);
 /// The subjects of one part: a range of the first bytes of their keys.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Range {
-    n: u64,
-    of: u64,
+    pub n: u64,
+    pub of: u64,
 }
 
 impl Range {
-    fn holds(self, key: SubjectKey) -> bool {
+    pub fn holds(self, key: SubjectKey) -> bool {
         self.part(key) == self.n
     }
 
@@ -213,7 +213,11 @@ impl DiskStore {
     }
 
     /// Rows of families that lie by subject.
-    fn of_families(&self, families: &[Family], range: Range) -> Result<Vec<(Family, Stored)>, StoreError> {
+    pub(super) fn of_families(
+        &self,
+        families: &[Family],
+        range: Range,
+    ) -> Result<Vec<(Family, Stored)>, StoreError> {
         let mine = |(family, row): &&(Family, Stored)| families.contains(family) && range.holds(row.subject);
         let mut rows: Vec<(Family, Stored)> = self.memtable.iter().filter(mine).cloned().collect();
         for (family, run) in self.runs().filter(|(family, _)| families.contains(family)) {
@@ -252,7 +256,7 @@ impl DiskStore {
         Ok(())
     }
 
-    fn facts_of(
+    pub(super) fn facts_of(
         &self,
         subject: SubjectKey,
         wanted: &dyn Fn(&Stored) -> bool,
@@ -266,7 +270,7 @@ impl DiskStore {
         Ok(())
     }
 
-    fn fact_pages(&self) -> usize {
+    pub(super) fn fact_pages(&self) -> usize {
         self.runs().filter(|(family, _)| *family == Family::Facts).map(|(_, run)| run.pages()).sum()
     }
 }

@@ -1,0 +1,43 @@
+//! Counting items by shape and start, so that most of them need not be looked at one by one.
+//!
+//! Invariant: an item is counted or shown, never both, and one that is shown comes with all that matters of it and of
+//! its person. Which of the two is for the store to choose: what is counted of an item equals what it comes to when it
+//! is shown.
+
+use std::sync::Arc;
+
+use quietus_core::item::Subject;
+use quietus_core::life::{Lives, What};
+use quietus_core::record::Shape;
+use quietus_core::time::Millis;
+
+/// Of which items a change says more than the fact that they were recorded by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Matters {
+    /// Nothing that is asked about.
+    Nothing,
+    /// Of its item.
+    Item,
+    /// Of every item of its person that is kept for this purpose; None = of all of them.
+    Person(Option<String>),
+}
+
+/// Who counts.
+pub trait Census {
+    fn matters(&self, what: &What) -> Matters;
+
+    /// Items of this shape are kept for this purpose.
+    fn is_for(&self, shape: &Shape, purpose: &str) -> bool;
+
+    /// The number that a shape goes by from here on; None = its items are to be shown, each of them.
+    fn shape(&mut self, shape: &Arc<Shape>) -> Option<usize>;
+
+    /// All of this shape that were recorded from the first to the last of these come to the same.
+    fn is_narrow(&mut self, shape: usize, starts: Option<(Millis, Millis)>) -> bool;
+
+    /// So many more items of this shape (less, below 0), recorded at one time or within what is narrow.
+    fn count(&mut self, shape: usize, starts: Option<(Millis, Millis)>, items: i64);
+
+    /// An item that is not counted, with all that matters of it.
+    fn whole(&mut self, lives: &Lives, subject: &Subject);
+}
