@@ -85,9 +85,14 @@ impl Load {
         })
     }
 
+    /// When those who took their consent back did.
+    pub fn withdrawn_at(&self) -> Millis {
+        self.now.plus(-Millis::DAY)
+    }
+
     /// Of a batch's persons so many percent took their consent back.
     pub fn withdrawn(&self, batch: u64, percent: u64) -> String {
-        let at = self.now.plus(-Millis::DAY);
+        let at = self.withdrawn_at();
         let first = |item: &Item| item.n.is_multiple_of(OF_PERSON) && withdrew(item.subject, percent);
         events(self.batch(batch).filter(first), |out, item| {
             write!(

@@ -9,7 +9,10 @@ mod ingest;
 mod kafka;
 mod load;
 mod peer;
+mod policy;
 mod rebuild;
+mod replan;
+mod replan_peer;
 mod served;
 mod sweep;
 mod usage;
@@ -23,6 +26,7 @@ pub use http::run as http;
 pub use ingest::{Ingested, run as ingest};
 pub use kafka::run as kafka;
 pub use rebuild::{Rebuilt, run as rebuild};
+pub use replan::{Replanned, run as replan};
 pub use sweep::{Shares, Swept, run as sweep};
 
 /// One JSON object on stdout.

@@ -1,4 +1,4 @@
-//! The peer of ingest and sweep: a PostgreSQL table with the same look-ups, told of the same items.
+//! The peer of ingest, sweep and re-plan: a PostgreSQL table with the same look-ups, told of the same items.
 
 use std::fmt::Write;
 use std::time::Instant;
@@ -9,11 +9,11 @@ use super::BenchError;
 use super::database::Database;
 use super::load::{Load, OF_PERSON, withdrew};
 
-const TABLE: &str = "quietus_bench_items";
+pub(super) const TABLE: &str = "quietus_bench_items";
 
 #[derive(Debug)]
 pub struct Peer {
-    client: Client,
+    pub(super) client: Client,
     _database: Database,
 }
 
@@ -25,7 +25,7 @@ impl Peer {
         tokio::spawn(driver);
         client
             .batch_execute(&format!(
-                "DROP TABLE IF EXISTS {TABLE}, {TABLE}_outbox, {TABLE}_withdrawn;
+                "DROP TABLE IF EXISTS {TABLE}, {TABLE}_outbox, {TABLE}_withdrawn, {TABLE}_dated, {TABLE}_days;
                  CREATE TABLE {TABLE}
                    (id bigint PRIMARY KEY, subject bigint, class int, start timestamptz, locator bigint);
                  CREATE INDEX ON {TABLE} (subject);
@@ -59,17 +59,22 @@ impl Peer {
         Ok(begun.elapsed().as_secs_f64())
     }
 
-    /// What is due goes into the outbox: seconds without the index on (class, start), and with it.
-    pub async fn sweep(&self, load: Load, keep_days: i64, withdrawn: u64) -> Result<Swept, BenchError> {
+    /// So many percent of the persons took their consent back.
+    pub async fn withdraw(&self, load: Load, percent: u64) -> Result<(), BenchError> {
         for first in (0..load.items / OF_PERSON).step_by(10_000) {
             let last = (first + 10_000).min(load.items / OF_PERSON);
-            let these = (first..last).filter(|subject| withdrew(*subject, withdrawn));
+            let these = (first..last).filter(|subject| withdrew(*subject, percent));
             let these: Vec<String> = these.map(|subject| format!("({subject})")).collect();
             if !these.is_empty() {
                 let sql = format!("INSERT INTO {TABLE}_withdrawn VALUES {}", these.join(","));
                 self.client.batch_execute(&sql).await?;
             }
         }
+        Ok(())
+    }
+
+    /// What is due goes into the outbox: seconds without the index on (class, start), and with it.
+    pub async fn sweep(&self, load: Load, keep_days: i64) -> Result<Swept, BenchError> {
         let vacuum = format!("VACUUM ANALYZE {TABLE}");
         self.client.batch_execute(&vacuum).await?;
         self.client.batch_execute("CHECKPOINT").await?;

@@ -11,9 +11,8 @@ use super::ingest::PROMISED_MIB;
 use super::load::{Load, YEARS};
 use super::peer::Peer;
 use super::usage::peak_rss_mib;
-use super::{BenchError, Disk};
+use super::{BenchError, Disk, policy};
 use crate::clock::{Clock, SystemClock};
-use crate::node::Refusal;
 use crate::schedule::sweeps;
 
 const PROMISED: f64 = 1_000_000.0;
@@ -71,7 +70,7 @@ pub async fn run(
     let keep_days = YEARS / quietus_core::time::Millis::DAY
         * (100 - i64::try_from(shares.run_out.min(100)).unwrap_or(100))
         / 100;
-    publish(&filled, keep_days).await?;
+    policy::publish(&filled.node, keep_days).await?;
     tell(&format!("taking in {} items", load.items));
     filled.feed(load, Load::recorded).await?;
     filled.feed(load, move |load, batch| load.touched(batch, shares.touched)).await?;
@@ -94,7 +93,8 @@ pub async fn run(
     let peer = Peer::start(tell).await?;
     tell("PostgreSQL takes in the same, then sweeps it");
     peer.fill(load).await?;
-    let peer = peer.sweep(load, keep_days, shares.withdrawn).await?;
+    peer.withdraw(load, shares.withdrawn).await?;
+    let peer = peer.sweep(load, keep_days).await?;
     let per_second = candidates as f64 / seconds;
     let (with_index, without_index) = (peer.with_index / seconds, peer.without_index / seconds);
     Ok(Swept {
@@ -126,33 +126,4 @@ pub async fn run(
             && without_index >= PROMISED_WITHOUT_INDEX
             && peak_rss_mib <= PROMISED_MIB,
     })
-}
-
-async fn publish(filled: &Filled, keep_days: i64) -> Result<(), BenchError> {
-    let policy = format!(
-        "policy: shop
-timezone: Europe/Berlin
-events:
-  account_closed: {{of: subject, open_ended: true}}
-purposes:
-  service: {{use: essential.service, basis: contract, ended_by: account_closed}}
-  ads: {{use: marketing.advertising, basis: consent}}
-rules:
-  - {{id: contacts, category: user.contact, purpose: service, keep: {keep_days}d after recorded}}
-  - {{id: ads, category: user.contact, purpose: ads, keep: {keep_days}d after recorded}}
-"
-    );
-    filled.node.store_policy("shop.yaml", policy.as_bytes(), None).await.map_err(refused)?;
-    filled.node.publish_policy("shop", None).await.map_err(refused)?;
-    Ok(())
-}
-
-fn refused(refusal: Refusal) -> BenchError {
-    match refusal {
-        Refusal::Node(error) => error.into(),
-        Refusal::Wrong(found) => {
-            let said: Vec<String> = found.iter().map(ToString::to_string).collect();
-            BenchError::Wrong(said.join("\n"))
-        }
-    }
 }

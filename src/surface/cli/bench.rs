@@ -42,6 +42,21 @@ pub enum Bench {
         #[arg(long, value_name = "PERCENT", default_value_t = 30)]
         withdrawn: u64,
     },
+    /// What one rule over half of all items would change, counted, beside PostgreSQL.
+    Replan {
+        /// How many items.
+        #[arg(long, default_value_t = 1_000_000)]
+        items: u64,
+        /// Over 5 years and 50 shapes in no order, half of them under the rule; else one shape, oldest first.
+        #[arg(long)]
+        spread: bool,
+        /// Of the items so many were touched, for the second count.
+        #[arg(long, value_name = "PERCENT", default_value_t = 10)]
+        touched: u64,
+        /// Of the persons so many took their consent back, for the second count.
+        #[arg(long, value_name = "PERCENT", default_value_t = 30)]
+        withdrawn: u64,
+    },
     /// A store built anew from its ledger, beside the ingest that wrote it.
     Rebuild {
         /// How many items.
@@ -93,6 +108,12 @@ impl Bench {
                 let shares = bench::Shares { run_out: due, touched, withdrawn };
                 let figure =
                     bench::sweep(items, spread, shares, &mut |line| say(line)).await.map_err(unknown)?;
+                print(out, &figure, figure.ok)
+            }
+            Self::Replan { items, spread, touched, withdrawn } => {
+                let told = (touched, withdrawn);
+                let figure =
+                    bench::replan(items, spread, told, &mut |line| say(line)).await.map_err(unknown)?;
                 print(out, &figure, figure.ok)
             }
             Self::Rebuild { items, spread } => {

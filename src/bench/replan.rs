@@ -1,0 +1,172 @@
+//! `quietus bench replan`: what one rule over half of all items would change, counted, beside PostgreSQL's `UPDATE` of
+//! a stored date and beside a count there by class and day, which shares the trick.
+//!
+//! Counted twice: when nothing is known of any item but its recording, and again after items were touched and persons
+//! took their consent back. Both peers must come to the same numbers in the same run.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use quietus_core::engine::control::ActivePolicy;
+use quietus_core::time::Millis;
+use serde::Serialize;
+
+use super::filled::Filled;
+use super::ingest::PROMISED_MIB;
+use super::load::{Load, YEARS};
+use super::peer::Peer;
+use super::replan_peer::{Due, Question};
+use super::usage::peak_rss_mib;
+use super::{BenchError, Disk, policy};
+use crate::clock::{Clock, SystemClock};
+use crate::node::Difference;
+
+/// The middle of so many counts.
+const TURNS: usize = 5;
+const KEPT_NOW: i64 = YEARS / Millis::DAY / 2;
+const KEPT_THEN: i64 = YEARS / Millis::DAY * 2 / 5;
+const PROMISED_RATIO_UPDATE: f64 = 2_000.0;
+const PROMISED_RATIO_FAIR: f64 = 1.0;
+const PROMISED_SECONDS: f64 = 0.1;
+const PROMISED_SECONDS_TOLD: f64 = 0.5;
+
+/// One JSON object on stdout.
+#[derive(Clone, Debug, Serialize)]
+pub struct Replanned {
+    pub bench: &'static str,
+    pub items: u64,
+    pub spread: bool,
+    /// Nothing is known of any item but its recording.
+    pub seconds: f64,
+    pub per_second: f64,
+    pub due_now: u64,
+    pub due_then: u64,
+    pub touched_percent: u64,
+    pub withdrawn_percent: u64,
+    /// After so many were touched and withdrew.
+    pub told_seconds: f64,
+    pub told_due_now: u64,
+    pub told_due_then: u64,
+    pub peak_rss_mib: f64,
+    /// Before the first count.
+    pub loaded_rss_mib: f64,
+    pub disk_bytes_per_item: Disk,
+    pub peer_update_seconds: f64,
+    pub peer_fair_seconds: f64,
+    pub peer_fair_told_seconds: f64,
+    pub ratio_update: f64,
+    pub ratio_fair: f64,
+    pub ratio_fair_told: f64,
+    /// Both peers counted the same, both times.
+    pub same_counts: bool,
+    pub limit_ratio_update: f64,
+    pub limit_ratio_fair: f64,
+    pub limit_seconds: f64,
+    pub limit_told_seconds: f64,
+    pub limit_rss_mib: f64,
+    pub ok: bool,
+}
+
+pub async fn run(
+    items: u64,
+    spread: bool,
+    (touched, withdrawn): (u64, u64),
+    tell: &mut dyn FnMut(&str),
+) -> Result<Replanned, BenchError> {
+    let load = Load::new(items, spread, SystemClock::new().now());
+    let filled = Filled::start().await?;
+    policy::publish(&filled.node, KEPT_NOW).await?;
+    // In order every item is the service's.
+    let (service, ads) = if spread { (KEPT_NOW, KEPT_THEN) } else { (KEPT_THEN, KEPT_NOW) };
+    let new = policy::store(&filled.node, service, ads).await?;
+    tell(&format!("taking in {} items", load.items));
+    filled.feed(load, Load::recorded).await?;
+    let loaded_rss_mib = peak_rss_mib();
+    tell("counting");
+    let plain = counted(&filled, &new).await?;
+    filled.feed(load, move |load, batch| load.touched(batch, touched)).await?;
+    filled.feed(load, move |load, batch| load.withdrawn(batch, withdrawn)).await?;
+    tell("counting again");
+    let told = counted(&filled, &new).await?;
+    let peak_rss_mib = peak_rss_mib();
+    let now = filled.node.clock.now();
+    let disk_bytes_per_item = filled.stop().await?.disk(load.items)?;
+
+    let peer = Peer::start(tell).await?;
+    let question = Question { load, now, kept_now: KEPT_NOW, kept_then: KEPT_THEN };
+    tell("PostgreSQL takes in the same, then dates it anew");
+    peer.fill(load).await?;
+    let dated = peer.dated(&question).await?;
+    let (update_seconds, updated) = peer.update(&question).await?;
+    let (fair_seconds, fair) = peer.by_day(&question, TURNS).await?;
+    peer.withdraw(load, withdrawn).await?;
+    let told_by_hand = peer.dated_told(&question).await?;
+    let (fair_told_seconds, fair_told) = peer.by_day_told(&question, TURNS).await?;
+
+    let due = |found: &Difference| Due { now: found.due_now, then: found.due_then };
+    let same_counts = due(&plain.found) == Due { now: dated, then: updated }
+        && due(&plain.found) == fair
+        && due(&told.found) == told_by_hand
+        && due(&told.found) == fair_told;
+    let ratio_update = update_seconds / plain.seconds;
+    let (ratio_fair, ratio_fair_told) = (fair_seconds / plain.seconds, fair_told_seconds / told.seconds);
+    Ok(Replanned {
+        bench: "replan",
+        items: load.items,
+        spread,
+        seconds: plain.seconds,
+        per_second: load.items as f64 / plain.seconds,
+        due_now: plain.found.due_now,
+        due_then: plain.found.due_then,
+        touched_percent: touched,
+        withdrawn_percent: withdrawn,
+        told_seconds: told.seconds,
+        told_due_now: told.found.due_now,
+        told_due_then: told.found.due_then,
+        peak_rss_mib,
+        loaded_rss_mib,
+        disk_bytes_per_item,
+        peer_update_seconds: update_seconds,
+        peer_fair_seconds: fair_seconds,
+        peer_fair_told_seconds: fair_told_seconds,
+        ratio_update,
+        ratio_fair,
+        ratio_fair_told,
+        same_counts,
+        limit_ratio_update: PROMISED_RATIO_UPDATE,
+        limit_ratio_fair: PROMISED_RATIO_FAIR,
+        limit_seconds: PROMISED_SECONDS,
+        limit_told_seconds: PROMISED_SECONDS_TOLD,
+        limit_rss_mib: PROMISED_MIB,
+        ok: same_counts
+            && ratio_update >= PROMISED_RATIO_UPDATE
+            && ratio_fair >= PROMISED_RATIO_FAIR
+            && ratio_fair_told >= PROMISED_RATIO_FAIR
+            && plain.seconds <= PROMISED_SECONDS
+            && told.seconds <= PROMISED_SECONDS_TOLD
+            && peak_rss_mib <= PROMISED_MIB,
+    })
+}
+
+struct Counted {
+    found: Difference,
+    seconds: f64,
+}
+
+async fn counted(filled: &Filled, new: &Arc<ActivePolicy>) -> Result<Counted, BenchError> {
+    let mut seconds = Vec::with_capacity(TURNS);
+    let mut found = Difference::default();
+    for _ in 0..TURNS {
+        let (node, new) = (Arc::clone(&filled.node), Arc::clone(new));
+        let begun = Instant::now();
+        let counted = tokio::task::spawn_blocking(move || node.difference(&new)).await;
+        seconds.push(begun.elapsed().as_secs_f64());
+        found = counted.map_err(|e| BenchError::Wrong(e.to_string()))?;
+    }
+    Ok(Counted { found, seconds: middle(seconds) })
+}
+
+pub(super) fn middle(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds.get(seconds.len() / 2).copied().unwrap_or_default()
+}
