@@ -40,6 +40,23 @@ pub struct Fed {
     pub newest: Option<Millis>,
 }
 
+impl Fed {
+    /// Adds what became of the records that follow.
+    pub(super) fn go_on(&mut self, next: Self) {
+        let before = self.records;
+        self.frames.extend(next.frames);
+        self.receipt.events.extend(next.receipt.events);
+        self.receipt.subjects.extend(next.receipt.subjects);
+        self.refused.extend(next.refused.into_iter().map(|(index, why)| (before + index, why)));
+        self.records += next.records;
+        self.taken += next.taken;
+        self.skipped += next.skipped;
+        self.duplicates += next.duplicates;
+        self.undeclared += next.undeclared;
+        self.newest = self.newest.max(next.newest);
+    }
+}
+
 /// The ranges that the records stand for.
 pub fn marks(records: &[Arrived]) -> Vec<Mark> {
     let mut ranges: BTreeMap<(&str, i32), (i64, i64)> = BTreeMap::new();

@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod arrived;
+mod cells;
 pub mod cloudevent;
 pub mod context;
 pub mod data;
@@ -13,6 +14,7 @@ pub mod dedupe;
 pub mod feeding;
 pub mod identify;
 pub mod kafka;
+pub mod lanes;
 pub mod lifecycle;
 pub mod mapping;
 pub mod parcel;

@@ -7,7 +7,7 @@ use quietus_core::policy::Level;
 use quietus_core::record::{Change, ChangeKind, Fact, NamedCopy, Origin};
 use quietus_core::time::Millis;
 
-use super::accept::{Accepted, Intake, Receipt, short};
+use super::accept::{Accepted, Intake, Receipt};
 use super::cloudevent::{Payload, Position, RawEvent};
 use super::context::Context;
 use super::data::{Data, Given};
@@ -16,19 +16,21 @@ use super::identify::{self, Who};
 use super::lifecycle::{self, Consent, CopyAt, Event, Recorded, Which};
 use super::refuse::Refused;
 use super::route::{Feed, Router};
-use crate::sealing::SealError;
+use crate::sealing::{SealError, Sealer};
 
 /// One batch on its way.
 pub(super) struct Turn<'a> {
-    intake: &'a Intake,
-    context: &'a Context,
+    pub(super) intake: &'a Intake,
+    pub(super) context: &'a Context,
     router: Router<'a>,
     /// Of the event being taken.
     trace: Option<String>,
     pub(super) origin: Origin,
     position: Option<Position>,
     events: Hashes<(u32, u64)>,
-    subjects: Hashes<u64>,
+    pub(super) subjects: Hashes<u64>,
+    /// Of the person that the last cell was sealed for: events of one often follow each other.
+    sealer: Option<Sealer<'a>>,
     pub told: Accepted,
 }
 
@@ -43,6 +45,7 @@ impl<'a> Turn<'a> {
             position: None,
             events: Hashes::default(),
             subjects: Hashes::default(),
+            sealer: None,
             told: Accepted::default(),
         }
     }
@@ -119,7 +122,8 @@ impl<'a> Turn<'a> {
         let item = identify::recorded(keys, recorded.item, first, naming)?;
         recorded.recorded_at.map_or(Ok(()), |at| self.in_time(at, "data.recorded_at"))?;
         recorded.source_time.map_or(Ok(()), |at| self.in_time(at, "time"))?;
-        let (copies, cells) = self.cells(&who.key, &item, std::mem::take(&mut recorded.copies))?;
+        let sealer = self.sealer(&who.key)?;
+        let (copies, cells) = self.cells(&sealer, &item, std::mem::take(&mut recorded.copies))?;
         recorded.copies = copies;
         self.told.unregistered += recorded.copies.iter().filter(|c| self.is_unregistered(c)).count();
         let fact = Fact {
@@ -132,8 +136,9 @@ impl<'a> Turn<'a> {
             process: recorded.process.map(|process| keys.process_key(&who.key, process)),
             event_id: id.to_le_bytes(),
             cells,
-            identity: self.identity(&who)?,
+            identity: self.identity(&who, &sealer)?,
         };
+        self.sealer = Some(sealer);
         self.know(partition, id);
         if !self.router.has(partition, self.position) {
             self.router.fact(partition, self.trace.as_deref(), &recorded, fact);
@@ -152,7 +157,9 @@ impl<'a> Turn<'a> {
     ) -> Result<(), Refused> {
         let who = self.who(subject)?;
         let item = identify::item(&self.intake.keys, item, Some(&who.key))?;
-        let (copies, cells) = self.cells(&who.key, &item, copies)?;
+        let sealer = self.sealer(&who.key)?;
+        let (copies, cells) = self.cells(&sealer, &item, copies)?;
+        self.sealer = Some(sealer);
         let unregistered = copies.iter().filter(|c| self.is_unregistered(c)).count();
         let named = copies.into_iter().zip(cells).map(|(copy, cell)| NamedCopy {
             system: copy.system.to_owned(),
@@ -335,6 +342,13 @@ impl<'a> Turn<'a> {
         }
     }
 
+    fn sealer(&mut self, subject: &SubjectKey) -> Result<Sealer<'a>, Refused> {
+        match self.sealer.take().filter(|sealer| sealer.is_of(subject)) {
+            Some(sealer) => Ok(sealer),
+            None => self.intake.keys.sealer(subject).map_err(unsealed),
+        }
+    }
+
     fn who(&self, subject: &str) -> Result<Who, Refused> {
         identify::subject(&self.intake.keys, subject, &self.context.default_type, "data.subject")
     }
@@ -366,48 +380,6 @@ impl<'a> Turn<'a> {
             self.events.insert((partition, id));
         }
     }
-
-    /// The copies, each place once, with their sealed locators.
-    fn cells<'c>(
-        &self,
-        subject: &SubjectKey,
-        item: &ItemKey,
-        copies: Vec<CopyAt<'c>>,
-    ) -> Result<(Vec<CopyAt<'c>>, Vec<Vec<u8>>), Refused> {
-        let (mut kept, mut cells) = (Vec::with_capacity(copies.len()), Vec::with_capacity(copies.len()));
-        for (n, copy) in copies.into_iter().enumerate() {
-            let naming = self.context.naming(copy.system, copy.dataset);
-            identify::check_locator(copy.locator, naming, n)?;
-            let locator = identify::key_columns(copy.locator, naming);
-            let cell = self
-                .intake
-                .keys
-                .seal_locator(subject, item, copy.system, copy.dataset, &locator)
-                .map_err(unsealed)?;
-            let same = |(k, c): (&CopyAt<'_>, &Vec<u8>)| {
-                *c == cell && k.system == copy.system && k.dataset == copy.dataset
-            };
-            if !kept.iter().zip(&cells).any(same) {
-                kept.push(copy);
-                cells.push(cell);
-            }
-        }
-        Ok((kept, cells))
-    }
-
-    fn is_unregistered(&self, copy: &CopyAt<'_>) -> bool {
-        self.context.naming(copy.system, copy.dataset).is_none()
-    }
-
-    /// The sealed identity, unless it was sent lately.
-    fn identity(&mut self, who: &Who) -> Result<Option<Vec<u8>>, Refused> {
-        let short = short(&who.key);
-        if self.intake.was_sent(short) || !self.subjects.insert(short) {
-            return Ok(None);
-        }
-        let (kind, value) = (&who.identity.kind, who.identity.value.reveal());
-        self.intake.keys.seal_identity(&who.key, kind, value).map(Some).map_err(unsealed)
-    }
 }
 
 fn parse(bytes: &[u8]) -> Result<Data<'_>, Refused> {
@@ -421,7 +393,7 @@ fn parse(bytes: &[u8]) -> Result<Data<'_>, Refused> {
     }
 }
 
-fn unsealed(error: SealError) -> Refused {
+pub(super) fn unsealed(error: SealError) -> Refused {
     Refused::new("not-sealed", error.to_string())
 }
 

@@ -12,7 +12,8 @@ use quietus_core::time::Millis;
 use super::sources::Ready;
 use super::{Node, NodeError};
 use crate::intake::arrived::Arrived;
-use crate::intake::feeding::{self, Fed, Taken};
+use crate::intake::feeding::{Fed, Taken};
+use crate::intake::lanes;
 use crate::intake::mapping::Emptied;
 use crate::intake::refuse::Refused;
 use crate::ledger::Stream;
@@ -83,11 +84,10 @@ impl Node {
 
     pub(super) fn prepare_records(&self, ready: &Ready, records: &[Arrived], origin: Option<Origin>) -> Fed {
         let name = &ready.mapping.source().source;
-        let taken: Vec<Taken> =
-            self.partitions.iter().map(|p| self.taken(p, name, ready.generation)).collect();
+        let taken: Vec<Taken> = self.partitions.iter().map(|p| p.taken(name, ready.generation)).collect();
         let context = self.intake_context();
         let how = (ready.generation, origin);
-        feeding::feed(
+        lanes::feed(
             self.desk().intake(),
             &ready.mapping,
             &self.sources().schemas,
@@ -96,14 +96,6 @@ impl Node {
             records,
             &taken,
         )
-    }
-
-    fn taken(&self, partition: &crate::partition::Partition, source: &str, generation: i32) -> Taken {
-        let inner = partition.read();
-        let from = (source.to_owned(), generation, String::new(), i32::MIN);
-        let mine =
-            inner.state.marks.range(from..).take_while(|((s, g, ..), _)| s == source && *g == generation);
-        mine.map(|((_, _, topic, partition), to)| ((topic.clone(), *partition), *to)).collect()
     }
 
     pub(super) async fn fetch_schemas(&self, ready: &Ready, records: &[Arrived]) -> Result<(), NodeError> {
@@ -125,6 +117,9 @@ impl Node {
         records: &[Arrived],
         refused: &[(usize, Refused)],
     ) -> Result<Vec<(u32, Frame)>, NodeError> {
+        if refused.is_empty() {
+            return Ok(Vec::new());
+        }
         let waiting: usize = self.partitions.iter().map(|p| p.read().state.dead_letters.len()).sum();
         if waiting + refused.len() > LETTERS_MAX {
             return Err(NodeError::Conflict {

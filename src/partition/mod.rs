@@ -7,8 +7,10 @@
 mod kept;
 mod news;
 mod report;
+mod taken;
 mod view;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -24,6 +26,7 @@ use crate::audit::{Chain, Leaves, Witness};
 use crate::store::{DiskStore, MemoryStore, Store, StoreError};
 
 use news::Waiting;
+use taken::TakenUpTo;
 
 pub use kept::{Home, Unfit};
 pub use report::{Report, Subjects, Tallied};
@@ -37,6 +40,7 @@ pub struct Partition {
     /// Frames applied: the offset of the next one.
     applied: watch::Sender<u64>,
     news: Arc<Mutex<Option<Waiting>>>,
+    taken: TakenUpTo,
 }
 
 #[derive(Debug)]
@@ -50,6 +54,7 @@ pub struct Inner {
     since: Option<kept::Since>,
     /// What waits to be told; None = nobody is told of this partition, which only looks.
     news: Arc<Mutex<Option<Waiting>>>,
+    taken: TakenUpTo,
 }
 
 const UNCOUNTED: u64 = u64::MAX;
@@ -90,9 +95,10 @@ impl Partition {
     fn made(state: State, chain: Chain, store: Box<dyn Store>, since: Option<kept::Since>) -> Self {
         let (index, applied) = (state.partition, watch::Sender::new(store.kept().unwrap_or_default()));
         let news = Arc::default();
-        let subjects = AtomicU64::new(UNCOUNTED);
-        let inner = Inner { state, store, chain, subjects, since, news: Arc::clone(&news) };
-        Self { index, inner: RwLock::new(inner), applied, news }
+        let (subjects, taken) = (AtomicU64::new(UNCOUNTED), TakenUpTo::of(&state));
+        let inner =
+            Inner { state, store, chain, subjects, since, news: Arc::clone(&news), taken: taken.clone() };
+        Self { index, inner: RwLock::new(inner), applied, news, taken }
     }
 
     /// What others are to hear of is kept in this folder until they were told.
@@ -243,6 +249,11 @@ impl Partition {
         Ok(true)
     }
 
+    /// How far a source's topics were taken in: (topic, partition) → highest offset. Waits for no frame.
+    pub fn taken(&self, source: &str, generation: i32) -> BTreeMap<(String, i32), i64> {
+        self.taken.from(source, generation)
+    }
+
     /// Looks at the state between two frames. Keep it short: the owner waits.
     pub fn read(&self) -> RwLockReadGuard<'_, Inner> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner)
@@ -291,6 +302,7 @@ impl Inner {
         if let Some(since) = &mut self.since {
             since.decided(decisions);
         }
+        self.taken.decided(decisions);
         self.hand_news();
     }
 

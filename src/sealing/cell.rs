@@ -44,8 +44,56 @@ pub enum SealError {
     Crypto,
 }
 
-impl Keys {
+/// Seals what is one person's: the key is derived once for all of it.
+#[derive(Debug)]
+pub struct Sealer<'k> {
+    keys: &'k Keys,
+    subject: SubjectKey,
+    key: LessSafeKey,
+}
+
+impl Sealer<'_> {
+    pub fn is_of(&self, subject: &SubjectKey) -> bool {
+        self.subject == *subject
+    }
+
     /// Where a copy lies. Equal locators of one item give equal bytes, so the cell is the copy's identity too.
+    pub fn locator(
+        &self,
+        item: &ItemKey,
+        system: &str,
+        dataset: &str,
+        locator: &Locator,
+    ) -> Result<Vec<u8>, SealError> {
+        self.seal(&self.keys.copy_nonce(item, system, dataset), &locator::encode(locator))
+    }
+
+    /// A subject's identity, needed again for the read-back by identity fields and for partners.
+    pub fn identity(&self, kind: &str, value: &str) -> Result<Vec<u8>, SealError> {
+        let plain = zeroize::Zeroizing::new(format!("{kind}:{value}"));
+        self.seal(&self.keys.nonce("identity", &[]), plain.as_bytes())
+    }
+
+    fn seal(&self, nonce: &[u8; 12], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        let mut cell = Vec::with_capacity(plain.len() + OVERHEAD);
+        cell.push(VERSION);
+        cell.extend_from_slice(plain);
+        let body = cell.get_mut(1..).ok_or(SealError::Crypto)?;
+        let tag = self
+            .key
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(*nonce), Aad::from([VERSION]), body)
+            .map_err(|_| SealError::Crypto)?;
+        cell.extend_from_slice(tag.as_ref());
+        Ok(cell)
+    }
+}
+
+impl Keys {
+    pub fn sealer(&self, subject: &SubjectKey) -> Result<Sealer<'_>, SealError> {
+        Ok(Sealer { keys: self, subject: *subject, key: self.cell_key(subject)? })
+    }
+
+    /// As [`Sealer::locator`].
     pub fn seal_locator(
         &self,
         subject: &SubjectKey,
@@ -54,7 +102,7 @@ impl Keys {
         dataset: &str,
         locator: &Locator,
     ) -> Result<Vec<u8>, SealError> {
-        self.seal(subject, &self.copy_nonce(item, system, dataset), &locator::encode(locator))
+        self.sealer(subject)?.locator(item, system, dataset, locator)
     }
 
     pub fn open_locator(
@@ -69,10 +117,9 @@ impl Keys {
         locator::decode(&plain).ok_or(SealError::NotALocator)
     }
 
-    /// A subject's identity, needed again for the read-back by identity fields and for partners.
+    /// As [`Sealer::identity`].
     pub fn seal_identity(&self, subject: &SubjectKey, kind: &str, value: &str) -> Result<Vec<u8>, SealError> {
-        let plain = zeroize::Zeroizing::new(format!("{kind}:{value}"));
-        self.seal(subject, &self.nonce("identity", &[]), plain.as_bytes())
+        self.sealer(subject)?.identity(kind, value)
     }
 
     /// The identity as (type, normalised value).
@@ -91,7 +138,7 @@ impl Keys {
         category: &str,
         value: &str,
     ) -> Result<Vec<u8>, SealError> {
-        self.seal(subject, &self.nonce("value", &[&item.0, category.as_bytes()]), value.as_bytes())
+        self.sealer(subject)?.seal(&self.nonce("value", &[&item.0, category.as_bytes()]), value.as_bytes())
     }
 
     pub fn open_value(
@@ -132,7 +179,7 @@ impl Keys {
 
     /// A dead letter's payload, which has no subject yet: `id` is the letter's own.
     pub fn seal_letter(&self, id: &str, payload: &[u8]) -> Result<Vec<u8>, SealError> {
-        self.seal(&SubjectKey([0; 16]), &self.nonce("letter", &[id.as_bytes()]), payload)
+        self.sealer(&SubjectKey([0; 16]))?.seal(&self.nonce("letter", &[id.as_bytes()]), payload)
     }
 
     pub fn open_letter(&self, id: &str, cell: &[u8]) -> Result<Vec<u8>, SealError> {
@@ -147,27 +194,14 @@ impl Keys {
         let mut fields = Fields::begin(self.sealing(), "nonce");
         fields.field(domain.as_bytes());
         place.iter().for_each(|part| fields.field(part));
-        fields.finish().as_ref().first_chunk().copied().unwrap_or_default()
+        fields.finish().first_chunk().copied().unwrap_or_default()
     }
 
     fn cell_key(&self, subject: &SubjectKey) -> Result<LessSafeKey, SealError> {
         let mut fields = Fields::begin(self.sealing(), "cell key 1");
         fields.field(&subject.0);
-        let key = fields.finish();
-        UnboundKey::new(&AES_256_GCM_SIV, key.as_ref()).map(LessSafeKey::new).map_err(|_| SealError::Crypto)
-    }
-
-    fn seal(&self, subject: &SubjectKey, nonce: &[u8; 12], plain: &[u8]) -> Result<Vec<u8>, SealError> {
-        let mut cell = Vec::with_capacity(plain.len() + OVERHEAD);
-        cell.push(VERSION);
-        cell.extend_from_slice(plain);
-        let body = cell.get_mut(1..).ok_or(SealError::Crypto)?;
-        let tag = self
-            .cell_key(subject)?
-            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(*nonce), Aad::from([VERSION]), body)
-            .map_err(|_| SealError::Crypto)?;
-        cell.extend_from_slice(tag.as_ref());
-        Ok(cell)
+        let key = zeroize::Zeroizing::new(fields.finish());
+        UnboundKey::new(&AES_256_GCM_SIV, key.as_slice()).map(LessSafeKey::new).map_err(|_| SealError::Crypto)
     }
 
     fn open(&self, subject: &SubjectKey, nonce: &[u8; 12], cell: &[u8]) -> Result<Vec<u8>, SealError> {

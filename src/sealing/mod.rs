@@ -13,7 +13,7 @@ pub mod keyfile;
 pub mod keys;
 pub mod locator;
 
-pub use cell::SealError;
+pub use cell::{SealError, Sealer};
 pub use identity::parse_identity;
 pub use keyfile::{AUDIT, KeyFileError, Secret, load, load_or_create};
 pub use keys::Keys;
