@@ -18,16 +18,15 @@ pub enum Matters {
     Nothing,
     /// Of its item.
     Item,
-    /// Of every item of its person that is kept for this purpose; None = of all of them.
-    Person(Option<String>),
+    /// Of every item of its person.
+    Person,
+    /// What its person says of consent: an item of which nothing else is known is told apart by that.
+    Consent,
 }
 
 /// Who counts.
 pub trait Census {
     fn matters(&self, what: &What) -> Matters;
-
-    /// Items of this shape are kept for this purpose.
-    fn is_for(&self, shape: &Shape, purpose: &str) -> bool;
 
     /// The number that a shape goes by from here on; None = its items are to be shown, each of them.
     fn shape(&mut self, shape: &Arc<Shape>) -> Option<usize>;
@@ -37,6 +36,15 @@ pub trait Census {
 
     /// So many more items of this shape (less, below 0), recorded at one time or within what is narrow.
     fn count(&mut self, shape: usize, starts: Option<(Millis, Millis)>, items: i64);
+
+    /// What a person says of consent; None = nothing was heard of them before. The number that they go by from here on.
+    fn hear(&mut self, person: Option<usize>, what: &What) -> usize;
+
+    /// What was heard may move a date of items of this shape.
+    fn is_moved(&self, shape: usize) -> bool;
+
+    /// One of the items of this shape that were counted is this person's, and nothing else is known of it.
+    fn consented(&mut self, shape: usize, start: Option<Millis>, person: usize);
 
     /// An item that is not counted, with all that matters of it.
     fn whole(&mut self, lives: &Lives, subject: &Subject);

@@ -59,15 +59,12 @@ pub fn judge(
 }
 
 /// What the rules come to for copies like these.
-pub(super) fn rules_of<'a>(
-    active: &'a ActivePolicy,
-    control: &Control,
-    copies: &'a [Copy],
-) -> ShapeRules<'a> {
+pub fn rules_of<'a>(active: &'a ActivePolicy, control: &Control, copies: &'a [Copy]) -> ShapeRules<'a> {
     ShapeRules::of(&active.policy, copies, &|system: &str| control.retains(system))
 }
 
-fn judge_under(
+/// [`judge`] by rules that were resolved for copies like its own.
+pub fn judge_under(
     rules: &ShapeRules<'_>,
     active: &ActivePolicy,
     control: &Control,

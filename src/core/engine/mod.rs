@@ -44,7 +44,7 @@ use std::sync::Arc;
 pub use answers::awaits_read_back;
 pub use dead_letters::DeadLetters;
 pub use decision::{Decision, Effect, Noticed, Row};
-pub use duties::{Stop, Wish, judge, wishes};
+pub use duties::{Stop, Wish, judge, judge_under, rules_of, wishes};
 pub use kept::Kept;
 pub use leaf::{DutyTold, Told};
 pub use needs::{Needs, needs};

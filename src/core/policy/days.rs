@@ -30,21 +30,26 @@ impl Days {
             calendars.iter().flat_map(|calendar| midnights(calendar, from, to)).collect();
         begin.sort_unstable();
         begin.dedup();
-        let turns: Vec<Millis> = calendars.iter().flat_map(|calendar| turns(calendar, from, to)).collect();
-        let alike = |begin: Millis, end: Millis| {
-            // Local time runs on evenly between two changes of its offset.
-            let mut ends = vec![begin, end.plus(-1)];
-            for turn in turns.iter().filter(|turn| **turn > begin && **turn < end) {
-                ends.extend([turn.plus(-1), *turn]);
-            }
-            calendars.iter().all(|calendar| {
+        // Between two midnights local time runs on evenly, but for a change of its offset.
+        let differ = |begin: Millis, end: Millis, turn: Millis| {
+            let ends = [begin, turn.plus(-1).max(begin), turn, end.plus(-1)];
+            let dates = |calendar: &&&Calendar| {
                 let day = calendar.local_date(begin);
-                ends.iter().all(|at| calendar.local_date(*at) == day)
-            })
+                ends.iter().any(|at| calendar.local_date(*at) != day)
+            };
+            calendars.iter().any(|calendar| dates(&calendar))
         };
-        let both = begin.iter().zip(begin.iter().skip(1)).enumerate();
-        let odd = both.filter(|(_, (begin, end))| !alike(**begin, **end)).map(|(n, _)| n);
-        let odd = odd.chain(begin.len().checked_sub(1)).collect();
+        let turns = calendars.iter().flat_map(|calendar| turns(calendar, from, to));
+        let mut odd: Vec<usize> = turns
+            .filter_map(|turn| {
+                let at = begin.partition_point(|begin| *begin <= turn).checked_sub(1)?;
+                let (begin, end) = (*begin.get(at)?, *begin.get(at + 1)?);
+                differ(begin, end, turn).then_some(at)
+            })
+            .collect();
+        odd.extend(begin.len().checked_sub(1));
+        odd.sort_unstable();
+        odd.dedup();
         Self { begin, odd }
     }
 

@@ -1,14 +1,17 @@
 //! Counting a difference, store by store.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use quietus_core::engine::control::Control;
 use quietus_core::item::Subject;
 use quietus_core::life::{Lives, What};
-use quietus_core::policy::{Days, NAMELESS};
+use quietus_core::policy::Days;
 use quietus_core::record::Shape;
 use quietus_core::time::Millis;
 
+use super::consents::Consents;
+use super::kind::{Around, Kind};
 use super::kinds::Kinds;
 use super::replan::Replan;
 use super::{Difference, RuleDifference};
@@ -17,9 +20,9 @@ use crate::store::{Census, Matters, Store};
 #[derive(Debug)]
 pub(super) struct Counting<'a> {
     replan: Replan<'a>,
+    days: &'a Days,
     /// Nothing is counted by the day.
     pub item_by_item: bool,
-    days: Days,
     kinds: Kinds,
     difference: Difference,
 }
@@ -28,18 +31,20 @@ pub(super) struct Counting<'a> {
 struct Here<'c, 'a> {
     counting: &'c mut Counting<'a>,
     control: &'c Control,
+    persons: Vec<Consents>,
+    /// Something was heard of these.
+    purposes: BTreeSet<String>,
 }
 
 impl<'a> Counting<'a> {
-    pub fn new(replan: Replan<'a>) -> Self {
+    pub fn new(replan: Replan<'a>, days: &'a Days) -> Self {
         let item_by_item = replan.asks_of_persons();
-        let days = if item_by_item { Days::default() } else { replan.days() };
-        Self { replan, item_by_item, days, kinds: Kinds::default(), difference: Difference::default() }
+        Self { replan, days, item_by_item, kinds: Kinds::default(), difference: Difference::default() }
     }
 
     pub fn count(&mut self, store: &dyn Store, control: &Control) {
         let item_by_item = self.item_by_item;
-        let mut here = Here { counting: self, control };
+        let mut here = Here { counting: self, control, persons: Vec::new(), purposes: BTreeSet::new() };
         match item_by_item {
             true => store.each(&mut |lives, subject| here.whole(lives, subject)),
             false => store.census(&mut here),
@@ -54,23 +59,17 @@ impl<'a> Counting<'a> {
 }
 
 impl Here<'_, '_> {
-    fn place(&mut self, kind: usize, start: Option<Millis>) -> Option<u16> {
-        let Counting { replan, days, kinds, .. } = &mut *self.counting;
-        kinds.place(replan, days, self.control, kind, start)
+    /// A kind with what its counts need, and where those go that it cannot keep.
+    fn kind(&mut self, kind: usize) -> Option<(&mut Kind, Around<'_>, &mut Difference, &[Consents])> {
+        let Counting { replan, days, kinds, difference, .. } = &mut *self.counting;
+        let around = Around { replan, days, control: self.control };
+        kinds.get_mut(kind).map(|kind| (kind, around, difference, self.persons.as_slice()))
     }
 }
 
 impl Census for Here<'_, '_> {
     fn matters(&self, what: &What) -> Matters {
         self.counting.replan.matters(what)
-    }
-
-    fn is_for(&self, shape: &Shape, purpose: &str) -> bool {
-        let mut lists = shape.copies.iter().map(|copy| copy.purposes.as_ref().unwrap_or(&shape.purposes));
-        lists.any(|list| match purpose {
-            NAMELESS => list.is_empty(),
-            purpose => list.iter().any(|own| own == purpose),
-        })
     }
 
     fn shape(&mut self, shape: &Arc<Shape>) -> Option<usize> {
@@ -80,28 +79,38 @@ impl Census for Here<'_, '_> {
 
     fn is_narrow(&mut self, kind: usize, starts: Option<(Millis, Millis)>) -> bool {
         let Some((first, last)) = starts.filter(|(first, last)| first != last) else { return true };
-        let days = &self.counting.days;
-        let (Some(from), Some(to)) = (days.stretch(first), days.stretch(last)) else { return false };
-        if !days.are_alike(from, to) {
-            return false;
-        }
-        let place = self.place(kind, Some(first));
-        let mut later = from + 1..=to;
-        place.is_some()
-            && later.all(|stretch| {
-                let begin = self.counting.days.begin(stretch);
-                begin.is_some_and(|begin| self.place(kind, Some(begin)) == place)
-            })
+        self.kind(kind).is_some_and(|(kind, around, ..)| kind.is_narrow(around, first, last))
     }
 
     fn count(&mut self, kind: usize, starts: Option<(Millis, Millis)>, items: i64) {
-        let start = starts.map(|(first, _)| first);
-        if let Some(place) = self.place(kind, start) {
-            self.counting.kinds.add(kind, place, items);
-        } else {
-            // A day on which the clocks change at midnight, or one that is far away.
-            let Counting { replan, kinds, difference, .. } = &mut *self.counting;
-            difference.add(&replan.alone(self.control, kinds.copies(kind), start), items);
+        if let Some((kind, around, rest, _)) = self.kind(kind) {
+            kind.count(around, starts.map(|(first, _)| first), items, rest);
+        }
+    }
+
+    fn hear(&mut self, person: Option<usize>, what: &What) -> usize {
+        let person = person.unwrap_or(self.persons.len());
+        if person == self.persons.len() {
+            self.persons.push(Consents::default());
+        }
+        if let Some(purpose) = self.persons.get_mut(person).and_then(|said| said.hear(what))
+            && !self.purposes.contains(purpose)
+        {
+            self.purposes.insert(purpose.to_owned());
+        }
+        person
+    }
+
+    fn is_moved(&self, kind: usize) -> bool {
+        let kind = self.counting.kinds.get(kind);
+        kind.is_some_and(|kind| self.purposes.iter().any(|purpose| kind.is_for(purpose)))
+    }
+
+    fn consented(&mut self, kind: usize, start: Option<Millis>, person: usize) {
+        if let Some((kind, around, rest, persons)) = self.kind(kind)
+            && let Some(said) = persons.get(person)
+        {
+            kind.consented(around, start, said, rest);
         }
     }
 

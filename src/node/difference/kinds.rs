@@ -1,4 +1,4 @@
-//! Items that the rules cannot tell apart but by when they were recorded, and what those of each day come to.
+//! Items that the rules cannot tell apart but by when they were recorded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use quietus_core::item::{Copy, CopyKind, CopyState};
 use quietus_core::life::Life;
 use quietus_core::policy::Days;
 use quietus_core::record::Shape;
-use quietus_core::time::Millis;
 
 use super::Difference;
+use super::kind::Kind;
 use super::replan::{Replan, plain};
 
 #[derive(Debug, Default)]
@@ -30,16 +30,6 @@ struct Seen {
     identifies: Vec<bool>,
 }
 
-#[derive(Debug)]
-struct Kind {
-    copies: Vec<Copy>,
-    /// Which of `comes_to` an item recorded in each stretch of days comes to, counted from 1; 0 = not judged yet.
-    of_days: Vec<u16>,
-    undated: u16,
-    /// Distinct ones, and how many items.
-    comes_to: Vec<(Difference, i64)>,
-}
-
 impl Kinds {
     /// The kind of items of this shape; None = they do not come to the same even when they were recorded on one day.
     pub fn of(
@@ -53,10 +43,7 @@ impl Kinds {
         let named = life.item.copies.len();
         control.complete(&mut life);
         let named = life.item.copies.get(..named).unwrap_or_default();
-        if !cells_do_not_matter(control, named) {
-            return None;
-        }
-        if !replan.counts_days(control, &life.item.copies) {
+        if !cells_do_not_matter(control, named) || !replan.counts_days(control, &life.item.copies) {
             return None;
         }
         if self.k != control.k {
@@ -67,54 +54,21 @@ impl Kinds {
         let next = self.all.len();
         let kind = *self.known.entry(seen).or_insert(next);
         if kind == next {
-            let (copies, of_days) = (life.item.copies, vec![0; days.len()]);
-            self.all.push(Kind { copies, of_days, undated: 0, comes_to: Vec::new() });
+            self.all.push(Kind::new(replan, days, life.item.copies));
         }
         Some(kind)
     }
 
-    /// What items of this kind come to that were recorded then, as its place among the others; None = that day's do not
-    /// all come to the same.
-    pub fn place(
-        &mut self,
-        replan: &Replan<'_>,
-        days: &Days,
-        control: &Control,
-        kind: usize,
-        start: Option<Millis>,
-    ) -> Option<u16> {
-        let kind = self.all.get_mut(kind)?;
-        let known = match start {
-            Some(start) => kind.of_days.get_mut(days.stretch(start)?)?,
-            None => &mut kind.undated,
-        };
-        if *known == 0 {
-            let found = replan.alone(control, &kind.copies, start);
-            let same = kind.comes_to.iter().position(|(known, _)| *known == found);
-            let at = same.unwrap_or(kind.comes_to.len());
-            *known = u16::try_from(at + 1).ok()?;
-            if same.is_none() {
-                kind.comes_to.push((found, 0));
-            }
-        }
-        Some(*known)
+    pub fn get(&self, kind: usize) -> Option<&Kind> {
+        self.all.get(kind)
     }
 
-    /// So many more items come to what has this place.
-    pub fn add(&mut self, kind: usize, place: u16, items: i64) {
-        let of =
-            self.all.get_mut(kind).and_then(|kind| kind.comes_to.get_mut(usize::from(place).checked_sub(1)?));
-        of.into_iter().for_each(|(_, known)| *known += items);
-    }
-
-    pub fn copies(&self, kind: usize) -> &[Copy] {
-        self.all.get(kind).map(|kind| kind.copies.as_slice()).unwrap_or_default()
+    pub fn get_mut(&mut self, kind: usize) -> Option<&mut Kind> {
+        self.all.get_mut(kind)
     }
 
     pub fn total(&self, difference: &mut Difference) {
-        for (one, items) in self.all.iter().flat_map(|kind| &kind.comes_to) {
-            difference.add(one, *items);
-        }
+        self.all.iter().for_each(|kind| kind.total(difference));
     }
 }
 

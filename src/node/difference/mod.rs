@@ -7,12 +7,16 @@
 //! from which on a date has passed, which is right only where expiry is monotone.
 
 mod census;
+mod consents;
+mod kind;
 mod kinds;
 mod replan;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use quietus_core::engine::control::ActivePolicy;
 use quietus_core::time::Millis;
@@ -27,12 +31,27 @@ impl Node {
     pub fn difference(&self, new: &ActivePolicy) -> Difference {
         let active = self.with_control(|c| c.policy.clone());
         let replan = Replan { old: active.as_deref(), new, now: self.clock.now() };
-        let mut counting = Counting::new(replan);
-        for partition in self.partitions.iter() {
-            let inner = partition.read();
-            counting.count(&*inner.store, &inner.state.control);
-        }
-        counting.finish()
+        let (days, next) = (replan.days(), AtomicUsize::new(0));
+        let some = || {
+            let mut counting = Counting::new(replan, &days);
+            while let Some(partition) = self.partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let inner = partition.read();
+                counting.count(&*inner.store, &inner.state.control);
+            }
+            counting.finish()
+        };
+        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get).min(self.partitions.len());
+        let mut difference = Difference::default();
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..at_once).map(|_| scope.spawn(some)).collect();
+            for thread in threads {
+                match thread.join() {
+                    Ok(counted) => difference.add(&counted, 1),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+        });
+        difference
     }
 }
 

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use quietus_core::engine::control::{ActivePolicy, Control};
-use quietus_core::engine::judge;
+use quietus_core::engine::{judge, judge_under, rules_of};
 use quietus_core::identity::{ItemId, ItemKey, SubjectKey};
 use quietus_core::item::{Consent, Copy, Item, Subject};
 use quietus_core::life::{CopyNote, Life, What};
-use quietus_core::policy::{Days, Policy, Start};
+use quietus_core::policy::{Days, Policy, ShapeRules, Start};
 use quietus_core::time::Millis;
+use quietus_core::verdict::Verdict;
 
 use super::Difference;
 use crate::store::Matters;
 
 /// Starts are counted by the day from so long before now…
-const BEFORE: i64 = 60 * 366 * Millis::DAY;
+const BEFORE: i64 = 40 * 366 * Millis::DAY;
 /// …to so long after it.
 const AFTER: i64 = 2 * 366 * Millis::DAY;
 
@@ -49,23 +50,36 @@ impl<'a> Replan<'a> {
         !self.any(|policy| !policy.counts_days(copies, &|system| control.retains(system)))
     }
 
+    /// Some rule's clock starts when consent is given or taken back.
+    pub fn starts_at_consent(&self) -> bool {
+        self.any(|policy| policy.starts_at(&Start::Granted) || policy.starts_at(&Start::Withdrawn))
+    }
+
     /// Adds what an item comes to.
     pub fn one(&self, control: &Control, life: &Life, subject: &Subject, difference: &mut Difference) {
         let judged = |active: &ActivePolicy| judge(active, control, life, subject, self.now);
         let (old, new) = (self.old.map(judged), judged(self.new));
+        self.compare(life, old.as_ref(), &new, difference);
+    }
+
+    fn compare(&self, life: &Life, old: Option<&Verdict>, new: &Verdict, difference: &mut Difference) {
         for (at, _) in life.item.copies.iter().enumerate().filter(|(_, c)| c.is_live()) {
-            let old = old.as_ref().and_then(|v| v.copies.get(at));
+            let old = old.and_then(|v| v.copies.get(at));
             difference.copy(old, new.copies.get(at), self.now);
         }
     }
 
-    /// What an item with these copies comes to of which nothing else is known.
-    pub fn alone(&self, control: &Control, copies: &[Copy], start: Option<Millis>) -> Difference {
-        let mut difference = Difference::default();
-        let life = plain(copies.to_vec(), start);
-        let subject = Subject { latest_activity: start, ..Subject::unknown(life.item.id.subject) };
-        self.one(control, &life, &subject, &mut difference);
-        difference
+    /// For judging many items with these copies of which little else is known.
+    pub fn judging<'c>(&'c self, control: &'c Control, copies: &'c [Copy]) -> Judging<'c> {
+        let life = plain(copies.to_vec(), None);
+        Judging {
+            replan: self,
+            control,
+            old: self.old.map(|active| (active, rules_of(active, control, copies))),
+            new: rules_of(self.new, control, copies),
+            subject: Subject::unknown(life.item.id.subject),
+            life,
+        }
     }
 
     /// Of which items a change may change what they come to.
@@ -78,7 +92,7 @@ impl<'a> Replan<'a> {
         };
         let active = || self.any(|policy| policy.starts_at(&Start::LastActivity));
         let of_item = |is: bool| if is { Matters::Item } else { Matters::Nothing };
-        let of_person = |is: bool| if is { Matters::Person(None) } else { Matters::Nothing };
+        let of_person = |is: bool| if is { Matters::Person } else { Matters::Nothing };
         match what {
             What::Touched { .. } => of_item(active()),
             What::ItemEvent { event, .. } => of_item(names(event)),
@@ -93,13 +107,52 @@ impl<'a> Replan<'a> {
             | What::Late { .. }
             | What::Derived { .. }
             | What::StillThere { .. } => Matters::Item,
-            What::Granted { purpose, .. } | What::Withdrawn { purpose, .. } | What::Ended { purpose, .. } => {
-                Matters::Person(Some(purpose.clone()))
-            }
+            What::Granted { .. } | What::Withdrawn { .. } | What::Ended { .. } => Matters::Consent,
             What::SubjectEvent { event, .. } | What::ProcessEvent { event, .. } => of_person(names(event)),
             What::Active { .. } => of_person(active()),
             What::Linked { .. } => Matters::Nothing,
         }
+    }
+}
+
+/// Rules that were resolved for some copies, and an item that has them.
+pub(super) struct Judging<'c> {
+    replan: &'c Replan<'c>,
+    control: &'c Control,
+    old: Option<(&'c ActivePolicy, ShapeRules<'c>)>,
+    new: ShapeRules<'c>,
+    life: Life,
+    subject: Subject,
+}
+
+impl Judging<'_> {
+    /// Adds what such an item comes to that was recorded then, of whose person this is known.
+    pub fn add(&mut self, start: Option<Millis>, consent: Consent, difference: &mut Difference) {
+        let (old, new) = self.verdicts(start, consent);
+        self.replan.compare(&self.life, old.as_ref(), &new, difference);
+    }
+
+    /// Every date that may be an item's which was recorded then, and now; sorted.
+    pub fn dates(&mut self, start: Millis) -> Vec<Millis> {
+        let (old, new) = self.verdicts(Some(start), Consent::default());
+        let parts = old.iter().chain([&new]).flat_map(|verdict| &verdict.copies).flat_map(|copy| &copy.parts);
+        let mut dates: Vec<Millis> = parts.flat_map(|part| &part.rules).filter_map(|rule| rule.due).collect();
+        dates.push(self.replan.now);
+        dates.sort_unstable();
+        dates.dedup();
+        dates
+    }
+
+    fn verdicts(&mut self, start: Option<Millis>, consent: Consent) -> (Option<Verdict>, Verdict) {
+        self.life.item.recorded = start;
+        self.subject.latest_activity = start;
+        self.subject.consent = consent;
+        let (control, now) = (self.control, self.replan.now);
+        let judged = |active: &ActivePolicy, rules: &ShapeRules<'_>| {
+            judge_under(rules, active, control, &self.life, &self.subject, now)
+        };
+        let old = self.old.as_ref().map(|(active, rules)| judged(active, rules));
+        (old, judged(self.replan.new, &self.new))
     }
 }
 

@@ -5,12 +5,11 @@
 //! what is kept and not what was told.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 use quietus_core::engine::Row;
 use quietus_core::identity::{ItemId, ItemKey, SubjectKey};
 
-use super::keyed::KeySet;
+use super::keyed::{KeyMap, KeySet};
 use super::page::Group;
 use super::row::{Family, Stored};
 use super::sift::Range;
@@ -19,6 +18,8 @@ use crate::store::census::{Census, Matters};
 
 /// A look-up costs as much as so many pages read in order.
 const PROBE: usize = 4;
+/// A person has about so many items.
+const OF_PERSON: usize = 8;
 /// Rows folded at once.
 const PIECE: usize = 1_024;
 
@@ -40,20 +41,33 @@ impl Numbers {
 #[derive(Debug, Default)]
 struct Told {
     items: KeySet<ItemId>,
-    /// By the purpose of the shapes that it concerns; None = every shape.
-    persons: BTreeMap<Option<String>, KeySet<SubjectKey>>,
-    /// What was told of them.
+    persons: KeySet<SubjectKey>,
+    /// What the census calls those who said something of consent.
+    consents: KeyMap<SubjectKey, usize>,
+    /// What was told.
     rows: Vec<(Family, Stored)>,
 }
 
 impl Told {
     fn len(&self) -> usize {
-        self.items.len() + self.persons.values().map(KeySet::len).sum::<usize>()
+        self.items.len() + self.persons.len() + self.consents.len()
+    }
+
+    /// About so many facts come with them.
+    fn facts(&self) -> u64 {
+        (self.items.len() + self.persons.len().saturating_mul(OF_PERSON)) as u64
     }
 
     fn subjects(&self) -> KeySet<SubjectKey> {
         let of_items = self.items.iter().map(|id| id.subject);
-        of_items.chain(self.persons.values().flatten().copied()).collect()
+        of_items.chain(self.persons.iter().copied()).chain(self.consents.keys().copied()).collect()
+    }
+
+    /// More is known of it than a person's consent.
+    fn is_whole(&self, subject: SubjectKey, item: Option<ItemKey>) -> bool {
+        let is_told = |item| self.items.contains(&ItemId { subject, item });
+        !self.persons.is_empty() && self.persons.contains(&subject)
+            || !self.items.is_empty() && item.is_some_and(is_told)
     }
 }
 
@@ -100,71 +114,78 @@ impl DiskStore {
         Ok(())
     }
 
-    /// Into how many parts what is shown is cut: its rows are in memory at once.
+    /// Into how many parts what is told is cut: it is in memory at once.
     fn told_parts(&self, numbers: &Numbers) -> u64 {
         let rows = |(family, run): (Family, &super::run::Run)| match family {
             Family::Facts => run.rows_where(&|group| numbers.is_shown(group.shape)),
-            // With each comes a fact at least.
-            Family::Changes => run.rows * 2,
+            Family::Changes => run.rows,
             Family::Identities | Family::Duties => 0,
         };
         let rows = self.runs().map(rows).sum::<u64>() + self.memtable.len() as u64;
-        (rows / self.sizes.slice_rows.max(1) + 1).min(1 << 16)
+        (rows / self.sizes.slice_rows.max(1) + 1).min(1 << 15)
     }
 
     /// Takes off those of whom more is told, and shows them instead.
     fn correct(&self, range: Range, numbers: &Numbers, census: &mut dyn Census) -> Result<(), StoreError> {
         let mut told = self.told(range, census)?;
-        let concerns: Vec<Vec<&KeySet<SubjectKey>>> = {
-            let of = |shape| {
-                let mine = told.persons.iter().filter(|(purpose, _)| {
-                    purpose.as_deref().is_none_or(|purpose| census.is_for(shape, purpose))
-                });
-                mine.map(|(_, persons)| persons).collect()
-            };
-            self.shapes.iter().map(|shape| of(shape)).collect()
-        };
-        let concern = |shape: u32| usize::try_from(shape).ok().and_then(|at| concerns.get(at));
-        let is_told = |subject: SubjectKey, item: Option<ItemKey>, shape: u32| {
-            concern(shape).into_iter().flatten().any(|persons| persons.contains(&subject))
-                || item.is_some_and(|item| told.items.contains(&ItemId { subject, item }))
-        };
+        let room = self.sizes.slice_rows / 2;
+        if let Some(halves) = range.halves().filter(|_| told.facts() > room) {
+            return halves.into_iter().try_for_each(|half| self.correct(half, numbers, census));
+        }
+        let moved: Vec<bool> = numbers.0.iter().map(|n| n.is_some_and(|n| census.is_moved(n))).collect();
+        let is_moved = |shape: u32| usize::try_from(shape).ok().and_then(|at| moved.get(at)) == Some(&true);
         let few = told.len().saturating_mul(PROBE) < self.fact_pages();
         let pages = |group: &Group| {
-            let concerned =
-                || !told.items.is_empty() || concern(group.shape).is_some_and(|of| !of.is_empty());
-            numbers.is_shown(group.shape) || !few && concerned()
+            let is_whole = !told.items.is_empty() || !told.persons.is_empty();
+            numbers.is_shown(group.shape) || !few && (is_whole || is_moved(group.shape))
         };
         let mut facts: Vec<Stored> = Vec::new();
-        let of_memory = self.memtable.iter().filter(|(family, row)| {
-            let is_shown = || numbers.is_shown(row.shape) || is_told(row.subject, row.item, row.shape);
-            *family == Family::Facts && range.holds(row.subject) && is_shown()
-        });
-        facts.extend(of_memory.map(|(_, row)| row.clone()));
-        for (_, run) in self.runs().filter(|(family, _)| *family == Family::Facts) {
-            for page in run.pages_where(&pages) {
-                facts.extend(run.filtered(&self.blocks, page, &|row| {
-                    let is_told = || !few && is_told(row.subject, row.item, row.shape);
-                    range.holds(row.subject) && (numbers.is_shown(row.shape) || is_told())
-                })?);
+        // True = it is to be shown.
+        let mut meet = |subject, item, shape, start| {
+            if numbers.is_shown(shape) || told.is_whole(subject, item) {
+                return true;
+            }
+            if is_moved(shape)
+                && let (Some(person), Ok(Some(number))) = (told.consents.get(&subject), numbers.of(shape))
+            {
+                census.consented(number, start, *person);
+            }
+            false
+        };
+        for (family, row) in self.memtable.iter() {
+            let is_mine = *family == Family::Facts && range.holds(row.subject);
+            if is_mine && meet(row.subject, row.item, row.shape, row.start) {
+                facts.push(row.clone());
             }
         }
         if few {
             let mut found = Vec::new();
             for subject in told.subjects() {
-                let counted =
-                    |row: &Stored| !numbers.is_shown(row.shape) && is_told(row.subject, row.item, row.shape);
-                self.facts_of(subject, &counted, &mut found)?;
+                self.facts_of(subject, &|row| !numbers.is_shown(row.shape), &mut found)?;
             }
-            facts.extend(found.into_iter().map(|(_, row)| row));
+            let found = found.into_iter().map(|(_, row)| row);
+            facts.extend(found.filter(|row| meet(row.subject, row.item, row.shape, row.start)));
+        }
+        let meet = RefCell::new(meet);
+        for (_, run) in self.runs().filter(|(family, _)| *family == Family::Facts) {
+            for page in run.pages_where(&pages) {
+                facts.extend(run.filtered(&self.blocks, page, &|row| {
+                    // The others were looked up.
+                    let is_asked = !few || numbers.is_shown(row.shape);
+                    is_asked
+                        && range.holds(row.subject)
+                        && (meet.borrow_mut())(row.subject, row.item, row.shape, row.start)
+                })?);
+            }
         }
         for row in &facts {
             if let Some(number) = numbers.of(row.shape)? {
                 census.count(number, row.start.map(|at| (at, at)), -1);
             }
         }
-        drop(concerns);
+        let shown: KeySet<SubjectKey> = facts.iter().map(|row| row.subject).collect();
         let mut rows = std::mem::take(&mut told.rows);
+        rows.retain(|(_, row)| shown.contains(&row.subject));
         rows.extend(facts.into_iter().map(|row| (Family::Facts, row)));
         self.show(rows, census)
     }
@@ -181,31 +202,37 @@ impl DiskStore {
         Ok(())
     }
 
-    fn told(&self, range: Range, census: &dyn Census) -> Result<Told, StoreError> {
+    fn told(&self, range: Range, census: &mut dyn Census) -> Result<Told, StoreError> {
         let mut told = Told::default();
-        for (family, row) in self.of_families(&[Family::Changes], range)? {
+        self.each_of(&[Family::Changes], range, &mut |family, row| {
             let read = row.row(family, &self.shapes);
             let matters =
                 match read.ok_or_else(|| StoreError::Damaged("a change cannot be read".to_owned()))? {
                     // A second one of its item.
                     Row::Fact(_) => Matters::Item,
-                    Row::Change(change) => census.matters(&change.what),
+                    Row::Change(change) => {
+                        let matters = census.matters(&change.what);
+                        if matters == Matters::Consent {
+                            let known = told.consents.get(&row.subject).copied();
+                            told.consents.insert(row.subject, census.hear(known, &change.what));
+                        }
+                        matters
+                    }
                     Row::Identity { .. } => Matters::Nothing,
                 };
             match (matters, row.item) {
-                (Matters::Nothing, _) => continue,
-                (Matters::Person(purpose), _) => {
-                    told.persons.entry(purpose).or_default().insert(row.subject);
-                }
+                (Matters::Nothing, _) => return Ok(()),
+                (Matters::Consent, _) => {}
                 (Matters::Item, Some(item)) => {
                     told.items.insert(ItemId { subject: row.subject, item });
                 }
-                (Matters::Item, None) => {
-                    told.persons.entry(None).or_default().insert(row.subject);
+                (Matters::Person, _) | (Matters::Item, None) => {
+                    told.persons.insert(row.subject);
                 }
             }
             told.rows.push((family, row));
-        }
+            Ok(())
+        })?;
         Ok(told)
     }
 }

@@ -41,6 +41,12 @@ impl Range {
         self.part(key) == self.n
     }
 
+    /// Its two halves; None = it is too small for that.
+    pub fn halves(self) -> Option<[Self; 2]> {
+        let half = |n| Self { n: self.n * 2 + n, of: self.of * 2 };
+        (self.of < 1 << 15).then(|| [half(0), half(1)])
+    }
+
     fn part(self, SubjectKey([a, b, ..]): SubjectKey) -> u64 {
         (u64::from(u16::from_be_bytes([a, b])) * self.of) >> 16
     }
@@ -213,26 +219,38 @@ impl DiskStore {
     }
 
     /// Rows of families that lie by subject.
-    pub(super) fn of_families(
+    fn of_families(&self, families: &[Family], range: Range) -> Result<Vec<(Family, Stored)>, StoreError> {
+        let mut rows = Vec::new();
+        self.each_of(families, range, &mut |family, row| {
+            rows.push((family, row));
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// The same, one by one.
+    pub(super) fn each_of(
         &self,
         families: &[Family],
         range: Range,
-    ) -> Result<Vec<(Family, Stored)>, StoreError> {
+        visit: &mut dyn FnMut(Family, Stored) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let mine = |(family, row): &&(Family, Stored)| families.contains(family) && range.holds(row.subject);
-        let mut rows: Vec<(Family, Stored)> = self.memtable.iter().filter(mine).cloned().collect();
+        for (family, row) in self.memtable.iter().filter(mine) {
+            visit(*family, row.clone())?;
+        }
         for (family, run) in self.runs().filter(|(family, _)| families.contains(family)) {
             // From the page before the first that begins in the range.
             let mut page = run.first_page(&self.blocks, &|key| range.part(key) >= range.n)?;
             while page < run.pages() {
                 let found = run.page(&self.blocks, page)?;
                 let beyond = found.last().is_some_and(|row| range.part(row.subject) > range.n);
-                rows.extend(
-                    found.into_iter().filter(|row| range.holds(row.subject)).map(|row| (family, row)),
-                );
+                let mut mine = found.into_iter().filter(|row| range.holds(row.subject));
+                mine.try_for_each(|row| visit(family, row))?;
                 page = if beyond { run.pages() } else { page + 1 };
             }
         }
-        Ok(rows)
+        Ok(())
     }
 
     /// Adds facts of the pages that some group lets through.
