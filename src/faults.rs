@@ -2,7 +2,8 @@
 //!
 //! `QUIETUS_KILL_AT=N` names the point. Points are: before a group is written to the ledger, after it was synced and
 //! before anybody is answered, after a command was decided and before it is sent, after a connector's commit and
-//! before its answer is recorded, before and after a store's root is replaced. `QUIETUS_FLUSH_ROWS=N` makes the store
+//! before its answer is recorded, before and after a store's root is replaced or a snapshot of it is named, before and
+//! after the ledger's beginning is given up. `QUIETUS_FLUSH_ROWS=N` makes the store
 //! flush after N rows, so that the last two come often. Compiled into builds with debug assertions only; a release
 //! knows no such switches.
 
@@ -15,6 +16,10 @@ pub enum Point {
     AfterCommit,
     BeforeRoot,
     AfterRoot,
+    BeforeSnapshot,
+    AfterSnapshot,
+    BeforeTruncate,
+    AfterTruncate,
 }
 
 /// Passes a point, or ends here as a power cut would end it.

@@ -1,5 +1,8 @@
 //! Certificates: the ledger is read again, beside the running node, for what it decided about one thing.
 //!
+//! Of a ledger that was truncated it is read from the older snapshot on: what began before that cannot be certified
+//! any more, for some of what was decided about it is gone.
+//!
 //! It costs a second state while it is read: certificates are asked for one at a time.
 
 use crate::audit::{Certificate, Chain, Checkpoint, Subject, Witness};
@@ -13,6 +16,7 @@ impl Node {
     /// Blocks while the ledger is read.
     pub fn certificate(&self, of: &Subject) -> Result<Certificate, NodeError> {
         let _one = self.certifying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _kept = self.look_back();
         let partitions = self.read_again(of)?;
         let inner: Vec<_> = partitions.iter().map(Partition::read).collect();
         let mut chains: Vec<(&Chain, Checkpoint, String)> = Vec::new();
@@ -35,26 +39,27 @@ impl Node {
             .ok_or_else(|| NodeError::NotFound { what: format!("nothing was decided about {id}") })
     }
 
-    /// Every partition from its beginning up to where it stands now.
+    /// Every partition from where its ledger begins up to where it stands now.
     fn read_again(&self, of: &Subject) -> Result<Vec<Partition>, NodeError> {
-        let count = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
-        let salt = self.keys.audit_salt();
         let mut read = Vec::new();
         for live in self.partitions.iter() {
             let stream = Stream::Partition(live.index());
-            if self.ledger.first(stream)? > 0 {
-                return Err(NodeError::Conflict {
-                    code: "ledger-truncated",
-                    what: "the beginning of the ledger is gone, and with it the decisions to be certified"
-                        .to_owned(),
-                    fix: "certify before the ledger is truncated".to_owned(),
-                });
-            }
-            let partition = Partition::new(live.index(), count, &salt);
+            let is_whole = self.ledger.first(stream)? == 0;
+            let older = live.snapshots().first().copied().filter(|_| !is_whole);
+            let partition = self.as_of(live, |snapshot| Some(*snapshot) == older)?;
+            let partition = partition.filter(|past| !knows(past, of)).ok_or_else(|| NodeError::Conflict {
+                code: "ledger-truncated",
+                what: "the ledger's beginning was given up, and with it some of what was decided about this"
+                    .to_owned(),
+                fix: "certify what has come to its end before that: `ledger: {snapshot_every: …}` says when"
+                    .to_owned(),
+            })?;
             partition.ask(Witness::of(of.clone()));
             let end = live.applied();
-            for frame in
-                self.ledger.read(stream, 0)?.take_while(|f| f.as_ref().map_or(true, |f| f.offset < end))
+            for frame in self
+                .ledger
+                .read(stream, partition.applied())?
+                .take_while(|f| f.as_ref().map_or(true, |f| f.offset < end))
             {
                 let frame = frame?;
                 let batch = decode_frame(&frame.body).map_err(|cause| NodeError::Unreadable {
@@ -67,5 +72,14 @@ impl Node {
             read.push(partition);
         }
         Ok(read)
+    }
+}
+
+/// It had been asked for by then.
+fn knows(past: &Partition, of: &Subject) -> bool {
+    let inner = past.read();
+    match of {
+        Subject::Request(id) => inner.state.requests.contains_key(id),
+        Subject::Sweep(id) => inner.state.control.sweeps.contains_key(id),
     }
 }

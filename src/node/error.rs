@@ -2,6 +2,7 @@
 
 use crate::ledger::LedgerError;
 use crate::ledger::codec::CodecError;
+use crate::store::StoreError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -10,7 +11,7 @@ pub enum NodeError {
     #[error("a record could not be written: {0}")]
     Codec(#[from] CodecError),
     #[error(transparent)]
-    Store(#[from] crate::store::StoreError),
+    Store(#[from] StoreError),
     #[error("{0}")]
     Keys(#[from] crate::sealing::KeyFileError),
     #[error("partition {partition} offset {offset} cannot be read: {cause}; restore `dir` from a backup")]
@@ -61,6 +62,20 @@ impl NodeError {
             Self::ClockWaits { .. } => "clock-waits",
             Self::NotFound { .. } => "not-found",
             Self::Refused { code, .. } | Self::Conflict { code, .. } | Self::Elsewhere { code, .. } => code,
+        }
+    }
+
+    /// What was kept says of itself that it is not as it was written.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Ledger(LedgerError::Damaged(_)) | Self::Store(StoreError::Damaged(_)) => true,
+            Self::Unreadable { .. } | Self::Rewritten { .. } => true,
+            Self::Ledger(_) | Self::Store(_) | Self::Codec(_) | Self::Keys(_) | Self::ClockWaits { .. } => {
+                false
+            }
+            Self::NotFound { .. } | Self::Refused { .. } | Self::Elsewhere { .. } | Self::Conflict { .. } => {
+                false
+            }
         }
     }
 

@@ -67,7 +67,7 @@ impl Node {
             // One person's items are in one partition.
             let then = match past.take().filter(|p| p.index() == partition.index()) {
                 Some(then) => then,
-                None => self.as_it_was(partition.index(), at)?,
+                None => self.as_it_was(partition, at)?,
             };
             explained.extend(explain_in(&then.read(), *id, at)?);
             past = Some(then);
@@ -76,10 +76,12 @@ impl Node {
     }
 
     /// A partition as it stood at this time: its ledger, read again up to the first tick after it.
-    fn as_it_was(&self, index: u32, at: Millis) -> Result<Partition, NodeError> {
-        let of = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
-        let past = Partition::new(index, of, &[0; 32]);
-        for frame in self.ledger.read(Stream::Partition(index), 0)?.by_ref() {
+    fn as_it_was(&self, live: &Partition, at: Millis) -> Result<Partition, NodeError> {
+        let _kept = self.look_back();
+        let past = self.as_of(live, |snapshot| snapshot.at <= at.0)?.ok_or_else(|| NodeError::NotFound {
+            what: format!("what was known at {at} is no longer known: the ledger's beginning was given up"),
+        })?;
+        for frame in self.ledger.read(Stream::Partition(live.index()), past.applied())?.by_ref() {
             let frame = frame?;
             let batch = decode_frame(&frame.body)?;
             if batch.records.iter().any(|r| matches!(r, Record::Tick(tick) if tick.now > at.0)) {

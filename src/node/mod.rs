@@ -24,6 +24,7 @@ mod offline;
 mod once;
 mod open;
 mod policies;
+mod reading;
 mod reapplies;
 mod registry;
 mod replicas;
@@ -32,6 +33,7 @@ mod rest;
 mod resume;
 mod run;
 mod scans;
+mod snapshots;
 mod sources;
 mod stored;
 mod systems;
@@ -79,6 +81,7 @@ pub use registry::{Registry, Resolver, connect};
 pub use requests::RequestOrder;
 pub use run::Running;
 pub use scans::{CollectionScanned, ScanView};
+pub use snapshots::SNAPSHOT_EVERY;
 pub use sources::{KafkaOptions, Ready, SourceState, Sources};
 pub use systems::Put;
 
@@ -101,6 +104,7 @@ pub struct Node {
     pub underway: Arc<Underway>,
     registry: Registry,
     scans: scans::Scans,
+    beginning: snapshots::Beginning,
     /// Held while the ledger is read again for a certificate.
     certifying: Mutex<()>,
     /// Sweeps whose report stands in the control log or is being written.

@@ -3,17 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use quietus_core::digest::Digest;
-use quietus_core::engine::control::Control;
-use quietus_core::record::{ControlCopy, Frame as Batch, Record};
 
 use super::NodeError;
 use super::audit::{FILE, KEY_FILE, compare, kept};
+use super::reading::Reading;
 use super::stored::Stored;
 use crate::audit::{Chain, Verifier, verifiers};
-use crate::ledger::codec::{Avro, decode_frame, decode_record, encode_record};
+use crate::ledger::LedgerError;
 use crate::ledger::embedded::{Verified, replay, verify};
-use crate::ledger::{Frame, LedgerError, Stream};
-use crate::partition::{Home, Partition};
+use crate::partition::Partition;
 use crate::sealing::{AUDIT, KeyFileError, Keys, load};
 
 /// What beside the folder itself is held against it.
@@ -27,13 +25,16 @@ pub struct Evidence {
     pub tenant_key: Option<PathBuf>,
 }
 
-/// The ledger of a node's folder, read again from its beginning.
+/// The ledger of a node's folder, read again from its beginning, or from the store's older snapshot.
 #[derive(Debug)]
 pub struct Replayed {
     pub ledger: Verified,
     pub digest: [u8; 32],
     pub entries: u64,
     pub decisions: u64,
+    /// Per partition: the first entry whose frames are still in the ledger. Those before it are held against the
+    /// signed checkpoints, and against each other.
+    pub from: Vec<u64>,
     pub signed: Signed,
     /// What the store's last root says.
     pub stored: Held,
@@ -71,22 +72,17 @@ pub fn replay_dir(dir: &Path, evidence: &Evidence) -> Result<Replayed, NodeError
     }
     // Before the ledger: what was signed by then is in what is read now, also beside a running node.
     let own = kept(&dir.join(FILE))?;
-    let (of, id) = verify(&ledger).map(|verified| (verified.partitions, verified.ledger))?;
+    let verified = verify(&ledger)?;
+    let of = verified.partitions;
     let tenant = evidence.tenant_key.clone().unwrap_or_else(|| dir.join("tenant.key"));
     let keys = if tenant.exists() { Some(Keys::load(&tenant)?) } else { None };
     // Without it the salts of the leaves are unknown; neither digest nor counts depend on them.
     let salt = keys.as_ref().map_or([0; 32], Keys::audit_salt);
-    let partitions: Vec<Partition> = (0..of).map(|p| Partition::new(p, of, &salt)).collect();
-    let mut control = Vec::new();
-    let mut stored = if keys.is_some() { Stored::open(&dir, of)? } else { None };
-    let verified = replay::<NodeError>(&ledger, |frame| {
-        let moved = take_in(&frame, &partitions, &mut control)?;
-        if let (Some(stored), Some((replayed, batch))) = (&mut stored, moved) {
-            let home = Home { index: replayed.index(), of, salt_key: salt.to_vec(), ledger: id };
-            stored.reach(replayed, &batch, &home, |k| folded(&control, k));
-        }
-        Ok(())
-    })?;
+    let stored = if keys.is_some() { Stored::open(&dir, of)? } else { None };
+    let mut reading = Reading::new(&verified, salt, stored)?;
+    let verified = replay::<NodeError>(&ledger, |frame| reading.take_in(&frame))?;
+    let (partitions, stored) = reading.end()?;
+    let from = partitions.iter().map(Partition::entries_at_start).collect();
     let mut digest = Digest::default();
     for partition in &partitions {
         digest.bytes(&partition.digest());
@@ -97,6 +93,7 @@ pub fn replay_dir(dir: &Path, evidence: &Evidence) -> Result<Replayed, NodeError
         digest: digest.finish(),
         entries: chains.iter().map(|c| c.entries().len() as u64).sum(),
         decisions: chains.iter().map(|c| c.decisions()).sum(),
+        from,
         signed: signed(own, &dir, &verified, evidence, keys.is_some().then_some(&chains).ok_or(tenant))?,
         stored: held(stored),
         ledger: verified,
@@ -111,52 +108,6 @@ fn held(stored: Option<Stored>) -> Held {
         _ if stored.unknown => Held::Uncompared,
         _ => Held::Frames(stored.compared),
     }
-}
-
-/// What the control log's first `k` entries add up to.
-fn folded(control: &[(i32, Vec<u8>)], k: u64) -> Option<Control> {
-    let mut all = Control::default();
-    for (n, (schema, body)) in (1..=k).zip(control.get(..usize::try_from(k).ok()?)?) {
-        all.apply(n, &decode_record(*schema, body).ok()?);
-    }
-    Some(all)
-}
-
-/// Answers the partition that moved, and by what.
-fn take_in<'a>(
-    frame: &Frame,
-    partitions: &'a [Partition],
-    control: &mut Vec<(i32, Vec<u8>)>,
-) -> Result<Option<(&'a Partition, Batch)>, NodeError> {
-    let unreadable = |cause: String| NodeError::Unreadable {
-        partition: frame.stream.to_string(),
-        offset: frame.offset,
-        cause,
-    };
-    let batch = decode_frame(&frame.body).map_err(|cause| unreadable(cause.to_string()))?;
-    let Stream::Partition(index) = frame.stream else {
-        for record in &batch.records {
-            control.push(encode_record(record).map_err(|cause| unreadable(cause.to_string()))?);
-        }
-        return Ok(None);
-    };
-    for record in &batch.records {
-        if let Record::ControlCopy(copy) = record
-            && !is_copy(copy, control)
-        {
-            return Err(unreadable(format!("entry {} is not the control log's", copy.k)));
-        }
-    }
-    let of = u32::try_from(partitions.len()).unwrap_or(u32::MAX);
-    let partition = usize::try_from(index).ok().and_then(|p| partitions.get(p));
-    let partition = partition.ok_or(LedgerError::UnknownStream { stream: frame.stream, partitions: of })?;
-    partition.apply(frame.offset, &frame.body, &batch, &Avro);
-    Ok(Some((partition, batch)))
-}
-
-fn is_copy(copy: &ControlCopy, control: &[(i32, Vec<u8>)]) -> bool {
-    let entry = usize::try_from(copy.k - 1).ok().and_then(|at| control.get(at));
-    entry.is_some_and(|(schema, body)| *schema == copy.schema && *body == copy.body)
 }
 
 /// Every checkpoint there is against the chains; `Err` names the key that is missing for it.

@@ -40,6 +40,8 @@ pub struct NodeOptions {
     pub resolver: Resolver,
     /// When the store flushes and merges.
     pub store: Sizes,
+    /// How long after a snapshot the next one is taken, milliseconds. What lies below the older of two leaves the ledger.
+    pub snapshot_every_ms: i64,
 }
 
 impl NodeOptions {
@@ -57,6 +59,7 @@ impl NodeOptions {
             kafka: None,
             resolver: Resolver::default(),
             store: Sizes::default(),
+            snapshot_every_ms: super::SNAPSHOT_EVERY,
         }
     }
 }
@@ -103,6 +106,7 @@ impl Node {
             underway: Arc::default(),
             registry: Registry::default(),
             scans: super::scans::Scans::default(),
+            beginning: super::snapshots::Beginning::default(),
             certifying: Mutex::default(),
             closing: Mutex::default(),
             counted: crate::schedule::Counted::default(),

@@ -1,9 +1,11 @@
 //! Partitions as the store has them: a start goes on where they stood.
 //!
 //! Invariant: what a store holds is believed only where the ledger bears it out: same ledger, same key, no more than
-//! the ledger has, and the frame that it ended with is the frame that stands there. Otherwise it is built anew.
+//! the ledger has, and the frame that it ended with is the frame that stands there. Otherwise it is built anew, or,
+//! where the ledger was truncated and cannot give it back, the node does not start and nothing is touched.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
 use quietus_core::engine::control::Control;
@@ -60,6 +62,9 @@ pub(super) fn open(ledger: &Ledger, options: &NodeOptions, salt_key: &[u8]) -> R
         Ok(Err(Stopped::Failed(error))) => return Err(error),
         Err(_) => Unfit::Store(StoreError::Damaged("it cannot be opened".to_owned())),
     };
+    if begins_late(ledger)? {
+        return Err(lost(&dir, &why));
+    }
     tracing::warn!(%why, dir = %dir.display(), "the store is built anew from the ledger");
     Ok(all(&Database::anew(&dir)?, ledger, options, salt_key)?)
 }
@@ -73,13 +78,15 @@ fn all(
     let flush_rows = crate::faults::flush_rows().unwrap_or(options.store.flush_rows);
     let sizes = Sizes { flush_rows, ..options.store };
     let entries = control_log(ledger)?;
+    let truncated = begins_late(ledger)?;
     let one = |index| {
         let (of, salt_key) = (options.partitions, salt_key.to_vec());
         let home = Home { index, of, salt_key, ledger: ledger.id() };
         let store = DiskStore::open(database, index, sizes).map_err(unfit)?;
         let opened = Partition::open(&home, store, |k| folded(&entries, k), &Avro);
         let (partition, events) = opened.map_err(unfit)?;
-        partition.keep_news_in(&options.dir.join("news").join(index.to_string())).map_err(unfit)?;
+        let news = options.dir.join("news").join(index.to_string());
+        partition.keep_news_in(&news, truncated).map_err(unfit)?;
         stands_in(ledger, &partition)?;
         Ok((partition, events))
     };
@@ -94,7 +101,35 @@ fn unfit(why: impl Into<Unfit>) -> Stopped {
     }
 }
 
-fn control_log(ledger: &Ledger) -> Result<Vec<Record>, NodeError> {
+/// A partition's beginning was given up.
+fn begins_late(ledger: &Ledger) -> Result<bool, NodeError> {
+    let firsts = (0..ledger.partitions()).map(|p| ledger.first(Stream::Partition(p)));
+    Ok(firsts.collect::<Result<Vec<_>, _>>()?.into_iter().any(|first| first > 0))
+}
+
+/// Only the store knows what the ledger no longer does.
+fn lost(dir: &Path, why: &Unfit) -> NodeError {
+    let fix = match why {
+        Unfit::Version => "run the version of quietus that wrote it; nothing was changed",
+        Unfit::Foreign => {
+            "put back the store, ledger and tenant key that belong together; nothing was changed"
+        }
+        Unfit::Store(_) | Unfit::Unreadable(_) | Unfit::Ahead(_) | Unfit::Behind => {
+            "restore all of `dir` from a backup and run `quietus reapply`; nothing was changed"
+        }
+    };
+    let why = match why {
+        Unfit::Store(StoreError::Damaged(what)) => what.clone(),
+        other => other.to_string(),
+    };
+    let what = format!(
+        "{}: the store cannot be gone on from ({why}), and the ledger, whose beginning was given up, cannot build it anew",
+        dir.display()
+    );
+    NodeError::Refused { code: "store-lost", what, fix: fix.to_owned() }
+}
+
+pub(super) fn control_log(ledger: &Ledger) -> Result<Vec<Record>, NodeError> {
     let mut entries = Vec::new();
     for frame in ledger.read(Stream::Control, 0)? {
         let frame = frame?;
@@ -104,7 +139,7 @@ fn control_log(ledger: &Ledger) -> Result<Vec<Record>, NodeError> {
 }
 
 /// The control log's first `k` entries; None = it has fewer.
-fn folded(entries: &[Record], k: u64) -> Option<Control> {
+pub(super) fn folded(entries: &[Record], k: u64) -> Option<Control> {
     let mut control = Control::default();
     for (n, entry) in (1..=k).zip(entries.get(..usize::try_from(k).ok()?)?) {
         control.apply(n, entry);
@@ -118,7 +153,13 @@ fn stands_in(ledger: &Ledger, partition: &Partition) -> Result<(), Stopped> {
     if ledger.end(stream)? < applied {
         return Err(Stopped::Unfit(Unfit::Ahead("ledger")));
     }
+    if applied < ledger.first(stream)? {
+        return Err(Stopped::Unfit(Unfit::Behind));
+    }
     let Some(last) = applied.checked_sub(1) else { return Ok(()) };
+    if last < ledger.first(stream)? {
+        return Ok(());
+    }
     let frame = ledger.read(stream, last)?.next().ok_or(LedgerError::Closed)??;
     match Some(crc32c::crc32c(&frame.body)) == partition.last_frame() {
         true => Ok(()),

@@ -68,11 +68,48 @@ impl Stored {
         }
     }
 
-    /// The replay has come through this frame; `control` = what the control log's first so many entries add up to.
+    /// The partition as its oldest snapshot has it, for a ledger that begins no later: the replay goes on from there.
+    /// `control` = what the control log's first so many entries add up to.
+    pub fn base(
+        &mut self,
+        home: &Home,
+        control: impl FnOnce(u64) -> Option<Control>,
+    ) -> Result<Partition, NodeError> {
+        let damaged = |why: String| {
+            let what = format!("partition {}: {why}", home.index);
+            NodeError::Store(StoreError::Damaged(what))
+        };
+        let at = home.index as usize;
+        let store = self.waiting.get(at).and_then(Option::as_ref);
+        let oldest = store.and_then(|store| Some((store, store.snapshots().into_iter().next()?)));
+        let (store, snapshot) = oldest.ok_or_else(|| damaged(self.why()))?;
+        let past = store.look_back(&snapshot)?.ok_or_else(|| damaged(self.why()))?;
+        let (base, seen) =
+            Partition::open(home, past, control, &Avro).map_err(|why| damaged(why.to_string()))?;
+        if let Some(events) = self.events.get_mut(at) {
+            *events = seen;
+        }
+        Ok(base)
+    }
+
+    fn why(&self) -> String {
+        match self.findings.as_slice() {
+            [] => "no snapshot is kept".to_owned(),
+            findings => findings.join("; "),
+        }
+    }
+
+    /// Frames that the oldest snapshot has seen.
+    pub fn base_at(&self, partition: usize) -> Option<u64> {
+        let store = self.waiting.get(partition).and_then(Option::as_ref);
+        store.and_then(|store| store.snapshots().first().map(|snapshot| snapshot.applied))
+    }
+
+    /// The replay has come through this frame, or begins here; `control` = what the control log's first so many entries add up to.
     pub fn reach(
         &mut self,
         replayed: &Partition,
-        frame: &Frame,
+        frame: Option<&Frame>,
         home: &Home,
         control: impl FnOnce(u64) -> Option<Control>,
     ) {
@@ -80,7 +117,7 @@ impl Stored {
         let (Some(waiting), Some(events)) = (self.waiting.get_mut(at), self.events.get_mut(at)) else {
             return;
         };
-        if waiting.is_some() {
+        if let (Some(_), Some(frame)) = (&waiting, frame) {
             events.extend(frame.event_ids());
         }
         if waiting.as_ref().and_then(Store::kept) != Some(replayed.applied()) {

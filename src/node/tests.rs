@@ -9,6 +9,7 @@ use quietus_core::request::{Request, RequestKind, RequestState};
 use quietus_core::time::Millis;
 
 mod resume;
+mod snapshots;
 
 use super::*;
 use crate::clock::SystemClock;

@@ -50,6 +50,8 @@ pub enum Unfit {
     Unreadable(&'static str),
     #[error("it has seen more of the {0} than there is")]
     Ahead(&'static str),
+    #[error("it ends before the ledger begins")]
+    Behind,
 }
 
 /// What moved since the store's last root.

@@ -7,6 +7,7 @@
 mod kept;
 mod news;
 mod report;
+mod snapshot;
 mod taken;
 mod view;
 
@@ -41,6 +42,8 @@ pub struct Partition {
     applied: watch::Sender<u64>,
     news: Arc<Mutex<Option<Waiting>>>,
     taken: TakenUpTo,
+    /// Audit entries that it had when it was opened.
+    entries_at_start: u64,
 }
 
 #[derive(Debug)]
@@ -96,19 +99,28 @@ impl Partition {
         let (index, applied) = (state.partition, watch::Sender::new(store.kept().unwrap_or_default()));
         let news = Arc::default();
         let (subjects, taken) = (AtomicU64::new(UNCOUNTED), TakenUpTo::of(&state));
+        let entries_at_start = chain.entries().len() as u64;
         let inner =
             Inner { state, store, chain, subjects, since, news: Arc::clone(&news), taken: taken.clone() };
-        Self { index, inner: RwLock::new(inner), applied, news, taken }
+        Self { index, inner: RwLock::new(inner), applied, news, taken, entries_at_start }
     }
 
-    /// What others are to hear of is kept in this folder until they were told.
-    pub fn keep_news_in(&self, dir: &Path) -> Result<(), Unfit> {
+    /// What others are to hear of is kept in this folder until they were told. `gaps`: after going back to a snapshot
+    /// what was told since is gone from it, and the ledger says again that it was told.
+    pub fn keep_news_in(&self, dir: &Path, gaps: bool) -> Result<(), Unfit> {
         let inner = self.read();
         let (told, given) = (inner.state.news.told_up_to(), inner.state.news.given());
         let disk = |error| Unfit::Store(news_lost(&error));
         let waiting = match given {
             0 => Waiting::anew(dir).map_err(disk)?,
-            _ => Waiting::open(dir, told, given).map_err(disk)?.ok_or(Unfit::Unreadable("news"))?,
+            _ => match Waiting::open(dir, told, given).map_err(disk)? {
+                Some(waiting) => waiting,
+                None if gaps => {
+                    tracing::warn!(partition = self.index, told, given, "news that waited is not there");
+                    Waiting::anew(dir).map_err(disk)?
+                }
+                None => return Err(Unfit::Unreadable("news")),
+            },
         };
         *news_of(&self.news) = Some(waiting);
         Ok(())

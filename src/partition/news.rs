@@ -145,7 +145,9 @@ impl Waiting {
     pub fn read(&mut self, from: u64, most: usize) -> io::Result<Vec<(u64, Item)>> {
         self.write()?;
         let known = self.ahead.filter(|(number, ..)| *number == from);
-        let holds = || self.files.iter().rev().find(|first| **first <= from).map(|first| (*first, 0));
+        // With none that begins so early, those before the first are known to be told, or lost.
+        let early = || self.files.iter().rev().find(|first| **first <= from).or(self.files.front());
+        let holds = || early().map(|first| (*first, 0));
         let Some((mut file, mut place)) = known.map(|(_, file, place)| (file, place)).or_else(holds) else {
             return Ok(Vec::new());
         };

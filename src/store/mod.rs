@@ -19,7 +19,7 @@ use quietus_core::life::Lives;
 pub use beside::{Beside, DutyRow, Unkept};
 pub use census::{Census, Matters};
 pub(crate) use disk::KeySet;
-pub use disk::{Database, DiskStore, Merge, Merged, Sizes, StoreError};
+pub use disk::{Database, DiskStore, Merge, Merged, Sizes, Snapshot, StoreError};
 pub use memory::MemoryStore;
 
 /// Items read for a pass, not all of them shown yet.
@@ -58,6 +58,22 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Something should be merged.
     fn is_crowded(&self) -> bool {
         false
+    }
+
+    /// Roots that are kept as they were, oldest first: two at most.
+    fn snapshots(&self) -> Vec<Snapshot> {
+        Vec::new()
+    }
+
+    /// Keeps the root that was just made, which this describes; the older of two goes. Synced when this returns.
+    fn keep_root(&mut self, _: Snapshot) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// What was at a snapshot, to be written to in memory alone; None = none is kept here. As long as somebody looks
+    /// at it no other may be taken.
+    fn look_back(&self, _: &Snapshot) -> Result<Option<DiskStore>, StoreError> {
+        Ok(None)
     }
 
     /// What should be merged now, if anything: to be run beside the store, then handed back.

@@ -20,6 +20,9 @@ pub const FEED: &str = "feed";
 impl World {
     /// One step of anybody.
     pub fn step(&mut self) -> Checked {
+        if self.whims.u8(..48) == 0 {
+            self.give_up();
+        }
         match self.rng.u8(..) {
             0..30 => self.something_happens(),
             30..42 => self.post(),

@@ -243,7 +243,7 @@ impl World {
         let kept = self.node.partitions[partition].clone();
         let of = u32::try_from(self.node.partitions.len()).unwrap();
         let again = Partition::new(u32::try_from(partition).unwrap(), of, &self.keys.audit_salt());
-        while let Some(entry) = self.ledger.frame(Stream::Partition(again.index()), again.applied()) {
+        while let Some(entry) = self.ledger.whole(Stream::Partition(again.index()), again.applied()) {
             let frame = decode_frame(&entry.bytes).unwrap();
             again.apply(again.applied(), &entry.bytes, &frame, &Avro);
         }

@@ -37,6 +37,8 @@ pub struct Ledger {
     entries: Vec<Entry>,
     durable: usize,
     streams: BTreeMap<Stream, Vec<usize>>,
+    /// Frames below were given up: for the node they are gone.
+    floors: BTreeMap<Stream, u64>,
 }
 
 impl Ledger {
@@ -67,8 +69,24 @@ impl Ledger {
         self.durable
     }
 
-    /// The durable frame of a stream at an offset.
+    /// The durable frame of a stream at an offset, as a node reads it.
     pub fn frame(&self, stream: Stream, offset: u64) -> Option<&Entry> {
+        let first = self.given_up(stream);
+        assert!(offset >= first, "{stream}: {offset} is read, and gone: it begins at {first}");
+        self.whole(stream, offset)
+    }
+
+    pub fn give_up(&mut self, stream: Stream, floor: u64) {
+        self.floors.insert(stream, floor);
+    }
+
+    /// Frames of a stream that a node cannot read any more.
+    pub fn given_up(&self, stream: Stream) -> u64 {
+        self.floors.get(&stream).copied().unwrap_or(0)
+    }
+
+    /// The same, whatever was given up.
+    pub fn whole(&self, stream: Stream, offset: u64) -> Option<&Entry> {
         let at = *self.streams.get(&stream)?.get(usize::try_from(offset).ok()?)?;
         (at < self.durable).then(|| &self.entries[at])
     }

@@ -152,6 +152,27 @@ fn both_stores_give_the_same_history() {
 }
 
 #[test]
+fn what_was_given_up_is_missed_by_nobody() {
+    let mut world = World::new(9, Stored::disk());
+    let lives = |world: &mut World| (0..300).for_each(|_| world.step().unwrap());
+    for _ in 0..3 {
+        lives(&mut world);
+        world.read_all().unwrap();
+        world.give_up();
+    }
+    lives(&mut world);
+    let count = u32::try_from(world.node.partitions.len()).unwrap();
+    let given_up = (0..count).map(|p| world.ledger.given_up(quietus::ledger::Stream::Partition(p)));
+    assert!(given_up.sum::<u64>() > 0);
+    let before: Vec<u64> = world.node.partitions.iter().map(|p| p.applied()).collect();
+    world.node.partitions.iter().for_each(|p| world.node.stored.suspect(p));
+    world.crash().unwrap();
+    let back = world.node.partitions.iter().map(|p| p.snapshots().last().map_or(0, |s| s.applied));
+    assert!(back.zip(before).any(|(back, before)| 0 < back && back < before), "nothing was read again");
+    world.end().unwrap();
+}
+
+#[test]
 fn twice() {
     let seed = number("QUIETUS_SIM_SEED").unwrap_or(7);
     let (one, two) = (run(seed), run(seed));

@@ -128,7 +128,12 @@ impl World {
         if (self.clock.now().0 - self.real).abs() > DAY {
             self.clock.set(Millis(self.real));
         }
-        // A store in memory is gone; one on disk stands where its last root was made.
+        // A store in memory is gone; one on disk stands where its last root was made, or where a snapshot was.
+        for partition in self.node.partitions.iter() {
+            if self.whims.u8(..4) == 0 {
+                self.node.stored.suspect(partition);
+            }
+        }
         let stored = std::mem::replace(&mut self.node.stored, Stored::Memory);
         let models = std::mem::take(&mut self.node.models);
         self.node.partitions = Arc::default();

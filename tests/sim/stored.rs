@@ -33,6 +33,15 @@ impl Stored {
         Self::Disk { database: Database::open(dir.path()).unwrap(), _dir: dir }
     }
 
+    /// What this partition's root names is found damaged: the next opening goes back to a snapshot, if there is one.
+    pub fn suspect(&self, partition: &Partition) {
+        if let Self::Disk { database, .. } = self
+            && !partition.snapshots().is_empty()
+        {
+            database.partition(partition.index()).suspect().unwrap();
+        }
+    }
+
     /// A partition as its store has it, with the hashes of the events that it took in lately; `control` = what the
     /// first so many entries of the control log add up to.
     pub fn partition(

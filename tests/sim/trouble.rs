@@ -1,7 +1,9 @@
-//! What goes wrong around the node: systems that fail, clocks that jump, frames that are written twice.
+//! What goes wrong around the node: systems that fail, clocks that jump, frames that are written twice, and beginnings
+//! that are given up.
 
 use quietus::clock::Clock;
 use quietus::ledger::Stream;
+use quietus::ledger::codec::Avro;
 use quietus_core::record::{ClockAccepted, Record};
 use quietus_core::time::Millis;
 use quietus_memory::Faults;
@@ -46,6 +48,17 @@ impl World {
         self.node.steady = quietus::schedule::clock::Steady::new(&self.clock);
         let record = ClockAccepted { now: self.real, by: None };
         self.decree(Record::ClockAccepted(record), Decree::Other);
+    }
+
+    /// Snapshots where partitions lie on disk; what lies below the older of two is never read again by the node.
+    pub fn give_up(&mut self) {
+        for partition in self.node.partitions.iter() {
+            // None = nothing came since it was opened.
+            partition.snapshot(&Avro).unwrap();
+            if let [older, _] = partition.snapshots().as_slice() {
+                self.ledger.give_up(Stream::Partition(partition.index()), older.applied);
+            }
+        }
     }
 
     /// A frame of a partition is written a second time.

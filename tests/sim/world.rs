@@ -28,6 +28,8 @@ pub const LEASE: i64 = 10_000;
 
 pub struct World {
     pub rng: fastrand::Rng,
+    /// For what changes nothing that anybody sees: a seed's history is the same without it.
+    pub whims: fastrand::Rng,
     pub history: History,
     /// What time it really is.
     pub real: i64,
@@ -72,6 +74,7 @@ impl World {
         let node = Node::new(&keys, partitions, &clock, stored, &Ledger::default());
         let mut world = Self {
             rng,
+            whims: fastrand::Rng::with_seed(seed),
             history: History::new(),
             real: START,
             clock,

@@ -33,6 +33,10 @@ impl Config {
                 }
             }
         }
+        if self.ledger.snapshot_every < 1_000 {
+            let detail = "`snapshot_every` is too short: a node would do nothing else";
+            error("ledger.snapshot_every", detail, "write 1s or more; 7d is the default");
+        }
         match self.ledger.kind {
             LedgerKind::Kafka if self.ledger.brokers.is_empty() => {
                 error("ledger.kind", "a Kafka ledger needs brokers", "add `ledger: {brokers: [HOST:PORT]}`");

@@ -57,6 +57,9 @@ pub struct Ledger {
     pub kind: LedgerKind,
     /// None = by kind, see [`Ledger::partitions`].
     pub partitions: Option<u32>,
+    /// How long after a snapshot of the state the next is taken, in milliseconds: what lies below the older of two
+    /// leaves the ledger.
+    pub snapshot_every: i64,
     pub brokers: Vec<String>,
     /// Of the topics' names.
     pub prefix: String,
@@ -123,6 +126,7 @@ impl Default for Config {
             ledger: Ledger {
                 kind: LedgerKind::Embedded,
                 partitions: None,
+                snapshot_every: 7 * Millis::DAY,
                 brokers: Vec::new(),
                 prefix: "quietus.".to_owned(),
                 security: BTreeMap::new(),

@@ -87,6 +87,7 @@ impl Config {
             ("http.tls.key", tls.map_or_else(none, |t| t.key.clone())),
             ("ledger.kind", kind.to_owned()),
             ("ledger.partitions", self.ledger.partitions().to_string()),
+            ("ledger.snapshot_every", format!("{} ms", self.ledger.snapshot_every)),
             ("ledger.brokers", list(&self.ledger.brokers)),
             ("ledger.prefix", self.ledger.prefix.clone()),
             ("kafka.brokers", list(&self.kafka.brokers)),

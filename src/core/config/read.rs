@@ -145,6 +145,8 @@ impl Reader<'_, '_> {
         self.put("ledger.kind", &f, "kind", kind, |c, v| c.ledger.kind = v);
         let partitions = f.int_in("partitions", 1, 1024, self.found).and_then(|n| u32::try_from(n).ok());
         self.put("ledger.partitions", &f, "partitions", partitions, |c, v| c.ledger.partitions = Some(v));
+        let every = f.duration("snapshot_every", self.found);
+        self.put("ledger.snapshot_every", &f, "snapshot_every", every, |c, v| c.ledger.snapshot_every = v);
         let brokers = self.list(&mut f, "brokers");
         self.put("ledger.brokers", &f, "brokers", brokers, |c, v| c.ledger.brokers = v);
         let prefix = f.text("prefix", self.found);

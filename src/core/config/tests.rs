@@ -174,6 +174,10 @@ fn settings_that_do_not_go_together() {
             "ledger:\n  security: {username: x}\n",
             "q.yaml:2:24: `ledger.security` means nothing to an embedded ledger; write `kind: kafka`, or move it to `kafka:` for sources",
         ),
+        (
+            "ledger: {snapshot_every: 10ms}\n",
+            "q.yaml:1:26: `snapshot_every` is too short: a node would do nothing else; write 1s or more; 7d is the default",
+        ),
         ("http: {tls: {cert: c}}\n", "q.yaml:1:20: `http.tls.cert` needs `http.tls.key`; add `http.tls.key`"),
     ] {
         assert_eq!(said(&good(text).check())[0], wanted, "{text}");

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::frame::Chain;
 use super::index::Index;
+use super::kept;
 use super::mark::{Clean, Meta};
 use super::segment::{self, SegmentHead};
 use super::walk::{Step, Torn, Walk};
@@ -55,6 +56,7 @@ pub fn examine(dir: &Path) -> Result<Option<Examined>, LedgerError> {
     if let Some(number) = found.last().filter(|number| **number > meta.last) {
         return Err(Damage::new(&segment::path(dir, *number), 0, "the segment is not of this ledger").into());
     }
+    kept::read(dir, &meta.ledger, meta.control)?;
     let clean = Clean::read(dir)?;
     let mut seen: Option<Examined> = None;
     for number in meta.first..=meta.last {
@@ -100,6 +102,9 @@ fn connects(walk: &Walk, meta: &Meta, number: u64, before: Option<&Examined>) ->
     match before {
         None if number == 1 && (head.previous != [0; 16] || head.starts.iter().any(|start| *start != 0)) => {
             wrong("the first segment says that something came before it")
+        }
+        None if head.starts.first() != Some(&meta.control) => {
+            wrong("the segment does not follow the beginning of the control log that is kept")
         }
         Some(before) if head.previous != before.chain || head.starts != before.ends => {
             wrong("the segment does not follow the one before it")

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::segment::SegmentHead;
-use crate::ledger::Position;
+use crate::ledger::{Position, Stream};
 
 /// One entry per so many frames: 24 bytes for some 30,000 facts.
 const EVERY: u64 = 64;
@@ -33,10 +33,21 @@ impl Index {
         }
     }
 
-    /// The oldest offset that is still there.
+    /// The oldest offset that is still there; of the control log all is.
     pub fn first(&self, slot: usize) -> u64 {
+        if slot == Stream::Control.slot() { 0 } else { self.in_segments(slot) }
+    }
+
+    /// The oldest offset that is still in a segment.
+    pub fn in_segments(&self, slot: usize) -> u64 {
         let first = self.segments.first_key_value();
         first.and_then(|(_, (_, starts))| starts.get(slot)).copied().unwrap_or(0)
+    }
+
+    /// Entries of the control log that stand before this segment.
+    pub fn control_before(&self, segment: u64) -> u64 {
+        let starts = self.segments.get(&segment).map(|(_, starts)| starts);
+        starts.and_then(|starts| starts.get(Stream::Control.slot())).copied().unwrap_or(0)
     }
 
     /// The oldest place that is still there.

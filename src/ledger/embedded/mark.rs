@@ -1,5 +1,5 @@
-//! The two small files beside the segments: `ledger.meta` (which segments there must be) and `clean` (where a node
-//! that was shut down in order left off).
+//! The two small files beside the segments: `ledger.meta` (which segments there must be, and how many entries of the
+//! control log are kept beside them) and `clean` (where a node that was shut down in order left off).
 //!
 //! Both are lines of text that end in their own checksum, and are only ever replaced whole. A file is read by
 //! writing it again: whatever does not come out byte for byte is damage.
@@ -26,6 +26,8 @@ pub struct Meta {
     pub ledger: [u8; 16],
     pub first: u64,
     pub last: u64,
+    /// Entries of the control log that lie in [`super::kept`]; nothing stands in the file where there are none.
+    pub control: u64,
 }
 
 impl Meta {
@@ -42,6 +44,7 @@ impl Meta {
                     ledger,
                     first: field("first")?.parse().ok()?,
                     last: field("last")?.parse().ok()?,
+                    control: field("control").map_or(Ok(0), |entries| entries.parse()).ok()?,
                 })
             },
             Self::encode,
@@ -49,11 +52,15 @@ impl Meta {
     }
 
     pub fn encode(&self) -> String {
-        lines(&[
+        let mut fields = vec![
             ("ledger", HEXLOWER.encode(&self.ledger)),
             ("first", self.first.to_string()),
             ("last", self.last.to_string()),
-        ])
+        ];
+        if self.control > 0 {
+            fields.push(("control", self.control.to_string()));
+        }
+        lines(&fields)
     }
 }
 

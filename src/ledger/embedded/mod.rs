@@ -3,7 +3,7 @@
 //! One thread writes: it takes every append that waits, writes them in one go, syncs once, and answers them all.
 //! Invariants: an answer means the frame is on disk; readers see synced frames only; a stream's frames stand in the
 //! order of their offsets without a gap; whatever of it changes, goes or moves is found by [`verify`]; truncation
-//! gives files back to the system.
+//! gives files back to the system, and leaves the control log whole.
 //!
 //! After a failed sync nothing is appended until a restart: the kernel may have dropped the pages and would call the
 //! next sync a success. A full disk is no such end: what was half written is cut off again and the next append tries
@@ -13,6 +13,7 @@
 mod examine;
 mod frame;
 mod index;
+mod kept;
 mod mark;
 mod reader;
 mod recover;
@@ -198,10 +199,32 @@ impl Ledger {
         Ok(self.inner.shared.index().first(self.slot(stream)?))
     }
 
-    /// Gives up the segments that hold nothing at or above these offsets (by slot). Answers how many.
+    /// Gives up the segments that hold nothing at or above these offsets (by slot); what they held of the control log
+    /// is kept. Answers how many.
     pub async fn truncate_before(&self, floors: Vec<u64>) -> Result<u64, LedgerError> {
+        let (first, entries) = {
+            let index = self.inner.shared.index();
+            let first = index.needed_from(&floors);
+            (first, index.control_before(first))
+        };
+        let reader = self.read(Stream::Control, 0)?;
+        // Read here: the thread that writes has others waiting.
+        let read = tokio::task::spawn_blocking(move || {
+            let entries = usize::try_from(entries).unwrap_or(usize::MAX);
+            let bodies = reader.take(entries).map(|frame| frame.map(|frame| frame.body));
+            bodies.collect::<Result<Vec<_>, _>>()
+        });
+        let control = read.await.map_err(|_| LedgerError::Closed)??;
         let (answer, answered) = oneshot::channel();
-        self.inner.sender.send(Message::Truncate { floors, answer }).map_err(|_| LedgerError::Closed)?;
+        let message = Message::Truncate { first, control, answer };
+        self.inner.sender.send(message).map_err(|_| LedgerError::Closed)?;
+        answered.await.map_err(|_| LedgerError::Closed)?
+    }
+
+    /// What follows stands in a segment of its own, so that what is there now can be given up without it.
+    pub async fn begin_segment(&self) -> Result<(), LedgerError> {
+        let (answer, answered) = oneshot::channel();
+        self.inner.sender.send(Message::Begin { answer }).map_err(|_| LedgerError::Closed)?;
         answered.await.map_err(|_| LedgerError::Closed)?
     }
 

@@ -3,14 +3,16 @@
 //! A reader ends where the synced part ends and goes on from there when asked again. It checks each frame's
 //! checksum (which binds it to its place); that frames follow each other was checked when the ledger was opened.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use super::frame::{FrameHead, HEAD};
+use super::kept;
 use super::segment::{self, SegmentHead};
 use super::{Durable, Shared};
 use crate::ledger::{Damage, Frame, LedgerError, Position, Stream};
@@ -25,6 +27,8 @@ pub struct Reader {
     wanted: Vec<Option<u64>>,
     position: Position,
     open: Option<Open>,
+    /// Entries of the control log that stand in no segment any more.
+    kept: VecDeque<Frame>,
 }
 
 struct Open {
@@ -54,9 +58,16 @@ impl Reader {
         Self::new(shared, wanted)
     }
 
-    fn new(shared: Arc<Shared>, wanted: Vec<Option<u64>>) -> Result<Self, LedgerError> {
+    fn new(shared: Arc<Shared>, mut wanted: Vec<Option<u64>>) -> Result<Self, LedgerError> {
         let durable = shared.durable.subscribe();
+        // Held while the kept file is read: until then no truncation replaces it.
         let index = shared.index();
+        let (control, entries) = (Stream::Control.slot(), index.in_segments(Stream::Control.slot()));
+        let mut kept = VecDeque::new();
+        if let Some(from) = wanted.get_mut(control).and_then(Option::as_mut).filter(|from| **from < entries) {
+            kept = kept::frames(&shared.dir, &shared.ledger, entries, *from)?.into();
+            *from = entries;
+        }
         let mut position: Option<Position> = None;
         for (slot, offset) in
             wanted.iter().enumerate().filter_map(|(slot, from)| from.map(|from| (slot, from)))
@@ -70,7 +81,7 @@ impl Reader {
             position = Some(position.map_or(found, |position| position.min(found)));
         }
         drop(index);
-        Ok(Self { shared, durable, wanted, position: position.unwrap_or_default(), open: None })
+        Ok(Self { shared, durable, wanted, position: position.unwrap_or_default(), open: None, kept })
     }
 
     /// The next frame, waiting until there is one.
@@ -89,6 +100,9 @@ impl Reader {
 
     /// The next frame; None where nothing more is durable yet.
     fn step(&mut self) -> Result<Option<Frame>, LedgerError> {
+        if let Some(frame) = self.kept.pop_front() {
+            return Ok(Some(frame));
+        }
         loop {
             let durable = self.durable.borrow().end;
             if self.position >= durable {
@@ -112,14 +126,19 @@ impl Reader {
         }
     }
 
-    fn open_segment(&self) -> Result<Open, LedgerError> {
-        let path = segment::path(&self.shared.dir, self.position.segment);
-        let file = match File::open(&path) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Err(self.lost(path)),
-            opened => opened.map_err(LedgerError::io(&path, "open"))?,
-        };
-        let head = SegmentHead::read(&path, &file)?;
-        Ok(Open { path, file, head, chunk: Vec::new(), chunk_at: 0 })
+    fn open_segment(&mut self) -> Result<Open, LedgerError> {
+        loop {
+            let path = segment::path(&self.shared.dir, self.position.segment);
+            let file = match File::open(&path) {
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                    self.position = self.after_gone(&path)?;
+                    continue;
+                }
+                opened => opened.map_err(LedgerError::io(&path, "open"))?,
+            };
+            let head = SegmentHead::read(&path, &file)?;
+            return Ok(Open { path, file, head, chunk: Vec::new(), chunk_at: 0 });
+        }
     }
 
     fn next_segment(&mut self) -> Result<(), LedgerError> {
@@ -130,16 +149,23 @@ impl Reader {
         Ok(())
     }
 
-    /// The segment was truncated away under the reader, or is lost.
-    fn lost(&self, path: PathBuf) -> LedgerError {
+    /// The segment was truncated away under the reader, or is lost. Where nothing that is wanted went with it, it goes
+    /// on from the oldest that is there.
+    fn after_gone(&self, path: &Path) -> Result<Position, LedgerError> {
         let index = self.shared.index();
-        if self.position.segment >= index.beginning().segment {
-            return Damage::new(&path, 0, "the segment is missing").into();
+        let beginning = index.beginning();
+        if self.position.segment >= beginning.segment {
+            return Err(Damage::new(path, 0, "the segment is missing").into());
         }
-        let slot = self.wanted.iter().position(Option::is_some).unwrap_or(0);
-        let offset = self.wanted.get(slot).copied().flatten().unwrap_or(0);
-        let stream = Stream::from_number(u32::try_from(slot).unwrap_or(u32::MAX));
-        LedgerError::Truncated { stream, offset, first: index.first(slot) }
+        for (slot, offset) in self.wanted.iter().enumerate().filter_map(|(slot, from)| Some((slot, (*from)?)))
+        {
+            let first = index.in_segments(slot);
+            if offset < first {
+                let stream = Stream::from_number(u32::try_from(slot).unwrap_or(u32::MAX));
+                return Err(LedgerError::Truncated { stream, offset, first });
+            }
+        }
+        Ok(beginning)
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::examine::{Examined, examine};
 use super::index::Index;
+use super::kept;
 use super::mark::{self, Clean, Meta};
 use super::segment::{self, SegmentHead};
 use super::writer::Writer;
@@ -127,7 +128,7 @@ fn create(dir: &Path, options: &Options) -> Result<Examined, LedgerError> {
         starts: vec![0; streams],
     };
     head.create(dir).map_err(LedgerError::io(dir, "make the first segment"))?;
-    let meta = Meta { ledger, first: 1, last: 1 };
+    let meta = Meta { ledger, first: 1, last: 1, control: 0 };
     mark::put(&Meta::path(dir), meta.encode().as_bytes())
         .map_err(LedgerError::io(dir, "make the meta file"))?;
     let mut index = Index::new(streams);
@@ -157,5 +158,5 @@ fn settle(dir: &Path, seen: &Examined) -> Result<(), LedgerError> {
         let path = segment::path(dir, number);
         mark::remove(&path).map_err(LedgerError::io(&path, "remove"))?;
     }
-    Ok(())
+    kept::remove_others(dir, seen.meta.control).map_err(LedgerError::io(dir, "clear"))
 }

@@ -17,6 +17,8 @@ pub struct Verified {
     pub bytes: u64,
     /// The next offset of every stream, by slot. What the store's root has seen must lie below.
     pub ends: Vec<u64>,
+    /// The oldest offset of every stream that is still there, by slot.
+    pub starts: Vec<u64>,
     pub position: Position,
     /// The hash over everything up to `position`, lower-case hexadecimal.
     pub chain: String,
@@ -45,6 +47,7 @@ pub fn verify(dir: &Path) -> Result<Verified, LedgerError> {
         simulated: seen.head.simulated,
         frames: seen.frames,
         bytes: seen.bytes,
+        starts: (0..seen.ends.len()).map(|slot| seen.index.first(slot)).collect(),
         ends: seen.ends,
         position: seen.position,
         chain: data_encoding::HEXLOWER.encode(&seen.chain),

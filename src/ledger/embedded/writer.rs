@@ -10,6 +10,7 @@ use std::sync::mpsc::Receiver;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::frame::{Chain, FrameHead};
+use super::kept;
 use super::mark::{self, Clean, Meta};
 use super::segment::{self, SegmentHead};
 use super::{Options, Shared};
@@ -25,7 +26,15 @@ pub type Answer<T> = oneshot::Sender<Result<T, LedgerError>>;
 
 pub enum Message {
     Append(Job),
-    Truncate { floors: Vec<u64>, answer: Answer<u64> },
+    /// `control`: all of it that stands before the segment `first`.
+    Truncate {
+        first: u64,
+        control: Vec<Vec<u8>>,
+        answer: Answer<u64>,
+    },
+    Begin {
+        answer: Answer<()>,
+    },
     Close(Option<Answer<()>>),
 }
 
@@ -69,7 +78,13 @@ impl Writer {
                     self.append(group);
                     waiting.extend(other);
                 }
-                Message::Truncate { floors, answer } => drop(answer.send(self.truncate(&floors))),
+                Message::Truncate { first, control, answer } => {
+                    drop(answer.send(self.truncate(first, &control)));
+                }
+                Message::Begin { answer } => {
+                    let is_begun = self.length == self.head.size();
+                    drop(answer.send(if is_begun { self.usable() } else { self.roll() }));
+                }
                 Message::Close(answer) => {
                     let closed = self.close();
                     self.shared.durable.send_modify(|durable| durable.closed = true);
@@ -214,18 +229,26 @@ impl Writer {
     }
 
     /// The meta says first what is no longer there: a crash in between leaves files that the next start takes away.
-    fn truncate(&mut self, floors: &[u64]) -> Result<u64, LedgerError> {
+    fn truncate(&mut self, first: u64, control: &[Vec<u8>]) -> Result<u64, LedgerError> {
         self.usable()?;
         let dir = self.shared.dir.clone();
-        let first = self.shared.index().needed_from(floors).min(self.head.number);
         let gone = self.meta.first..first;
-        if gone.is_empty() {
+        // What came meanwhile may have changed it: the next try sees it as it is.
+        let entries = self.shared.index().control_before(first);
+        if gone.is_empty() || entries != control.len() as u64 {
             return Ok(0);
         }
-        let meta = Meta { first, ..self.meta.clone() };
+        let meta = Meta { first, control: entries, ..self.meta.clone() };
+        if meta.control > self.meta.control {
+            let path = kept::path(&dir, entries);
+            mark::put(&path, &kept::encode(&meta.ledger, control))
+                .map_err(|cause| full_or_io(&path, cause))?;
+        }
         let path = Meta::path(&dir);
         mark::draft(&path, meta.encode().as_bytes()).map_err(|cause| full_or_io(&path, cause))?;
+        faults::pass(Point::BeforeTruncate);
         mark::publish(&path).map_err(|cause| self.poison(format!("truncating: {cause}")))?;
+        faults::pass(Point::AfterTruncate);
         self.meta = meta;
         self.shared.index_mut().forget_before(first);
         let mut count = 0;
@@ -234,6 +257,7 @@ impl Writer {
             mark::remove(&path).map_err(LedgerError::io(&path, "remove"))?;
             count += 1;
         }
+        kept::remove_others(&dir, entries).map_err(LedgerError::io(&dir, "clear"))?;
         Ok(count)
     }
 

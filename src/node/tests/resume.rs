@@ -6,10 +6,11 @@ use super::*;
 use crate::store::{Database, Sizes};
 
 /// Flushes come every few rows and merges every few flushes.
-const SMALL: Sizes = Sizes { flush_rows: 6, flush_frames: 50, fan_in: 3, run_rows: 9, slice_rows: 5 };
+pub(super) const SMALL: Sizes =
+    Sizes { flush_rows: 6, flush_frames: 50, fan_in: 3, run_rows: 9, slice_rows: 5 };
 
 /// Both know all the same: states word by word, digests, chains.
-fn same(one: &Node, other: &Node) {
+pub(super) fn same(one: &Node, other: &Node) {
     for (one, other) in one.partitions.iter().zip(other.partitions.iter()) {
         let (digests, one, other) = ((one.digest(), other.digest()), one.read(), other.read());
         let (left, right) = (format!("{:#?}", one.state), format!("{:#?}", other.state));
@@ -23,13 +24,13 @@ fn same(one: &Node, other: &Node) {
 }
 
 /// The folder as it lies there now, as a killed node would leave it; `without` one of its parts.
-fn image(dir: &Path, without: &str) -> tempfile::TempDir {
+pub(super) fn image(dir: &Path, without: &str) -> tempfile::TempDir {
     let to = tempfile::tempdir().unwrap();
     copy(dir, to.path(), without);
     to
 }
 
-fn copy(from: &Path, to: &Path, without: &str) {
+pub(super) fn copy(from: &Path, to: &Path, without: &str) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap).filter(|e| e.file_name() != without) {
         let to = to.join(entry.file_name());
@@ -41,7 +42,7 @@ fn copy(from: &Path, to: &Path, without: &str) {
 }
 
 /// Opened and not run.
-async fn opened(dir: &Path, store: Sizes) -> Arc<Node> {
+pub(super) async fn opened(dir: &Path, store: Sizes) -> Arc<Node> {
     let (keys, _) = Keys::load_or_create(&dir.join("tenant.key")).unwrap();
     let options = NodeOptions { settle_ms: 0, store, ..NodeOptions::at(dir.join("data")) };
     Node::open(options, keys, Arc::new(SystemClock::new())).await.unwrap()
@@ -65,7 +66,7 @@ fn event(id: &str) -> String {
 const BATCH: &str = "application/cloudevents-batch+json";
 
 /// Items, a sweep that erases, a request, a hold on everything: duties that ended and duties that stand.
-async fn busy(w: &World) {
+pub(super) async fn busy(w: &World) {
     for id in 1..=12 {
         w.customer(id, if id % 2 == 0 { 40 } else { 2 }, &["service"]).await;
     }

@@ -3,13 +3,20 @@
 //! | key | value |
 //! |---|---|
 //! | partition (u16) · 0 (u32) · 0 (u32) | the partition's root, see [`super::root`] |
+//! | partition (u16) · 0 (u32) · 1 or 2 (u32) | a snapshot of it, see [`super::snapshot`] |
+//! | partition (u16) · 0 (u32) · 3 (u32) | a byte, where what the root names was found damaged |
 //! | partition (u16) · run (u32, from 1) · block (u32) | a block of a run: page, far body, directory, index, header |
 //!
 //! Numbers are big endian, so that what is written together lies together; a run is dropped by its prefix. Every
-//! value is at most [`MAX_BYTES`] long. Invariant: a run is whole and flushed before a root names it, and no root
-//! names it any more before it is dropped; what no root names is left over from a crash and removed at opening.
+//! value is at most [`MAX_BYTES`] long. Invariant: a run is whole and flushed before a root names it, and neither
+//! root nor snapshot names it any more before it is dropped; what none names is left over from a crash and removed at
+//! opening.
 
 use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
 use sled::IVec;
 
@@ -21,8 +28,10 @@ pub enum StoreError {
     /// A retry may go through once the disk is mended; nothing was half done.
     #[error("the store cannot be read or written: {0}")]
     Disk(String),
-    /// Remedy: start again, it is built anew from the ledger.
-    #[error("the store is damaged ({0}): a start builds it anew from the ledger")]
+    /// Remedy: start again, it goes on from a snapshot or is built anew from the ledger.
+    #[error(
+        "the store is damaged ({0}): a start goes back to a snapshot of it, or builds it anew from the ledger"
+    )]
     Damaged(String),
 }
 
@@ -35,19 +44,25 @@ impl From<sled::Error> for StoreError {
     }
 }
 
+/// Where [`Blocks::suspect`] leaves its mark.
+const SUSPECT: u32 = 3;
+
 /// The database of all partitions of a node.
 #[derive(Clone, Debug)]
-pub struct Database(sled::Db);
+pub struct Database {
+    tree: sled::Db,
+    dir: Arc<Path>,
+}
 
 impl Database {
-    pub fn open(dir: &std::path::Path) -> Result<Self, StoreError> {
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
         // Little on purpose: sled keeps more than it is told, and pages are read in order.
         let config = sled::Config::new().path(dir).cache_capacity(16 << 20).flush_every_ms(None);
-        Ok(Self(config.open()?))
+        Ok(Self { tree: config.open()?, dir: dir.into() })
     }
 
     /// An empty one in this folder, whatever lay there.
-    pub fn anew(dir: &std::path::Path) -> Result<Self, StoreError> {
+    pub fn anew(dir: &Path) -> Result<Self, StoreError> {
         match std::fs::remove_dir_all(dir) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(StoreError::Disk(error.to_string()))
@@ -58,12 +73,13 @@ impl Database {
 
     /// Bytes of every key and value that something names.
     pub fn live_bytes(&self) -> Result<u64, StoreError> {
-        let sizes = self.0.iter().map(|entry| entry.map(|(key, value)| (key.len() + value.len()) as u64));
+        let sizes = self.tree.iter().map(|entry| entry.map(|(key, value)| (key.len() + value.len()) as u64));
         Ok(sizes.sum::<Result<u64, sled::Error>>()?)
     }
 
     pub fn partition(&self, index: u32) -> Blocks {
-        Blocks { tree: self.0.clone(), partition: u16::try_from(index).unwrap_or(u16::MAX) }
+        let (tree, dir) = (self.tree.clone(), Arc::clone(&self.dir));
+        Blocks { tree, dir, partition: u16::try_from(index).unwrap_or(u16::MAX) }
     }
 }
 
@@ -71,6 +87,7 @@ impl Database {
 #[derive(Clone, Debug)]
 pub struct Blocks {
     tree: sled::Db,
+    dir: Arc<Path>,
     partition: u16,
 }
 
@@ -123,6 +140,47 @@ impl Blocks {
         Ok(())
     }
 
+    /// The value in a snapshot's place.
+    pub fn snapshot(&self, place: u32) -> Result<Option<IVec>, StoreError> {
+        Ok(self.tree.get(self.key(0, place))?)
+    }
+
+    /// Replaces a snapshot, durable when this returns: it, and before it what it names.
+    pub fn set_snapshot(&self, place: u32, bytes: &[u8]) -> Result<(), StoreError> {
+        self.sync()?;
+        self.put(0, place, bytes)?;
+        self.sync()
+    }
+
+    pub fn remove_snapshot(&self, place: u32) -> Result<(), StoreError> {
+        self.tree.remove(self.key(0, place))?;
+        self.tree.flush()?;
+        Ok(())
+    }
+
+    /// What the root names cannot all be read: the next opening goes back to a snapshot.
+    pub fn suspect(&self) -> Result<(), StoreError> {
+        self.put(0, SUSPECT, &[1])?;
+        self.tree.flush()?;
+        Ok(())
+    }
+
+    pub fn is_suspect(&self) -> Result<bool, StoreError> {
+        Ok(self.tree.contains_key(self.key(0, SUSPECT))?)
+    }
+
+    /// The root is another, or what it names was read again.
+    pub fn trust(&self) -> Result<(), StoreError> {
+        self.remove_snapshot(SUSPECT)
+    }
+
+    /// What was written outlives a power cut: sled's own flush waits for the kernel, not for the disk.
+    fn sync(&self) -> Result<(), StoreError> {
+        self.tree.flush()?;
+        let synced = sync_folder(&self.dir);
+        synced.map_err(|cause| StoreError::Disk(format!("syncing {}: {cause}", self.dir.display())))
+    }
+
     /// From here on there is nothing here; what lies there is removed at the next opening.
     pub fn remove_root(&self) -> Result<(), StoreError> {
         self.tree.remove(self.key(0, 0))?;
@@ -141,6 +199,14 @@ impl Blocks {
     /// sled holds every block against its checksum when it reads it.
     pub fn read_all(&self) -> Result<(), StoreError> {
         self.tree.range(self.key(0, 0)..=self.key(u32::MAX, u32::MAX)).try_for_each(|block| {
+            block?;
+            Ok(())
+        })
+    }
+
+    /// The same for one run.
+    pub fn read_run(&self, run: u32) -> Result<(), StoreError> {
+        self.tree.range(self.key(run, 0)..=self.key(run, u32::MAX)).try_for_each(|block| {
             block?;
             Ok(())
         })
@@ -174,4 +240,20 @@ impl Blocks {
         of_block.copy_from_slice(&block.to_be_bytes());
         key
     }
+}
+
+/// Every file below it, then the folder itself.
+fn sync_folder(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => sync_folder(&entry.path())?,
+            // One that went meanwhile needs no sync.
+            false => match File::open(entry.path()) {
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+                opened => opened?.sync_all()?,
+            },
+        }
+    }
+    File::open(dir)?.sync_all()
 }

@@ -16,6 +16,7 @@ mod keyed;
 mod log;
 mod memtable;
 mod merge;
+mod opening;
 mod page;
 mod root;
 mod row;
@@ -24,6 +25,7 @@ mod shapes;
 mod sift;
 #[cfg(test)]
 mod sift_tests;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +44,7 @@ pub use blocks::{Database, StoreError};
 pub(crate) use keyed::KeySet;
 pub use merge::{Merge, Merged};
 pub use sift::Rows;
+pub use snapshot::Snapshot;
 
 use super::census::Census;
 use super::memory::MemoryStore;
@@ -54,6 +57,7 @@ use root::List;
 use row::{Family, Stored};
 use run::RunWriter;
 use shapes::Shapes;
+use snapshot::Pinned;
 
 /// When to flush and to merge; tests choose small ones.
 #[derive(Clone, Copy, Debug)]
@@ -102,42 +106,13 @@ pub struct DiskStore {
     list: List,
     /// The run that the list itself lies in.
     list_run: u32,
+    /// Oldest first: what they name is not dropped.
+    snapshots: Vec<Pinned>,
+    /// It shows a snapshot, and is never flushed: the root is another's.
+    looks_back: bool,
 }
 
 impl DiskStore {
-    /// Opens what the last root names, and removes what it does not name.
-    pub fn open(database: &Database, partition: u32, sizes: Sizes) -> Result<Self, StoreError> {
-        let blocks = database.partition(partition);
-        let (list, list_run) = List::read(&blocks)?.unwrap_or((List { next_run: 1, ..List::default() }, 0));
-        let live: Vec<u32> = list.runs().chain([list_run]).collect();
-        for run in blocks.runs()?.into_iter().filter(|run| !live.contains(run)) {
-            blocks.drop_run(run)?;
-        }
-        let mut shapes = Shapes::default();
-        for (run, len) in &list.shapes {
-            let bytes = blocks.get_long(*run, 0, *len)?;
-            shapes.read(&bytes).ok_or_else(|| StoreError::Damaged(format!("run {run} holds no shapes")))?;
-        }
-        let mut groups = Vec::new();
-        for numbers in &list.groups {
-            groups.extend(Group::open(&blocks, numbers)?);
-        }
-        Ok(Self {
-            blocks,
-            sizes,
-            shapes_kept: shapes.len(),
-            shapes,
-            memtable: Memtable::with_room(sizes.flush_rows),
-            flush_at: sizes.flush_rows,
-            flush_after: list.applied + sizes.flush_frames,
-            groups,
-            numbers: Arc::new(AtomicU32::new(list.next_run)),
-            merging: false,
-            list,
-            list_run,
-        })
-    }
-
     /// What the last root names beside the rows; None = there is no root.
     pub fn beside(&self) -> Result<Option<Beside>, StoreError> {
         let Some((run, len)) = self.list.state else { return Ok(None) };
@@ -154,19 +129,6 @@ impl DiskStore {
             entries: log::read(&self.blocks, entries, of_entries)?,
             events,
         }))
-    }
-
-    /// Every block and every row once: an error is what a look-up would come upon some day.
-    pub fn read_all(&self) -> Result<(), StoreError> {
-        self.blocks.read_all()?;
-        self.beside()?;
-        let everything = Sieve::Everything;
-        let of = self.parts_of(&everything);
-        for n in 0..of {
-            let mut rows = self.rows_of(&everything, n, of)?;
-            while self.piece(&mut rows)?.is_some() {}
-        }
-        Ok(())
     }
 
     /// The newest row of every duty.
@@ -265,9 +227,9 @@ impl DiskStore {
         read.unwrap_or_else(|error| {
             tracing::error!(%error, "the store cannot be read: this node ends here");
             if let StoreError::Damaged(_) = error
-                && let Err(error) = self.blocks.remove_root()
+                && let Err(error) = self.distrust()
             {
-                tracing::error!(%error, "remove the node's `store` folder before the next start");
+                tracing::error!(%error, "the damaged root stays: the next start will come upon it again");
             }
             std::process::exit(3)
         })
@@ -289,10 +251,7 @@ impl DiskStore {
         let run = self.take_number();
         self.name(run)?;
         let old = std::mem::replace(&mut self.list_run, run);
-        if old != 0 {
-            self.blocks.drop_run(old)?;
-        }
-        Ok(())
+        self.drop_runs((old != 0).then_some(old))
     }
 
     /// Writes the list as this run, and the root that names it.
@@ -320,7 +279,7 @@ impl Store for DiskStore {
     }
 
     fn is_full(&self, beside: usize, applied: u64) -> bool {
-        self.memtable.len() + beside >= self.flush_at || applied >= self.flush_after
+        !self.looks_back && (self.memtable.len() + beside >= self.flush_at || applied >= self.flush_after)
     }
 
     fn flush(&mut self, applied: u64, beside: Unkept<'_>) -> Result<(), StoreError> {
@@ -329,7 +288,7 @@ impl Store for DiskStore {
             faults::pass(Point::BeforeRoot);
             self.commit()?;
             faults::pass(Point::AfterRoot);
-            unused.into_iter().try_for_each(|run| self.blocks.drop_run(run))
+            self.drop_runs(unused)
         });
         match flushed {
             Ok(()) => {
@@ -373,7 +332,26 @@ impl Store for DiskStore {
             self.groups = before;
             return Err(error);
         }
-        old.into_iter().try_for_each(|run| self.blocks.drop_run(run))
+        self.drop_runs(old)
+    }
+
+    fn snapshots(&self) -> Vec<Snapshot> {
+        self.snapshots.iter().map(|pinned| pinned.snapshot).collect()
+    }
+
+    fn keep_root(&mut self, snapshot: Snapshot) -> Result<(), StoreError> {
+        faults::pass(Point::BeforeSnapshot);
+        let pinned = Pinned::take(&self.blocks, snapshot, &self.snapshots)?;
+        faults::pass(Point::AfterSnapshot);
+        let replaced = self.snapshots.iter().position(|known| known.place == pinned.place);
+        let replaced = replaced.map(|at| self.snapshots.remove(at));
+        self.snapshots.push(pinned);
+        // The root is the newest snapshot's.
+        self.drop_runs(replaced.iter().flat_map(Pinned::runs))
+    }
+
+    fn look_back(&self, snapshot: &Snapshot) -> Result<Option<DiskStore>, StoreError> {
+        self.as_of(snapshot).map(Some)
     }
 
     fn census(&self, census: &mut dyn Census) {

@@ -12,7 +12,7 @@ use quietus_core::record::{Shape, ShapeCopy};
 use quietus_core::time::Millis;
 use quietus_core::verdict::Action;
 
-use super::{Database, DiskStore, Sizes};
+use super::{Database, DiskStore, Sizes, Snapshot, StoreError};
 use crate::store::{Beside, DutyRow, MemoryStore, Store};
 
 /// Small enough that a few rows make many runs of many pages.
@@ -115,6 +115,10 @@ enum Deed {
     Crash,
     /// It dies before a flush has replaced the root, or right after, before what was there is dropped.
     Torn(u8, bool),
+    /// The root is kept, after a flush; perhaps it dies before what the older one named is dropped.
+    Snapshot(u8, bool),
+    /// What the root names is found damaged.
+    Back,
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -125,6 +129,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => Just(Deed::Merge),
         1 => Just(Deed::Crash),
         1 => any::<(u8, bool)>().prop_map(|(n, root)| Deed::Torn(n, root)),
+        1 => any::<(u8, bool)>().prop_map(|(n, dies)| Deed::Snapshot(n, dies)),
+        1 => Just(Deed::Back),
     ]
 }
 
@@ -205,7 +211,8 @@ proptest! {
         let mut disk = DiskStore::open(&database, 3, SMALL).unwrap();
         let (mut memory, mut ledger) = (MemoryStore::default(), Vec::<Row>::new());
         let mut kept = None;
-        for deed in deeds {
+        let mut snapshots: Vec<(u64, Option<Beside>)> = Vec::new();
+        for (turn, deed) in (0i64..).zip(deeds) {
             let applied = ledger.len() as u64;
             match deed {
                 Deed::Append(rows) => {
@@ -238,11 +245,76 @@ proptest! {
                     }
                     disk = again(disk, &database, &ledger);
                 }
+                Deed::Snapshot(n, dies) => {
+                    disk.flush(applied, beside(n).into()).unwrap();
+                    add(&mut kept, beside(n));
+                    snapshots.push((applied, kept.clone()));
+                    if dies {
+                        super::snapshot::Pinned::take(&disk.blocks, described(applied, turn), &disk.snapshots).unwrap();
+                        disk = again(disk, &database, &ledger);
+                    } else {
+                        disk.keep_root(described(applied, turn)).unwrap();
+                    }
+                    snapshots.drain(..snapshots.len().saturating_sub(2));
+                }
+                Deed::Back => {
+                    database.partition(3).suspect().unwrap();
+                    disk = again(disk, &database, &ledger);
+                    if let Some((_, then)) = snapshots.last() {
+                        kept.clone_from(then);
+                    } else {
+                        database.partition(3).trust().unwrap();
+                    }
+                }
             }
+            let kept_at: Vec<u64> = disk.snapshots().iter().map(|snapshot| snapshot.applied).collect();
+            prop_assert_eq!(kept_at, snapshots.iter().map(|(applied, _)| *applied).collect::<Vec<_>>());
         }
         agree(&disk, &memory);
+        for (snapshot, (applied, then)) in disk.snapshots().iter().zip(&snapshots) {
+            let past = disk.look_back(snapshot).unwrap().unwrap();
+            let mut memory = MemoryStore::default();
+            memory.write(&ledger[..usize::try_from(*applied).unwrap()]);
+            agree(&past, &memory);
+            prop_assert_eq!(&past.beside().unwrap(), then);
+        }
         prop_assert_eq!(again(disk, &database, &ledger).beside().unwrap(), kept);
     }
+}
+
+fn described(applied: u64, at: i64) -> Snapshot {
+    Snapshot { applied, at, k: 0, entries: 0, head: [0; 32] }
+}
+
+#[test]
+fn it_goes_back_to_a_snapshot_that_can_be_read_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::open(dir.path()).unwrap();
+    let mut disk = DiskStore::open(&database, 3, SMALL).unwrap();
+    for n in 1..=3u8 {
+        disk.flush(u64::from(n), beside(n).into()).unwrap();
+        disk.keep_root(described(u64::from(n), 0)).unwrap();
+    }
+    disk.flush(4, beside(4).into()).unwrap();
+    drop(disk);
+    let applied = || DiskStore::open(&database, 3, SMALL).map(|disk| disk.kept());
+    let blocks = database.partition(3);
+    assert_eq!(applied(), Ok(Some(4)));
+    blocks.set_root(b"no root").unwrap();
+    assert_eq!(applied(), Ok(Some(3)), "the newest");
+    let newest = super::snapshot::Pinned::all(&blocks).unwrap().pop().unwrap();
+    // A block that only the newest names.
+    let (run, _) = newest.list.state.unwrap();
+    blocks.drop_run(run).unwrap();
+    blocks.suspect().unwrap();
+    assert_eq!(applied(), Ok(Some(2)), "the one before");
+    assert_eq!(applied(), Ok(Some(2)), "and it stays so");
+    let only = super::snapshot::Pinned::all(&blocks).unwrap().pop().unwrap();
+    blocks.drop_run(only.list.state.unwrap().0).unwrap();
+    blocks.suspect().unwrap();
+    let before = blocks.runs().unwrap();
+    assert!(matches!(applied(), Err(StoreError::Damaged(_))));
+    assert_eq!(blocks.runs().unwrap(), before, "nothing is given up while there is nothing to go on from");
 }
 
 /// The process dies and comes back.

@@ -119,6 +119,14 @@ fn intake(page: &mut Page, node: &Node) {
         page.sample("quietus_ledger_lag_records", &[("partition", &partition.to_string())], lag as f64);
     }
     page.family(
+        "quietus_oldest_forgettable_seconds",
+        "gauge",
+        "Age of the oldest byte of the ledger that may be forgotten; snapshots bound it.",
+    );
+    if let Some(age) = node.oldest_forgettable() {
+        page.sample("quietus_oldest_forgettable_seconds", &[], age.0 as f64 / 1000.0);
+    }
+    page.family(
         "quietus_source_watermark_seconds",
         "gauge",
         "Unix time up to which the source has been read.",

@@ -40,7 +40,9 @@ async fn kill() {
     let folder = tempfile::tempdir().unwrap();
     let mut books = Books { next: 1, ..Books::default() };
     // So few that every life of the node writes roots, and its next one goes on from one of them.
-    let mut node = Process::at(folder.path()).set("QUIETUS_FLUSH_ROWS", "40");
+    let mut node = Process::at(folder.path())
+        .set("QUIETUS_FLUSH_ROWS", "40")
+        .set("QUIETUS_LEDGER__SNAPSHOT_EVERY", "2s");
     for _ in 0..kills {
         assert!(node.start(None));
         let caller = node.caller();

@@ -5,6 +5,7 @@ mod crashes;
 mod damage;
 mod disk;
 mod opening;
+mod truncation;
 
 use std::fs;
 use std::path::{Path, PathBuf};

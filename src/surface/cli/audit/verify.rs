@@ -43,6 +43,9 @@ struct VerifiedDir {
     bytes: Option<u64>,
     entries: Option<u64>,
     decisions: Option<u64>,
+    /// Where the ledger's beginning was given up: per partition, the first entry whose frames were read again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    from: Vec<u64>,
     /// Over every byte up to the end, hex.
     chain: Option<String>,
     /// A clean shutdown vouches for the end as well.
@@ -87,7 +90,7 @@ impl VerifyArgs {
         }
         let verified = match replay_dir(dir, &evidence) {
             Ok(replayed) => told(replayed, self.checkpoint.is_some())?,
-            Err(error) if is_damage(&error) => {
+            Err(error) if error.is_damage() => {
                 VerifiedDir { findings: vec![error.to_string()], ..VerifiedDir::default() }
             }
             Err(error) => return Err(failure(error)),
@@ -158,6 +161,7 @@ fn told(replayed: Replayed, asked: bool) -> Result<VerifiedDir, Failure> {
         bytes: Some(ledger.bytes),
         entries: Some(replayed.entries),
         decisions: Some(replayed.decisions),
+        from: if ledger.starts.iter().all(|first| *first == 0) { Vec::new() } else { replayed.from },
         chain: Some(ledger.chain),
         clean: Some(ledger.clean),
         unchecked: Some(ledger.tail.map_or(0, |tail| tail.bytes)),
@@ -179,6 +183,7 @@ fn human(out: &mut Output, verified: &VerifiedDir) {
         ("bytes", number(verified.bytes)),
         ("entries", number(verified.entries)),
         ("decisions", number(verified.decisions)),
+        ("from", from(&verified.from)),
         (
             "signed",
             verified.signed.map_or_else(|| "no checkpoint was compared".to_owned(), |n| n.to_string()),
@@ -198,13 +203,15 @@ fn human(out: &mut Output, verified: &VerifiedDir) {
     }
 }
 
-/// The ledger says of itself that it is not as it was written.
-fn is_damage(error: &NodeError) -> bool {
-    matches!(
-        error,
-        NodeError::Ledger(LedgerError::Damaged(_))
-            | NodeError::Unreadable { .. }
-            | NodeError::Rewritten { .. }
+fn from(entries: &[u64]) -> String {
+    if entries.is_empty() {
+        return "the ledger's beginning".to_owned();
+    }
+    let each = entries.iter().enumerate().map(|(partition, n)| format!("partition {partition} entry {n}"));
+    let each: Vec<String> = each.collect();
+    format!(
+        "{}; what lay before was given up, its entries are held against each other and the checkpoints",
+        each.join(", ")
     )
 }
 
@@ -214,7 +221,7 @@ pub(super) fn failure(error: NodeError) -> Failure {
             "--dir: there is no ledger at {}; name the folder that `dir` of the node's configuration names",
             dir.display()
         )),
-        damaged if is_damage(&damaged) => Failure::no(damaged.to_string()),
+        damaged if damaged.is_damage() => Failure::no(damaged.to_string()),
         other => Failure::unknown(other.to_string()),
     }
 }

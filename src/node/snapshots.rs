@@ -1,0 +1,199 @@
+//! Snapshots and the ledger's beginning: what was erased leaves the disk, and a ledger does not grow for ever.
+//!
+//! Every so often the ledger begins a segment, each partition keeps a snapshot, and the segments below the older of
+//! two are given up: so a byte that may be forgotten is gone after twice that time and the time nobody ran. Invariant:
+//! nothing is given up that a start from the older snapshot of any partition would read; both are synced before.
+//! A crash in between leaves more than is needed, never less. A simulated ledger keeps everything: its years pass in
+//! seconds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use quietus_core::record::Record;
+use quietus_core::time::Millis;
+
+use super::open::read;
+use super::resume::{control_log, folded};
+use super::{Node, NodeError};
+use crate::ledger::Stream;
+use crate::ledger::codec::Avro;
+use crate::partition::{Home, Partition, Unfit};
+use crate::store::{Snapshot, StoreError};
+
+/// Seven days.
+pub const SNAPSHOT_EVERY: i64 = 7 * Millis::DAY;
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Each try begins a segment.
+const AGAIN: Duration = Duration::from_secs(60);
+/// A tick comes each second; while the clock waits for a person none does.
+const PATIENCE: Duration = Duration::from_secs(10);
+const UNKNOWN: i64 = i64::MIN;
+
+/// What is known of the ledger's beginning.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    /// Held to read while somebody looks back, to write while a snapshot takes another's place.
+    looked_at: std::sync::RwLock<()>,
+    /// The first tick that is still there, milliseconds.
+    oldest: AtomicI64,
+}
+
+impl Default for Beginning {
+    fn default() -> Self {
+        Self { looked_at: std::sync::RwLock::default(), oldest: AtomicI64::new(UNKNOWN) }
+    }
+}
+
+impl Node {
+    /// Takes snapshots and gives up the ledger's beginning, for ever.
+    pub(super) async fn forget(self: Arc<Self>) {
+        if self.options.simulated {
+            return;
+        }
+        let every = every(self.options.snapshot_every_ms);
+        // What a crash between the snapshots and this left.
+        let mut done = self.give_up().await.map(drop);
+        loop {
+            let pause = if done.is_ok() { LOOK_EVERY } else { AGAIN };
+            if let Err(error) = done {
+                tracing::warn!(%error, "the ledger's beginning stays: it is tried again");
+            }
+            tokio::time::sleep(pause.min(every)).await;
+            done = self.forget_if_due().await;
+        }
+    }
+
+    async fn forget_if_due(self: &Arc<Self>) -> Result<(), NodeError> {
+        let (node, every) = (Arc::clone(self), self.options.snapshot_every_ms);
+        let is_due = move || Ok(node.partitions.iter().any(|partition| node.is_due(partition, every)));
+        if blocking(is_due).await? {
+            self.forget_beginning(self.options.snapshot_every_ms).await.map(drop)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn is_due(&self, partition: &Partition, every: i64) -> bool {
+        let now = partition.read().state.now.0;
+        let last = partition.snapshots().last().map(|snapshot| snapshot.at).or_else(|| self.oldest());
+        last.is_some_and(|last| now.saturating_sub(last) >= every)
+    }
+
+    /// A snapshot of each partition that is due for one, then the ledger without what lies below the older ones.
+    /// Answers how many segments went.
+    pub(super) async fn forget_beginning(self: &Arc<Self>, every: i64) -> Result<u64, NodeError> {
+        self.ledger.begin_segment().await?;
+        for partition in self.partitions.iter() {
+            let end = self.ledger.end(Stream::Partition(partition.index()))?;
+            // Beyond the new segment's first frame the snapshot needs nothing of the segments before it.
+            let _ = tokio::time::timeout(PATIENCE, partition.has_applied(end)).await;
+        }
+        let node = Arc::clone(self);
+        blocking(move || node.snapshot(every)).await?;
+        self.give_up().await
+    }
+
+    /// The segments below the older snapshots.
+    async fn give_up(&self) -> Result<u64, NodeError> {
+        let Some(floors) = self.floors() else { return Ok(0) };
+        let gone = self.ledger.truncate_before(floors).await?;
+        if gone > 0 {
+            self.beginning.oldest.store(UNKNOWN, Ordering::Relaxed);
+            tracing::info!(segments = gone, "the ledger's beginning was given up");
+        }
+        Ok(gone)
+    }
+
+    fn snapshot(&self, every: i64) -> Result<(), NodeError> {
+        let waits = |what: &str| Err(StoreError::Disk(format!("no snapshot now: {what}")).into());
+        // Who looks back holds it for as long as a ledger is read.
+        let Ok(_alone) = self.beginning.looked_at.try_write() else {
+            return waits("somebody looks at one");
+        };
+        for partition in self.partitions.iter().filter(|partition| self.is_due(partition, every)) {
+            match partition.snapshot(&Avro)? {
+                Some(kept) => {
+                    tracing::info!(partition = partition.index(), frames = kept.applied, "snapshot")
+                }
+                None => return waits("a frame is being decided"),
+            }
+        }
+        Ok(())
+    }
+
+    /// By slot, what a start from the older snapshots may read: the last frame before them too, which tells that the
+    /// store is this ledger's. None = a partition has not two.
+    fn floors(&self) -> Option<Vec<u64>> {
+        let older = |p: &Arc<Partition>| match p.snapshots().as_slice() {
+            [older, _] => Some(*older),
+            _ => None,
+        };
+        let older = self.partitions.iter().map(older).collect::<Option<Vec<Snapshot>>>()?;
+        let control = older.iter().map(|snapshot| snapshot.k).min()?;
+        let applied = older.iter().map(|snapshot| snapshot.applied.saturating_sub(1));
+        Some(std::iter::once(control).chain(applied).collect())
+    }
+
+    /// The time of the first tick that the ledger still has; None = it has none.
+    fn oldest(&self) -> Option<i64> {
+        let known = self.beginning.oldest.load(Ordering::Relaxed);
+        if known != UNKNOWN {
+            return Some(known);
+        }
+        let mut reader = self.ledger.scan(&[u64::MAX]).ok()?;
+        let tick = reader.find_map(|frame| {
+            let batch = read(&frame.ok()?).ok()?;
+            batch.records.iter().find_map(|record| match record {
+                Record::Tick(tick) => Some(tick.now),
+                _ => None,
+            })
+        })?;
+        self.beginning.oldest.store(tick, Ordering::Relaxed);
+        Some(tick)
+    }
+
+    /// How old the oldest frame of the ledger is, whatever it holds.
+    pub fn oldest_forgettable(&self) -> Option<Millis> {
+        Some(Millis(self.now().0.saturating_sub(self.oldest()?).max(0)))
+    }
+
+    /// Keeps the snapshots as they are while somebody looks at one.
+    pub(super) fn look_back(&self) -> std::sync::RwLockReadGuard<'_, ()> {
+        self.beginning.looked_at.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// A partition as it was when its ledger began, or at its newest snapshot that this takes; None = the beginning
+    /// is gone, and there is no such snapshot. Hold [`Node::look_back`] meanwhile.
+    pub(super) fn as_of(
+        &self,
+        partition: &Partition,
+        takes: impl Fn(&Snapshot) -> bool,
+    ) -> Result<Option<Partition>, NodeError> {
+        let stream = Stream::Partition(partition.index());
+        let of = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
+        let salt_key = self.keys.audit_salt().to_vec();
+        let Some(snapshot) = partition.snapshots().into_iter().rev().find(takes) else {
+            let is_whole = self.ledger.first(stream)? == 0;
+            return Ok(is_whole.then(|| Partition::new(partition.index(), of, &salt_key)));
+        };
+        let home = Home { index: partition.index(), of, salt_key, ledger: self.ledger.id() };
+        let entries = control_log(&self.ledger)?;
+        let past = partition.as_of(&snapshot, &home, |k| folded(&entries, k), &Avro);
+        past.map(Some).map_err(|why| match why {
+            Unfit::Store(error) => error.into(),
+            other => StoreError::Damaged(other.to_string()).into(),
+        })
+    }
+}
+
+fn every(milliseconds: i64) -> Duration {
+    Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default().max(100))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, NodeError> + Send + 'static,
+) -> Result<T, NodeError> {
+    let worked = tokio::task::spawn_blocking(work).await;
+    worked.unwrap_or_else(|error| Err(StoreError::Disk(error.to_string()).into()))
+}

@@ -1,0 +1,169 @@
+//! Snapshots and the ledger's beginning: what a start, a look back, a certificate and a check need of what is gone.
+
+use std::path::Path;
+
+use super::resume::{SMALL, busy, copy, image, opened, same};
+use super::*;
+use crate::audit::Subject;
+use crate::ledger::Stream;
+use crate::node::{Evidence, Held, Replayed, Signed, replay_dir};
+use crate::store::Database;
+
+/// A node that ran for a while, and whose beginning is gone: a request before it, a request after it.
+async fn forgetful() -> (World, String, String) {
+    let w = world_of(SMALL).await;
+    busy(&w).await;
+    let early = request(&w, 21).await;
+    w.node.forget_beginning(0).await.unwrap();
+    let late = request(&w, 22).await;
+    assert!(w.node.forget_beginning(0).await.unwrap() > 0);
+    (w, early, late)
+}
+
+async fn request(w: &World, id: i64) -> String {
+    let item = w.customer(id, 2, &["ads"]).await;
+    w.node.receive_request(RequestOrder::of(RequestKind::Erase, item.subject)).await.unwrap().0.id
+}
+
+async fn stopped(w: &mut World) -> tempfile::TempDir {
+    w.running.take().unwrap().stop().await.unwrap();
+    image(w.dir.path(), "")
+}
+
+fn verified(dir: &Path) -> Result<Replayed, NodeError> {
+    let tenant_key = Some(dir.join("tenant.key"));
+    replay_dir(&dir.join("data"), &Evidence { tenant_key, ..Evidence::default() })
+}
+
+fn firsts(node: &Node) -> Vec<u64> {
+    node.partitions.iter().map(|p| node.ledger().first(Stream::Partition(p.index())).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncated_ledger_and_its_store_know_what_the_whole_one_did() {
+    let (mut w, ..) = forgetful().await;
+    assert!(firsts(&w.node).iter().all(|first| *first > 0), "{:?}", firsts(&w.node));
+    let killed = image(w.dir.path(), "");
+    let again = opened(killed.path(), SMALL).await;
+    assert_eq!(again.state_digest(), w.node.state_digest());
+    drop(again);
+
+    let stopped = stopped(&mut w).await;
+    let node = opened(stopped.path(), SMALL).await;
+    same(&node, &w.node);
+    assert_eq!(node.with_control(|c| c.k), w.node.with_control(|c| c.k));
+    assert_eq!(node.with_control(|c| c.holds.len()), 1, "what is in force is known however old it is");
+    node.ledger().close().await.unwrap();
+
+    let read = verified(stopped.path()).unwrap();
+    assert_eq!(read.digest, w.node.state_digest());
+    assert_eq!(read.stored, Held::Frames(w.node.partitions.iter().map(|p| p.applied()).sum()));
+    assert_eq!(read.signed, Signed::Entries(read.entries));
+    assert!(read.from.iter().sum::<u64>() > 0 && read.from.iter().sum::<u64>() < read.entries, "{read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_forgotten_is_no_longer_known_and_never_answered_wrongly() {
+    let w = world_of(SMALL).await;
+    let item = w.customer(1, 2, &["service"]).await;
+    let early = request(&w, 21).await;
+    let then = w.node.now();
+    // A tick lies between what was then and what follows.
+    tokio::time::sleep(Duration::from_millis(2_200)).await;
+    w.node.forget_beginning(0).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    let since = w.node.now();
+    let late = request(&w, 22).await;
+    let whole = w.node.explain(item, Some(then)).unwrap().unwrap();
+    assert!(w.node.forget_beginning(0).await.unwrap() > 0);
+
+    let gone = w.node.explain(item, Some(then));
+    assert!(
+        matches!(&gone, Err(NodeError::NotFound { what }) if what.contains("no longer known")),
+        "{gone:?}"
+    );
+    let known = w.node.explain(item, Some(since)).unwrap().unwrap();
+    assert_eq!((known.verdict.due, &known.places), (whole.verdict.due, &whole.places));
+    assert!(w.node.certificate(&Subject::Request(late)).is_ok());
+    let gone = w.node.certificate(&Subject::Request(early));
+    assert!(matches!(&gone, Err(NodeError::Conflict { code: "ledger-truncated", .. })), "{gone:?}");
+    let age = w.node.oldest_forgettable().unwrap().0;
+    assert!(age < w.node.now().0 - then.0, "{age} ms");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_root_goes_back_to_a_snapshot_and_reads_the_ledger_from_there() {
+    let (mut w, ..) = forgetful().await;
+    request(&w, 23).await;
+    let stopped = stopped(&mut w).await;
+    let (torn, suspect) = (image(stopped.path(), ""), image(stopped.path(), ""));
+    let store = |dir: &Path| Database::open(&dir.join("data/store")).unwrap();
+    store(torn.path()).partition(1).set_root(b"no root").unwrap();
+    (0..4).for_each(|p| store(suspect.path()).partition(p).suspect().unwrap());
+    for dir in [torn, suspect] {
+        let node = opened(dir.path(), SMALL).await;
+        same(&node, &w.node);
+        assert!(node.read_at_start() > 0);
+        assert_eq!(node.state_digest(), w.node.state_digest());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_nothing_can_bring_back_is_left_as_it_is() {
+    let (mut w, ..) = forgetful().await;
+    let stopped = stopped(&mut w).await;
+    let start = async |dir: &Path| {
+        let (keys, _) = Keys::load_or_create(&dir.join("tenant.key")).unwrap();
+        let options = NodeOptions { settle_ms: 0, ..NodeOptions::at(dir.join("data")) };
+        Node::open(options, keys, Arc::new(SystemClock::new())).await.map(drop).unwrap_err()
+    };
+    let without = image(stopped.path(), "store");
+    let torn = image(stopped.path(), "");
+    std::fs::write(torn.path().join("data/store/conf"), b"nothing that sled ever wrote").unwrap();
+    let foreign = image(stopped.path(), "tenant.key");
+    for (dir, says) in
+        [(&without, "before the ledger begins"), (&torn, "corrupted"), (&foreign, "another key")]
+    {
+        let error = start(dir.path()).await;
+        assert!(matches!(error, NodeError::Refused { code: "store-lost", .. }), "{error:?}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    // What was refused was not touched.
+    copy(&stopped.path().join("data/store"), &without.path().join("data/store"), "");
+    copy(stopped.path(), foreign.path(), "data");
+    std::fs::copy(stopped.path().join("data/store/conf"), torn.path().join("data/store/conf")).unwrap();
+    for dir in [without, torn, foreign] {
+        assert_eq!(opened(dir.path(), SMALL).await.state_digest(), w.node.state_digest());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_byte_of_what_is_left_is_found() {
+    let (mut w, ..) = forgetful().await;
+    let stopped = stopped(&mut w).await;
+    let ledger = stopped.path().join("data/ledger");
+    let names = std::fs::read_dir(&ledger).unwrap().map(|entry| entry.unwrap().path());
+    let names: Vec<_> = names.filter(|path| path.metadata().unwrap().len() > 0).collect();
+    assert!(names.iter().any(|name| name.extension().is_some_and(|e| e == "kept")), "{names:?}");
+    for name in names {
+        let good = std::fs::read(&name).unwrap();
+        for at in [good.len() / 3, good.len() / 2, good.len() - 1] {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            std::fs::write(&name, &bad).unwrap();
+            let error = verified(stopped.path()).unwrap_err();
+            assert!(matches!(error, NodeError::Ledger(LedgerError::Damaged(_))), "{name:?} {at}: {error}");
+        }
+        std::fs::write(&name, &good).unwrap();
+    }
+    let checkpoint = stopped.path().join("data/checkpoint");
+    let good = std::fs::read_to_string(&checkpoint).unwrap();
+    std::fs::write(&checkpoint, good.replacen('\n', "\nx", 2)).unwrap();
+    assert!(matches!(verified(stopped.path()).unwrap().signed, Signed::Otherwise(_)));
+    std::fs::write(&checkpoint, good).unwrap();
+    verified(stopped.path()).unwrap();
+
+    let without = image(stopped.path(), "store");
+    let unknown = verified(without.path()).unwrap_err();
+    assert!(matches!(unknown, NodeError::Refused { code: "ledger-truncated", .. }), "{unknown}");
+}

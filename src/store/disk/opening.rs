@@ -1,0 +1,140 @@
+//! Opening a partition's store: at its root, at a snapshot when there is no root, or as it was at one.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use quietus_core::engine::Sieve;
+
+use super::blocks::{Blocks, Database, StoreError};
+use super::group::Group;
+use super::memtable::Memtable;
+use super::root::List;
+use super::shapes::Shapes;
+use super::snapshot::{Pinned, Snapshot};
+use super::{DiskStore, Sizes};
+
+impl DiskStore {
+    /// Opens what the last root names, and removes what neither it nor a snapshot names. Where the root cannot be read,
+    /// or was found to name what cannot, it goes back to a snapshot: what came after that is in the ledger.
+    pub fn open(database: &Database, partition: u32, sizes: Sizes) -> Result<Self, StoreError> {
+        let blocks = database.partition(partition);
+        let snapshots = Pinned::all(&blocks)?;
+        let root = List::read(&blocks).and_then(|root| match root {
+            Some((list, run)) => Self::load(&blocks, sizes, list, run),
+            None => Self::load(&blocks, sizes, List { next_run: 1, ..List::default() }, 0),
+        });
+        let store = match root {
+            Ok(store) if snapshots.is_empty() || (store.list_run != 0 && !blocks.is_suspect()?) => {
+                Self { snapshots, ..store }
+            }
+            Ok(_) | Err(StoreError::Damaged(_)) if !snapshots.is_empty() => {
+                Self::go_back(&blocks, sizes, snapshots)?
+            }
+            Ok(_) => return Err(StoreError::Damaged("it has no root".to_owned())),
+            Err(error) => return Err(error),
+        };
+        let root: Vec<u32> = store.list.runs().chain([store.list_run]).collect();
+        store.drop_runs(blocks.runs()?.into_iter().filter(|run| !root.contains(run)))?;
+        Ok(store)
+    }
+
+    /// The newest snapshot that can be read, as the root. Until one was found nothing is given up.
+    fn go_back(blocks: &Blocks, sizes: Sizes, mut snapshots: Vec<Pinned>) -> Result<Self, StoreError> {
+        let mut damaged = Vec::new();
+        while let Some(newest) = snapshots.last() {
+            let (list, run) = (newest.list.clone(), newest.list_run);
+            let whole = newest.runs().try_for_each(|run| blocks.read_run(run));
+            let read = whole.and_then(|()| {
+                let store = Self::load(blocks, sizes, list, run)?;
+                store.read_named()?;
+                Ok(store)
+            });
+            match read {
+                Ok(store) => {
+                    store.list.commit(blocks, run)?;
+                    damaged.into_iter().try_for_each(|place| blocks.remove_snapshot(place))?;
+                    blocks.trust()?;
+                    tracing::warn!(frames = store.list.applied, "the store goes back to a snapshot");
+                    return Ok(Self { snapshots, ..store });
+                }
+                Err(StoreError::Damaged(why)) => {
+                    tracing::warn!(why, "a snapshot of the store cannot be read");
+                    damaged.extend(snapshots.pop().map(|pinned| pinned.place));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Damaged("neither its root nor a snapshot of it can be read".to_owned()))
+    }
+
+    /// What this list names.
+    fn load(blocks: &Blocks, sizes: Sizes, list: List, list_run: u32) -> Result<Self, StoreError> {
+        let blocks = blocks.clone();
+        let mut shapes = Shapes::default();
+        for (run, len) in &list.shapes {
+            let bytes = blocks.get_long(*run, 0, *len)?;
+            shapes.read(&bytes).ok_or_else(|| StoreError::Damaged(format!("run {run} holds no shapes")))?;
+        }
+        let mut groups = Vec::new();
+        for numbers in &list.groups {
+            groups.extend(Group::open(&blocks, numbers)?);
+        }
+        Ok(Self {
+            blocks,
+            sizes,
+            shapes_kept: shapes.len(),
+            shapes,
+            memtable: Memtable::with_room(sizes.flush_rows),
+            flush_at: sizes.flush_rows,
+            flush_after: list.applied + sizes.flush_frames,
+            groups,
+            numbers: Arc::new(AtomicU32::new(list.next_run)),
+            merging: false,
+            list,
+            list_run,
+            snapshots: Vec::new(),
+            looks_back: false,
+        })
+    }
+
+    /// What it was at a snapshot, to be read and written to in memory.
+    pub(super) fn as_of(&self, snapshot: &Snapshot) -> Result<Self, StoreError> {
+        let pinned = self.snapshots.iter().find(|pinned| pinned.snapshot == *snapshot);
+        let gone = || StoreError::Disk("the snapshot is not kept any more".to_owned());
+        let Pinned { list, list_run, .. } = pinned.ok_or_else(gone)?;
+        let store = Self::load(&self.blocks, self.sizes, list.clone(), *list_run)?;
+        Ok(Self { looks_back: true, ..store })
+    }
+
+    /// Every block and every row once: an error is what a look-up would come upon some day.
+    pub fn read_all(&self) -> Result<(), StoreError> {
+        self.blocks.read_all()?;
+        self.read_named()
+    }
+
+    /// What the root names, once.
+    fn read_named(&self) -> Result<(), StoreError> {
+        self.beside()?;
+        let everything = Sieve::Everything;
+        let of = self.parts_of(&everything);
+        for n in 0..of {
+            let mut rows = self.rows_of(&everything, n, of)?;
+            while self.piece(&mut rows)?.is_some() {}
+        }
+        Ok(())
+    }
+
+    /// Drops those that no snapshot names.
+    pub(super) fn drop_runs(&self, runs: impl IntoIterator<Item = u32>) -> Result<(), StoreError> {
+        let named = |run: &u32| self.snapshots.iter().any(|pinned| pinned.names(*run));
+        runs.into_iter().filter(|run| !named(run)).try_for_each(|run| self.blocks.drop_run(run))
+    }
+
+    /// A ledger that was truncated cannot give back what a root names: with a snapshot the root stays, under suspicion.
+    pub(super) fn distrust(&self) -> Result<(), StoreError> {
+        match self.snapshots.is_empty() && !self.looks_back {
+            true => self.blocks.remove_root(),
+            false => self.blocks.suspect(),
+        }
+    }
+}
