@@ -51,7 +51,7 @@ impl Node {
                 code: "ledger-truncated",
                 what: "the ledger's beginning was given up, and with it some of what was decided about this"
                     .to_owned(),
-                fix: "certify what has come to its end before that: `ledger: {snapshot_every: …}` says when"
+                fix: "certify what has come to its end before that: with `ledger: {truncate: true}` a ledger reaches back `snapshot_every`, and twice that at most"
                     .to_owned(),
             })?;
             partition.ask(Witness::of(of.clone()));

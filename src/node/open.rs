@@ -40,8 +40,10 @@ pub struct NodeOptions {
     pub resolver: Resolver,
     /// When the store flushes and merges.
     pub store: Sizes,
-    /// How long after a snapshot the next one is taken, milliseconds. What lies below the older of two leaves the ledger.
+    /// How long after a snapshot the next one is taken, milliseconds.
     pub snapshot_every_ms: i64,
+    /// What lies below the older of two snapshots leaves the ledger.
+    pub truncate: bool,
 }
 
 impl NodeOptions {
@@ -60,6 +62,7 @@ impl NodeOptions {
             resolver: Resolver::default(),
             store: Sizes::default(),
             snapshot_every_ms: super::SNAPSHOT_EVERY,
+            truncate: false,
         }
     }
 }

@@ -64,7 +64,7 @@ impl Node {
         }
         tasks.spawn(schedule::scans::run(Arc::clone(self)));
         tasks.spawn(Arc::clone(self).tidy());
-        tasks.spawn(Arc::clone(self).forget());
+        tasks.spawn(Arc::clone(self).keep_snapshots());
         self.running.store(true, std::sync::atomic::Ordering::Relaxed);
         self.follow_topics();
         Ok(Running { tasks, node: Arc::clone(self) })

@@ -1,10 +1,10 @@
-//! Snapshots and the ledger's beginning: what was erased leaves the disk, and a ledger does not grow for ever.
+//! Snapshots and the ledger's beginning: what a start goes back to, and, where it is asked for, what leaves the disk.
 //!
-//! Every so often the ledger begins a segment, each partition keeps a snapshot, and the segments below the older of
-//! two are given up: so a byte that may be forgotten is gone after twice that time and the time nobody ran. Invariant:
-//! nothing is given up that a start from the older snapshot of any partition would read; both are synced before.
-//! A crash in between leaves more than is needed, never less. A simulated ledger keeps everything: its years pass in
-//! seconds.
+//! Every so often the ledger begins a segment and each partition keeps a snapshot. With `truncate` the segments below
+//! the older of two are given up: so a byte that may be forgotten is gone after twice that time and the time nobody
+//! ran. Invariant: nothing is given up that a start from the older snapshot of any partition would read; both are
+//! synced before. A crash in between leaves more than is needed, never less. A simulated ledger has no snapshots: its
+//! years pass in seconds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -46,32 +46,37 @@ impl Default for Beginning {
 }
 
 impl Node {
-    /// Takes snapshots and gives up the ledger's beginning, for ever.
-    pub(super) async fn forget(self: Arc<Self>) {
+    /// Takes snapshots, and gives up the ledger's beginning where that is asked for, for ever.
+    pub(super) async fn keep_snapshots(self: Arc<Self>) {
         if self.options.simulated {
             return;
         }
         let every = every(self.options.snapshot_every_ms);
-        // What a crash between the snapshots and this left.
-        let mut done = self.give_up().await.map(drop);
+        // What a crash between the snapshots and this left, or a start without `truncate`.
+        let mut owed = self.options.truncate;
         loop {
+            let done = self.keep_snapshot(&mut owed).await;
             let pause = if done.is_ok() { LOOK_EVERY } else { AGAIN };
             if let Err(error) = done {
-                tracing::warn!(%error, "the ledger's beginning stays: it is tried again");
+                tracing::warn!(%error, "no snapshot, or the ledger's beginning stays: it is tried again");
             }
             tokio::time::sleep(pause.min(every)).await;
-            done = self.forget_if_due().await;
         }
     }
 
-    async fn forget_if_due(self: &Arc<Self>) -> Result<(), NodeError> {
+    /// One look; `owed` = something may be given up.
+    async fn keep_snapshot(self: &Arc<Self>, owed: &mut bool) -> Result<(), NodeError> {
         let (node, every) = (Arc::clone(self), self.options.snapshot_every_ms);
         let is_due = move || Ok(node.partitions.iter().any(|partition| node.is_due(partition, every)));
         if blocking(is_due).await? {
-            self.forget_beginning(self.options.snapshot_every_ms).await.map(drop)
-        } else {
-            Ok(())
+            self.take_snapshots(every).await?;
+            *owed = self.options.truncate;
         }
+        if *owed {
+            self.give_up().await?;
+            *owed = false;
+        }
+        Ok(())
     }
 
     fn is_due(&self, partition: &Partition, every: i64) -> bool {
@@ -80,22 +85,24 @@ impl Node {
         last.is_some_and(|last| now.saturating_sub(last) >= every)
     }
 
-    /// A snapshot of each partition that is due for one, then the ledger without what lies below the older ones.
-    /// Answers how many segments went.
-    pub(super) async fn forget_beginning(self: &Arc<Self>, every: i64) -> Result<u64, NodeError> {
+    /// A snapshot of each partition that is due for one.
+    pub(super) async fn take_snapshots(self: &Arc<Self>, every: i64) -> Result<(), NodeError> {
         self.ledger.begin_segment().await?;
-        for partition in self.partitions.iter() {
-            let end = self.ledger.end(Stream::Partition(partition.index()))?;
-            // Beyond the new segment's first frame the snapshot needs nothing of the segments before it.
-            let _ = tokio::time::timeout(PATIENCE, partition.has_applied(end)).await;
-        }
+        let ends = self.partitions.iter().map(|p| self.ledger.end(Stream::Partition(p.index())));
+        let ends = ends.collect::<Result<Vec<_>, _>>()?;
+        let all = async {
+            for (partition, end) in self.partitions.iter().zip(ends) {
+                // Beyond the new segment's first frame the snapshot needs nothing of the segments before it.
+                partition.has_applied(end).await;
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, all).await;
         let node = Arc::clone(self);
-        blocking(move || node.snapshot(every)).await?;
-        self.give_up().await
+        blocking(move || node.snapshot(every)).await
     }
 
-    /// The segments below the older snapshots.
-    async fn give_up(&self) -> Result<u64, NodeError> {
+    /// The segments below the older snapshots; answers how many went.
+    pub(super) async fn give_up(&self) -> Result<u64, NodeError> {
         let Some(floors) = self.floors() else { return Ok(0) };
         let gone = self.ledger.truncate_before(floors).await?;
         if gone > 0 {

@@ -57,9 +57,10 @@ pub struct Ledger {
     pub kind: LedgerKind,
     /// None = by kind, see [`Ledger::partitions`].
     pub partitions: Option<u32>,
-    /// How long after a snapshot of the state the next is taken, in milliseconds: what lies below the older of two
-    /// leaves the ledger.
+    /// How long after a snapshot of the state the next is taken, in milliseconds.
     pub snapshot_every: i64,
+    /// What lies below the older of two snapshots leaves the ledger.
+    pub truncate: bool,
     pub brokers: Vec<String>,
     /// Of the topics' names.
     pub prefix: String,
@@ -127,6 +128,7 @@ impl Default for Config {
                 kind: LedgerKind::Embedded,
                 partitions: None,
                 snapshot_every: 7 * Millis::DAY,
+                truncate: false,
                 brokers: Vec::new(),
                 prefix: "quietus.".to_owned(),
                 security: BTreeMap::new(),

@@ -88,6 +88,7 @@ impl Config {
             ("ledger.kind", kind.to_owned()),
             ("ledger.partitions", self.ledger.partitions().to_string()),
             ("ledger.snapshot_every", format!("{} ms", self.ledger.snapshot_every)),
+            ("ledger.truncate", self.ledger.truncate.to_string()),
             ("ledger.brokers", list(&self.ledger.brokers)),
             ("ledger.prefix", self.ledger.prefix.clone()),
             ("kafka.brokers", list(&self.kafka.brokers)),

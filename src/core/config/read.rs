@@ -147,6 +147,8 @@ impl Reader<'_, '_> {
         self.put("ledger.partitions", &f, "partitions", partitions, |c, v| c.ledger.partitions = Some(v));
         let every = f.duration("snapshot_every", self.found);
         self.put("ledger.snapshot_every", &f, "snapshot_every", every, |c, v| c.ledger.snapshot_every = v);
+        let truncate = f.bool("truncate", self.found);
+        self.put("ledger.truncate", &f, "truncate", truncate, |c, v| c.ledger.truncate = v);
         let brokers = self.list(&mut f, "brokers");
         self.put("ledger.brokers", &f, "brokers", brokers, |c, v| c.ledger.brokers = v);
         let prefix = f.text("prefix", self.found);

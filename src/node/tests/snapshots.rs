@@ -14,10 +14,16 @@ async fn forgetful() -> (World, String, String) {
     let w = world_of(SMALL).await;
     busy(&w).await;
     let early = request(&w, 21).await;
-    w.node.forget_beginning(0).await.unwrap();
+    forgotten(&w).await;
     let late = request(&w, 22).await;
-    assert!(w.node.forget_beginning(0).await.unwrap() > 0);
+    assert!(forgotten(&w).await > 0);
     (w, early, late)
+}
+
+/// Snapshots, and the ledger without what lies below the older ones: how many segments went.
+async fn forgotten(w: &World) -> u64 {
+    w.node.take_snapshots(0).await.unwrap();
+    w.node.give_up().await.unwrap()
 }
 
 async fn request(w: &World, id: i64) -> String {
@@ -70,12 +76,12 @@ async fn what_was_forgotten_is_no_longer_known_and_never_answered_wrongly() {
     let then = w.node.now();
     // A tick lies between what was then and what follows.
     tokio::time::sleep(Duration::from_millis(2_200)).await;
-    w.node.forget_beginning(0).await.unwrap();
+    forgotten(&w).await;
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     let since = w.node.now();
     let late = request(&w, 22).await;
     let whole = w.node.explain(item, Some(then)).unwrap().unwrap();
-    assert!(w.node.forget_beginning(0).await.unwrap() > 0);
+    assert!(forgotten(&w).await > 0);
 
     let gone = w.node.explain(item, Some(then));
     assert!(
@@ -89,6 +95,41 @@ async fn what_was_forgotten_is_no_longer_known_and_never_answered_wrongly() {
     assert!(matches!(&gone, Err(NodeError::Conflict { code: "ledger-truncated", .. })), "{gone:?}");
     let age = w.node.oldest_forgettable().unwrap().0;
     assert!(age < w.node.now().0 - then.0, "{age} ms");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_keeps_its_beginning_unless_it_is_asked_to_let_it_go() {
+    let mut w = world_of(SMALL).await;
+    busy(&w).await;
+    let early = request(&w, 21).await;
+    w.node.take_snapshots(0).await.unwrap();
+    let mut stopped = stopped(&mut w).await;
+    for truncate in [false, true] {
+        let (keys, _) = Keys::load_or_create(&stopped.path().join("tenant.key")).unwrap();
+        let at = NodeOptions::at(stopped.path().join("data"));
+        let options = NodeOptions { settle_ms: 0, store: SMALL, snapshot_every_ms: 1_000, truncate, ..at };
+        let node = Node::open(options, keys, Arc::new(SystemClock::new())).await.unwrap();
+        let (running, began) = (node.start().await.unwrap(), node.now().0);
+        let oldest = || node.now().0 - node.oldest_forgettable().unwrap().0;
+        let is_over = || {
+            let lately = |p: &Arc<Partition>| p.snapshots().len() == 2 && p.snapshots()[0].at > began;
+            node.partitions.iter().all(lately) && (!truncate || oldest() > began)
+        };
+        for _ in 0..200 {
+            if is_over() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let kept = || node.partitions.iter().map(|p| p.snapshots()).collect::<Vec<_>>();
+        assert!(is_over(), "{truncate}: {began} {} {:?}", oldest(), kept());
+        let certificate = node.certificate(&Subject::Request(early.clone()));
+        assert_eq!(certificate.is_err(), truncate, "{certificate:?}");
+        assert_eq!(firsts(&node).iter().all(|first| *first == 0), !truncate, "{:?}", firsts(&node));
+        assert_eq!(oldest() < began, !truncate);
+        running.stop().await.unwrap();
+        stopped = image(stopped.path(), "");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

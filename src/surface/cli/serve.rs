@@ -175,6 +175,7 @@ async fn open(config: &Config, resolver: Resolver) -> Result<Arc<Node>, Failure>
         partitions: config.ledger.partitions(),
         settle_ms: config.http.settle,
         snapshot_every_ms: config.ledger.snapshot_every,
+        truncate: config.ledger.truncate,
         max_linked: config.identities.max_linked,
         kafka: kafka(config, &resolver)?,
         resolver,

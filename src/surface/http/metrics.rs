@@ -121,7 +121,7 @@ fn intake(page: &mut Page, node: &Node) {
     page.family(
         "quietus_oldest_forgettable_seconds",
         "gauge",
-        "Age of the oldest byte of the ledger that may be forgotten; snapshots bound it.",
+        "Age of the oldest frame that the ledger has; bounded where `ledger.truncate` is on.",
     );
     if let Some(age) = node.oldest_forgettable() {
         page.sample("quietus_oldest_forgettable_seconds", &[], age.0 as f64 / 1000.0);
