@@ -19,6 +19,7 @@ use super::{Node, NodeError};
 use crate::ledger::Stream;
 use crate::ledger::codec::Avro;
 use crate::partition::{Home, Partition, Unfit};
+use crate::schedule::ticks::tick_all;
 use crate::store::{Snapshot, StoreError};
 
 /// Seven days.
@@ -26,7 +27,7 @@ pub const SNAPSHOT_EVERY: i64 = 7 * Millis::DAY;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Each try begins a segment.
 const AGAIN: Duration = Duration::from_secs(60);
-/// A tick comes each second; while the clock waits for a person none does.
+/// A sweep that is under way takes longer: then there is no snapshot now.
 const PATIENCE: Duration = Duration::from_secs(10);
 const UNKNOWN: i64 = i64::MIN;
 
@@ -80,23 +81,17 @@ impl Node {
     }
 
     fn is_due(&self, partition: &Partition, every: i64) -> bool {
-        let now = partition.read().state.now.0;
         let last = partition.snapshots().last().map(|snapshot| snapshot.at).or_else(|| self.oldest());
-        last.is_some_and(|last| now.saturating_sub(last) >= every)
+        last.is_some_and(|last| self.now().0.saturating_sub(last) >= every)
     }
 
     /// A snapshot of each partition that is due for one.
     pub(super) async fn take_snapshots(self: &Arc<Self>, every: i64) -> Result<(), NodeError> {
         self.ledger.begin_segment().await?;
-        let ends = self.partitions.iter().map(|p| self.ledger.end(Stream::Partition(p.index())));
-        let ends = ends.collect::<Result<Vec<_>, _>>()?;
-        let all = async {
-            for (partition, end) in self.partitions.iter().zip(ends) {
-                // Beyond the new segment's first frame the snapshot needs nothing of the segments before it.
-                partition.has_applied(end).await;
-            }
-        };
-        let _ = tokio::time::timeout(PATIENCE, all).await;
+        // Beyond the new segment's first frame a snapshot needs nothing of the segments before it.
+        if let Ok(ticked) = tokio::time::timeout(PATIENCE, tick_all(self)).await {
+            ticked?;
+        }
         let node = Arc::clone(self);
         blocking(move || node.snapshot(every)).await
     }
