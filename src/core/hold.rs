@@ -100,16 +100,12 @@ impl Scope {
             return false;
         }
         let ItemKey(item_key) = item.id.item;
-        let SubjectKey(subject) = item.id.subject;
-        // A hold on a person holds for every identity of theirs.
-        let linked = item.linked.iter().map(|SubjectKey(key)| *key);
         let process = item.process.map(|ProcessKey(p)| p);
         // An unknown start may lie in the range: what is not known to be outside is preserved.
         let recorded = self.recorded_from.is_none_or(|from| item.recorded.is_none_or(|r| r >= from))
             && self.recorded_to.is_none_or(|to| item.recorded.is_none_or(|r| r <= to));
         recorded
-            && (self.subjects.is_empty()
-                || std::iter::once(subject).chain(linked).any(|s| self.subjects.contains(&s)))
+            && self.may_concern(std::iter::once(&item.id.subject).chain(&item.linked))
             && (self.items.is_empty() || self.items.contains(&item_key))
             && (self.processes.is_empty() || process.is_some_and(|p| self.processes.contains(&p)))
             && (self.systems.is_empty() || self.systems.iter().any(|system| **system == *copy.system))
@@ -119,6 +115,12 @@ impl Scope {
                     .jurisdiction
                     .as_ref()
                     .is_some_and(|j| self.jurisdictions.iter().any(|w| covers_place(w, j))))
+    }
+
+    /// False = it is limited to persons, and none of these identities is among theirs. A hold on a person holds for
+    /// every identity of theirs, so all of one person's are asked about at once.
+    pub fn may_concern<'s>(&self, mut identities: impl Iterator<Item = &'s SubjectKey>) -> bool {
+        self.subjects.is_empty() || identities.any(|SubjectKey(key)| self.subjects.contains(key))
     }
 
     /// The subjects this scope is limited to; None = it may cover any.

@@ -59,19 +59,20 @@ fn overtaken(inner: &Inner, duty: &Obligation) -> bool {
 
 /// A hold in force covers it.
 pub(super) fn held(inner: &Inner, duty: &Obligation) -> bool {
-    // Most of the time no hold stands, and a transaction waits for this answer.
-    if !inner.state.control.holds.values().any(Hold::blocks) {
+    // Most of the time no hold stands that could concern this person, and a transaction waits for this answer.
+    let control = &inner.state.control;
+    let mut blocking = control.holds.values().filter(|hold| hold.blocks());
+    if !blocking.any(|hold| control.may_concern(&hold.scope, &duty.item.subject)) {
         return false;
     }
     let Some(lives) = inner.store.lives(duty.item) else { return true };
     let life = lives.lives.into_iter().find(|l| l.item.generation == duty.generation);
     let Some(mut life) = life else { return true };
-    inner.state.control.complete(&mut life);
+    control.complete(&mut life);
     let Some(copy) = life.copy_at(&duty.place).and_then(|at| life.item.copies.get(at)) else { return true };
     if crate::sabotage::removes("hold") {
         return false;
     }
-    let control = &inner.state.control;
     duty.parts.iter().any(|part| !control.holds_against(duty.duty, &life.item, copy, part).is_empty())
         || holds_the_person(inner, duty)
 }
@@ -85,6 +86,9 @@ fn held_ahead(inner: &Inner, duty: &Obligation, holds: &[Hold]) -> bool {
 /// This hold stops it, as far as its partition knows the item; one that nobody knows is covered.
 pub fn covers(inner: &Inner, hold: &Hold, duty: &Obligation) -> bool {
     let control = &inner.state.control;
+    if !control.may_concern(&hold.scope, &duty.item.subject) {
+        return false;
+    }
     let Some(lives) = inner.store.lives(duty.item) else { return true };
     let life = lives.lives.into_iter().find(|l| l.item.generation == duty.generation);
     let Some(mut life) = life else { return true };

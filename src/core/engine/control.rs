@@ -329,6 +329,12 @@ impl Control {
         holds
     }
 
+    /// False = nothing of this person's is covered, whatever it is: asked before an item is looked up.
+    pub fn may_concern(&self, scope: &Scope, subject: &SubjectKey) -> bool {
+        let linked = self.links.get(subject).into_iter().flatten();
+        scope.may_concern(std::iter::once(subject).chain(linked))
+    }
+
     pub fn knows_people_only(&self, system: &str) -> bool {
         self.systems.get(system).is_some_and(|s| s.manifest.knows_people_only())
     }

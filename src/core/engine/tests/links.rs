@@ -1,6 +1,7 @@
 //! Identities of one person: what concerns one concerns all, wherever they live.
 
 use super::world::{SHOP, World, item};
+use crate::hold::Scope;
 use crate::obligation::Stand;
 use crate::record::{
     Change, ChangeKind, Changes, Delivered, Forwarded, Record, RequestMoved, RequestReceived,
@@ -75,6 +76,18 @@ fn every_partition_learns_the_whole_set_and_repeats_change_nothing() {
     assert_eq!(members(&w[1], 2), [1, 3, 4, 5]);
     assert_eq!(members(&w[0], 5), [1, 2, 3, 4]);
     assert!(w.iter().all(|w| w.state.outbox.is_empty()));
+}
+
+#[test]
+fn a_hold_on_one_identity_may_concern_what_lies_under_the_others_and_nobody_else() {
+    let mut w = worlds();
+    link(&mut w[0], 1, &[2]);
+    post(&mut w, false);
+    let scope = Scope { subjects: [item(1).subject.0].into(), ..Scope::default() };
+    let may = |scope: &Scope, n: u8| w[1].state.control.may_concern(scope, &item(n).subject);
+    assert_eq!([1, 2, 4].map(|n| may(&scope, n)), [true, true, false]);
+    let anybody = Scope { systems: ["shop-db".to_owned()].into(), ..Scope::default() };
+    assert!(may(&anybody, 4));
 }
 
 #[test]
