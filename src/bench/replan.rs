@@ -83,11 +83,11 @@ pub async fn run(
     filled.feed(load, Load::recorded).await?;
     let loaded_rss_mib = peak_rss_mib();
     tell("counting");
-    let plain = counted(&filled, &new).await?;
+    let plain = counted(&filled, &new, tell).await?;
     filled.feed(load, move |load, batch| load.touched(batch, touched)).await?;
     filled.feed(load, move |load, batch| load.withdrawn(batch, withdrawn)).await?;
     tell("counting again");
-    let told = counted(&filled, &new).await?;
+    let told = counted(&filled, &new, tell).await?;
     let peak_rss_mib = peak_rss_mib();
     let now = filled.node.clock.now();
     let disk_bytes_per_item = filled.stop().await?.disk(load.items)?;
@@ -153,7 +153,11 @@ struct Counted {
     seconds: f64,
 }
 
-async fn counted(filled: &Filled, new: &Arc<ActivePolicy>) -> Result<Counted, BenchError> {
+async fn counted(
+    filled: &Filled,
+    new: &Arc<ActivePolicy>,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Counted, BenchError> {
     let mut seconds = Vec::with_capacity(TURNS);
     let mut found = Difference::default();
     for _ in 0..TURNS {
@@ -163,7 +167,10 @@ async fn counted(filled: &Filled, new: &Arc<ActivePolicy>) -> Result<Counted, Be
         seconds.push(begun.elapsed().as_secs_f64());
         found = counted.map_err(|e| BenchError::Wrong(e.to_string()))?;
     }
-    Ok(Counted { found, seconds: middle(seconds) })
+    let seconds = middle(seconds);
+    let Difference { due_now, due_then, .. } = found;
+    tell(&format!("{due_now} are due, {due_then} would be: counted in {seconds:.4} s"));
+    Ok(Counted { found, seconds })
 }
 
 pub(super) fn middle(mut seconds: Vec<f64>) -> f64 {

@@ -21,6 +21,8 @@ pub struct Days {
     begin: Vec<Millis>,
     /// In order: those whose starts are not alike.
     odd: Vec<usize>,
+    /// The first stretch in each span of a day's length from the first beginning on: few more begin in it.
+    near: Vec<usize>,
 }
 
 impl Days {
@@ -50,12 +52,24 @@ impl Days {
         odd.extend(begin.len().checked_sub(1));
         odd.sort_unstable();
         odd.dedup();
-        Self { begin, odd }
+        let mut near = Vec::new();
+        if let Some(first) = begin.first() {
+            for (n, at) in begin.iter().enumerate() {
+                let spans = usize::try_from((at.0 - first.0) / Millis::DAY).unwrap_or(0) + 1;
+                // One that goes on into a span is the first in it.
+                near.resize(spans.max(near.len()), n.saturating_sub(1));
+            }
+        }
+        Self { begin, odd, near }
     }
 
     /// The stretch that this start lies in; None = its starts are not alike, or it lies outside.
     pub fn stretch(&self, start: Millis) -> Option<usize> {
-        let at = self.begin.partition_point(|begin| *begin <= start).checked_sub(1)?;
+        let span =
+            usize::try_from(start.0.checked_sub(self.begin.first()?.0)?.div_euclid(Millis::DAY)).ok()?;
+        let near = self.near.get(span).copied().unwrap_or(self.begin.len().checked_sub(1)?);
+        let later = self.begin.get(near..)?.iter().take_while(|begin| **begin <= start).count();
+        let at = near + later.checked_sub(1)?;
         self.odd.binary_search(&at).is_err().then_some(at)
     }
 
@@ -192,6 +206,20 @@ mod tests {
             at = at.plus(17 * Millis::MINUTE);
         }
         assert!(known.iter().filter(|dates| dates.is_some()).count() > days.len() * 9 / 10);
+    }
+
+    #[test]
+    fn a_start_lies_in_the_stretch_that_begins_last_before_it() {
+        let zones = ["Europe/Berlin", "America/Sao_Paulo", "Pacific/Apia"];
+        let calendars = zones.map(|zone| Calendar::in_zone(zone, None).unwrap());
+        let days = Days::of(&calendars.iter().collect::<Vec<_>>(), FROM, FROM.plus(15 * 366 * Millis::DAY));
+        let ends = days.begin.iter().skip(1);
+        for (n, (begin, end)) in days.begin.iter().zip(ends).enumerate() {
+            let expected = days.odd.binary_search(&n).is_err().then_some(n);
+            for at in [*begin, begin.plus(1), end.plus(-1)] {
+                assert_eq!(days.stretch(at), expected, "{at}");
+            }
+        }
     }
 
     #[test]

@@ -21,8 +21,6 @@ pub(super) struct Kind {
     copies: Vec<Copy>,
     /// Of its copies, sorted; "" = one has none.
     purposes: Vec<String>,
-    /// Some rule for it starts when consent was given or taken back.
-    starts_at_consent: bool,
     /// What an item recorded in each stretch of days comes to, as its place in `comes_to`, counted from 1; 0 = not
     /// judged yet.
     of_days: Vec<u16>,
@@ -51,7 +49,7 @@ pub(super) struct Around<'c> {
 }
 
 impl Kind {
-    pub fn new(replan: &Replan<'_>, days: &Days, copies: Vec<Copy>) -> Self {
+    pub fn new(days: &Days, copies: Vec<Copy>) -> Self {
         let mut purposes: Vec<String> =
             copies.iter().flat_map(|copy| copy.purposes.iter().cloned()).collect();
         if copies.iter().any(|copy| copy.purposes.is_empty()) {
@@ -62,7 +60,6 @@ impl Kind {
         Self {
             copies,
             purposes,
-            starts_at_consent: replan.starts_at_consent(),
             of_days: vec![0; days.len()],
             undated: 0,
             consents: Vec::new(),
@@ -149,7 +146,7 @@ impl Kind {
     }
 
     fn place_of(&mut self, around: Around<'_>, start: Option<Millis>, said: &Consents) -> Option<u16> {
-        let start = start.filter(|_| !self.starts_at_consent)?;
+        let start = start.filter(|_| !around.replan.at_consent)?;
         let day = around.days.stretch(start)?;
         if self.consents.is_empty() {
             self.consents.resize_with(self.of_days.len(), || None);

@@ -54,7 +54,7 @@ impl Kinds {
         let next = self.all.len();
         let kind = *self.known.entry(seen).or_insert(next);
         if kind == next {
-            self.all.push(Kind::new(replan, days, life.item.copies));
+            self.all.push(Kind::new(days, life.item.copies));
         }
         Some(kind)
     }

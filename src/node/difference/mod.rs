@@ -30,7 +30,7 @@ impl Node {
     /// What publishing `new` would change.
     pub fn difference(&self, new: &ActivePolicy) -> Difference {
         let active = self.with_control(|c| c.policy.clone());
-        let replan = Replan { old: active.as_deref(), new, now: self.clock.now() };
+        let replan = Replan::new(active.as_deref(), new, self.clock.now());
         let (days, next) = (replan.days(), AtomicUsize::new(0));
         let some = || {
             let mut counting = Counting::new(replan, &days);

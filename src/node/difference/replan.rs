@@ -21,12 +21,25 @@ const AFTER: i64 = 2 * 366 * Millis::DAY;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Replan<'a> {
-    pub old: Option<&'a ActivePolicy>,
-    pub new: &'a ActivePolicy,
-    pub now: Millis,
+    old: Option<&'a ActivePolicy>,
+    new: &'a ActivePolicy,
+    now: Millis,
+    /// Some period starts at the last activity.
+    at_activity: bool,
+    /// Some rule's clock starts when consent is given or taken back.
+    pub at_consent: bool,
 }
 
 impl<'a> Replan<'a> {
+    pub fn new(old: Option<&'a ActivePolicy>, new: &'a ActivePolicy, now: Millis) -> Self {
+        let mut replan = Self { old, new, now, at_activity: false, at_consent: false };
+        let starts_at = |start: &Start| replan.any(|policy| policy.starts_at(start));
+        let at_consent = starts_at(&Start::Granted) || starts_at(&Start::Withdrawn);
+        let at_activity = starts_at(&Start::LastActivity);
+        (replan.at_activity, replan.at_consent) = (at_activity, at_consent);
+        replan
+    }
+
     fn both(&self) -> impl Iterator<Item = &'a ActivePolicy> {
         self.old.into_iter().chain([self.new])
     }
@@ -48,11 +61,6 @@ impl<'a> Replan<'a> {
     /// Under both policies such copies come to the same when they were recorded on the same day.
     pub fn counts_days(&self, control: &Control, copies: &[Copy]) -> bool {
         !self.any(|policy| !policy.counts_days(copies, &|system| control.retains(system)))
-    }
-
-    /// Some rule's clock starts when consent is given or taken back.
-    pub fn starts_at_consent(&self) -> bool {
-        self.any(|policy| policy.starts_at(&Start::Granted) || policy.starts_at(&Start::Withdrawn))
     }
 
     /// Adds what an item comes to.
@@ -90,11 +98,10 @@ impl<'a> Replan<'a> {
                 policy.events.contains_key(event) || undone()
             })
         };
-        let active = || self.any(|policy| policy.starts_at(&Start::LastActivity));
         let of_item = |is: bool| if is { Matters::Item } else { Matters::Nothing };
         let of_person = |is: bool| if is { Matters::Person } else { Matters::Nothing };
         match what {
-            What::Touched { .. } => of_item(active()),
+            What::Touched { .. } => of_item(self.at_activity),
             What::ItemEvent { event, .. } => of_item(names(event)),
             What::ItemGranted { .. }
             | What::ItemWithdrawn { .. }
@@ -109,7 +116,7 @@ impl<'a> Replan<'a> {
             | What::StillThere { .. } => Matters::Item,
             What::Granted { .. } | What::Withdrawn { .. } | What::Ended { .. } => Matters::Consent,
             What::SubjectEvent { event, .. } | What::ProcessEvent { event, .. } => of_person(names(event)),
-            What::Active { .. } => of_person(active()),
+            What::Active { .. } => of_person(self.at_activity),
             What::Linked { .. } => Matters::Nothing,
         }
     }

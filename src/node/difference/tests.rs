@@ -5,6 +5,7 @@ mod world;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::ToSpan;
 use proptest::prelude::*;
 use quietus_core::engine::Row;
 use quietus_core::engine::control::Control;
@@ -23,7 +24,7 @@ fn difference(
     store: &dyn Store,
     one_by_one: bool,
 ) -> Difference {
-    let replan = Replan { old, new, now: NOW };
+    let replan = Replan::new(old, new, NOW);
     let days = replan.days();
     let mut counting = Counting::new(replan, &days);
     counting.item_by_item |= one_by_one;
@@ -93,15 +94,21 @@ fn telling() -> impl Strategy<Value = Millis> {
     )
 }
 
+/// The end of an item's period: which item's, so many days later, in which policy's zone.
+fn ends() -> impl Strategy<Value = (usize, i64, usize)> {
+    let spans = prop_oneof![Just(301i64), Just(311), Just(366)];
+    (0usize..5, spans, 0usize..2)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(96) })]
     /// Many on the same days, whose persons said something at times that differ by little.
     #[test]
     fn consents_that_lie_alike_come_to_the_same(
         starts in proptest::collection::vec(telling(), 1..5),
-        times in proptest::collection::vec(telling(), 1..5),
-        items in proptest::collection::vec((0usize..5, 0u8..4, 0i64..3), 1..200),
-        said in proptest::collection::vec((0u8..200, 0u8..3, any::<bool>(), 0usize..5), 0..300),
+        times in proptest::collection::vec((telling(), proptest::option::of(ends())), 1..5),
+        items in proptest::collection::vec((0usize..5, 0u8..5, 0i64..3), 1..200),
+        said in proptest::collection::vec((0u8..200, 0u8..3, any::<bool>(), 0usize..5, -1i64..=1), 0..300),
         old in proptest::option::of(0usize..2),
         new in prop_oneof![0usize..2, Just(5), Just(6)],
     ) {
@@ -109,15 +116,23 @@ proptest! {
         let database = Database::open(dir.path()).unwrap();
         let (mut disk, mut memory) = (DiskStore::open(&database, 3, SMALL).unwrap(), MemoryStore::default());
         let subject = |n: u8| SubjectKey([n.wrapping_mul(67); 16]);
+        let times: Vec<Millis> = times.iter().map(|(at, end)| match end {
+            Some((start, span, zone)) => {
+                let calendar = &policy(*zone).calendar;
+                let last = calendar.local_date(starts[start % starts.len()]).saturating_add((*span).days());
+                calendar.first_instant(last)
+            }
+            None => *at,
+        }).collect();
         let recorded = (0u8..).zip(&items).map(|(n, (start, of, off))| {
             let id = ItemId { subject: subject(n), item: ItemKey([n; 16]) };
             let start = Some(starts[start % starts.len()].plus(off - 1));
-            let (shape, cells) = (shape(of + 1), vec![vec![1], vec![2]]);
+            let (shape, cells) = (shape([1, 2, 3, 4, 8][usize::from(of % 5)]), vec![vec![1], vec![2], vec![3]]);
             let cells = cells.into_iter().take(shape.copies.len()).collect();
             Row::Fact(FactRow { id, generation: 1, again: false, start, shape, process: None, cells })
         });
-        let told = said.iter().map(|(n, how, ads, at)| {
-            let (at, purpose) = (times[at % times.len()], if *ads { "ads" } else { "service" }.to_owned());
+        let told = said.iter().map(|(n, how, ads, at, off)| {
+            let (at, purpose) = (times[at % times.len()].plus(*off), if *ads { "ads" } else { "service" }.to_owned());
             let what = match how {
                 0 => What::Granted { purpose, at },
                 1 => What::Withdrawn { purpose, at },
