@@ -1,11 +1,10 @@
-//! Faults on purpose, for the rigs: the process kills itself at its N-th point.
+//! Faults on purpose, for the rigs: the process kills itself at its N-th point, or at the first of a kind.
 //!
-//! `QUIETUS_KILL_AT=N` names the point. Points are: before a group is written to the ledger, after it was synced and
+//! `QUIETUS_KILL_AT=N` names the point, or `QUIETUS_KILL_AT=AfterSnapshot` its kind. Points are: before a group is written to the ledger, after it was synced and
 //! before anybody is answered, after a command was decided and before it is sent, after a connector's commit and
 //! before its answer is recorded, before and after a store's root is replaced or a snapshot of it is named, before and
-//! after the ledger's beginning is given up. `QUIETUS_FLUSH_ROWS=N` makes the store
-//! flush after N rows, so that the last two come often. Compiled into builds with debug assertions only; a release
-//! knows no such switches.
+//! after the ledger's beginning is given up. `QUIETUS_FLUSH_ROWS=N` makes the store flush after N rows, so that roots
+//! come often. Compiled into builds with debug assertions only; a release knows no such switches.
 
 /// Where a crash may hurt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +26,14 @@ pub enum Point {
 pub fn pass(point: Point) {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
-    static AT: LazyLock<u64> =
-        LazyLock::new(|| std::env::var("QUIETUS_KILL_AT").ok().and_then(|n| n.parse().ok()).unwrap_or(0));
+    static AT: LazyLock<String> = LazyLock::new(|| std::env::var("QUIETUS_KILL_AT").unwrap_or_default());
     static PASSED: AtomicU64 = AtomicU64::new(0);
-    if *AT > 0 && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *AT {
-        eprintln!("killed at point {}: {point:?}", *AT);
+    if AT.is_empty() {
+        return;
+    }
+    let passed = PASSED.fetch_add(1, Ordering::SeqCst) + 1;
+    if AT.parse() == Ok(passed) || *AT == format!("{point:?}") {
+        eprintln!("killed at point {passed}: {point:?}");
         let own = std::process::id().to_string();
         let killed = std::process::Command::new("kill").args(["-KILL", &own]).status();
         eprintln!("still here: {killed:?}");

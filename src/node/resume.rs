@@ -83,10 +83,11 @@ fn all(
         let (of, salt_key) = (options.partitions, salt_key.to_vec());
         let home = Home { index, of, salt_key, ledger: ledger.id() };
         let store = DiskStore::open(database, index, sizes).map_err(unfit)?;
+        let went_back = store.went_back();
         let opened = Partition::open(&home, store, |k| folded(&entries, k), &Avro);
         let (partition, events) = opened.map_err(unfit)?;
         let news = options.dir.join("news").join(index.to_string());
-        partition.keep_news_in(&news, truncated).map_err(unfit)?;
+        partition.keep_news_in(&news, went_back, truncated).map_err(unfit)?;
         stands_in(ledger, &partition)?;
         Ok((partition, events))
     };

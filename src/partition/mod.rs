@@ -105,17 +105,18 @@ impl Partition {
         Self { index, inner: RwLock::new(inner), applied, news, taken, entries_at_start }
     }
 
-    /// What others are to hear of is kept in this folder until they were told. `gaps`: after going back to a snapshot
-    /// what was told since is gone from it, and the ledger says again that it was told.
-    pub fn keep_news_in(&self, dir: &Path, gaps: bool) -> Result<(), Unfit> {
+    /// What others are to hear of is kept in this folder until they were told. `back`: it stands at a snapshot, and what
+    /// was told since is gone from there; the ledger says again that it was told. `truncated`: the ledger cannot give
+    /// again what is missing.
+    pub fn keep_news_in(&self, dir: &Path, back: bool, truncated: bool) -> Result<(), Unfit> {
         let inner = self.read();
         let (told, given) = (inner.state.news.told_up_to(), inner.state.news.given());
         let disk = |error| Unfit::Store(news_lost(&error));
         let waiting = match given {
             0 => Waiting::anew(dir).map_err(disk)?,
-            _ => match Waiting::open(dir, told, given).map_err(disk)? {
+            _ => match Waiting::open(dir, told, given, back || truncated).map_err(disk)? {
                 Some(waiting) => waiting,
-                None if gaps => {
+                None if truncated => {
                     tracing::warn!(partition = self.index, told, given, "news that waited is not there");
                     Waiting::anew(dir).map_err(disk)?
                 }

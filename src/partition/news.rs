@@ -41,8 +41,9 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Goes on with what lies there of the numbers beyond `told` up to `given`; None = some of it is missing.
-    pub fn open(dir: &Path, told: u64, given: u64) -> io::Result<Option<Self>> {
+    /// Goes on with what lies there of the numbers beyond `told` up to `given`; None = some of it is missing. `more`:
+    /// more was told than that, and what was may be gone.
+    pub fn open(dir: &Path, told: u64, given: u64, more: bool) -> io::Result<Option<Self>> {
         fs::create_dir_all(dir)?;
         let mut files = Vec::new();
         for entry in fs::read_dir(dir)? {
@@ -50,13 +51,14 @@ impl Waiting {
             files.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
         }
         files.sort_unstable();
+        let more = more && !files.is_empty();
         let mut waiting = Self { files: files.into(), ..Self::nothing(dir) };
         while waiting.files.back().is_some_and(|first| *first > given) {
             waiting.remove_last()?;
         }
         waiting.forget(told)?;
         let mut next = waiting.files.front().copied().unwrap_or(given + 1);
-        let is_whole = next <= told.saturating_add(1) || told >= given;
+        let is_whole = more || next <= told.saturating_add(1) || told >= given;
         for first in waiting.files.clone() {
             let (mut place, mut gap) = (0, first != next);
             let mut pieces = Pieces::open(&waiting.path(first), 0)?;
@@ -247,7 +249,7 @@ mod tests {
     }
 
     fn filled(dir: &Path, given: u64) -> Waiting {
-        let mut waiting = Waiting::open(dir, 0, 0).unwrap().unwrap();
+        let mut waiting = Waiting::open(dir, 0, 0, false).unwrap().unwrap();
         (1..=given).for_each(|n| waiting.push(n, &item(n)).unwrap());
         waiting
     }
@@ -302,12 +304,12 @@ mod tests {
         waiting.sync().unwrap();
         drop(waiting);
         for (told, given) in [(10, 50_000), (10, 41_000), (40_990, 41_000), (41_000, 41_000)] {
-            let mut waiting = Waiting::open(dir.path(), told, given).unwrap().unwrap();
+            let mut waiting = Waiting::open(dir.path(), told, given, false).unwrap().unwrap();
             let wanted: Vec<u64> = (told + 1..=given).take(5).collect();
             assert_eq!(numbers(&mut waiting, told + 1, 5), wanted);
             assert_eq!(waiting.read(given, 5).unwrap().len(), 1, "nothing beyond {given}");
         }
-        let mut waiting = Waiting::open(dir.path(), 41_000, 41_000).unwrap().unwrap();
+        let mut waiting = Waiting::open(dir.path(), 41_000, 41_000, false).unwrap().unwrap();
         waiting.push(41_001, &item(41_001)).unwrap();
         assert_eq!(numbers(&mut waiting, 41_001, 5), [41_001]);
     }
@@ -319,7 +321,7 @@ mod tests {
         waiting.sync().unwrap();
         let files: Vec<u64> = waiting.files.iter().copied().collect();
         drop(waiting);
-        assert!(Waiting::open(dir.path(), 0, 60_001).unwrap().is_none(), "it ends too early");
+        assert!(Waiting::open(dir.path(), 0, 60_001, false).unwrap().is_none(), "it ends too early");
         let copy = |name: &str| {
             let copy = dir.path().join(name);
             fs::create_dir(&copy).unwrap();
@@ -331,13 +333,20 @@ mod tests {
         };
         let without = copy("without");
         fs::remove_file(without.join(format!("{:020}", files[1]))).unwrap();
-        assert!(Waiting::open(&without, 0, 60_000).unwrap().is_none(), "a file is gone");
+        assert!(Waiting::open(&without, 0, 60_000, false).unwrap().is_none(), "a file is gone");
         let bent = copy("bent");
         let path = bent.join(format!("{:020}", files[0]));
         let mut bytes = fs::read(&path).unwrap();
         bytes[20_000] ^= 1;
         fs::write(&path, bytes).unwrap();
-        assert!(Waiting::open(&bent, 0, 60_000).unwrap().is_none(), "a bit is bent");
-        assert!(Waiting::open(&bent, files[1], 60_000).unwrap().is_some(), "and was told already");
+        assert!(Waiting::open(&bent, 0, 60_000, false).unwrap().is_none(), "a bit is bent");
+        assert!(Waiting::open(&bent, files[1], 60_000, false).unwrap().is_some(), "and was told already");
+        let told = copy("told");
+        fs::remove_file(told.join(format!("{:020}", files[0]))).unwrap();
+        assert!(Waiting::open(&told, 10, 60_000, false).unwrap().is_none(), "the first file is gone");
+        let mut waiting = Waiting::open(&told, 10, 60_000, true).unwrap().unwrap();
+        assert_eq!(numbers(&mut waiting, 11, 2), [files[1], files[1] + 1], "as told as it was");
+        fs::remove_dir_all(&told).unwrap();
+        assert!(Waiting::open(&told, 10, 60_000, true).unwrap().is_none(), "the last file never is");
     }
 }

@@ -4,12 +4,19 @@ use quietus_core::engine::control::Control;
 use quietus_core::record::Codec;
 
 use super::{Home, Partition, Unfit, kept};
-use crate::store::{Snapshot, StoreError};
+use crate::store::{Naming, Snapshot, StoreError};
 
 impl Partition {
     /// Keeps what is known now as a snapshot, on the disk when this returns; None = not now, a frame is being decided
-    /// or none came since the start.
+    /// or none came since the start. Nobody waits meanwhile but for a flush: a hold must not wait for the disk.
     pub fn snapshot<C: Codec>(&self, codec: &C) -> Result<Option<Snapshot>, StoreError> {
+        let Some(naming) = self.begin_snapshot(codec)? else { return Ok(None) };
+        let (snapshot, named) = (naming.snapshot(), naming.run());
+        self.end_snapshot(naming, named).map(|()| Some(snapshot))
+    }
+
+    /// What is known now, to be named beside it and handed back.
+    pub fn begin_snapshot<C: Codec>(&self, codec: &C) -> Result<Option<Naming>, StoreError> {
         let mut inner = self.write();
         let Some(applied) = inner.since.as_ref().and_then(kept::Since::at) else { return Ok(None) };
         if inner.store.kept() != Some(applied) {
@@ -17,9 +24,12 @@ impl Partition {
         }
         let (at, k) = (inner.state.now.0, inner.state.control.k);
         let (entries, head) = (inner.chain.entries().len() as u64, inner.chain.head());
-        let snapshot = Snapshot { applied, at, k, entries, head };
-        inner.store.keep_root(snapshot)?;
-        Ok(Some(snapshot))
+        inner.store.begin_snapshot(Snapshot { applied, at, k, entries, head })
+    }
+
+    /// From here on it is one of those that are kept, if it got its name.
+    pub fn end_snapshot(&self, naming: Naming, named: Result<(), StoreError>) -> Result<(), StoreError> {
+        self.write().store.end_snapshot(naming, named)
     }
 
     /// Audit entries that it was opened with: what came since was read from the ledger.

@@ -19,7 +19,7 @@ use quietus_core::life::Lives;
 pub use beside::{Beside, DutyRow, Unkept};
 pub use census::{Census, Matters};
 pub(crate) use disk::KeySet;
-pub use disk::{Database, DiskStore, Merge, Merged, Sizes, Snapshot, StoreError};
+pub use disk::{Database, DiskStore, Merge, Merged, Naming, Sizes, Snapshot, StoreError};
 pub use memory::MemoryStore;
 
 /// Items read for a pass, not all of them shown yet.
@@ -65,9 +65,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         Vec::new()
     }
 
-    /// Keeps the root that was just made, which this describes; the older of two goes. Synced when this returns.
-    fn keep_root(&mut self, _: Snapshot) -> Result<(), StoreError> {
-        Ok(())
+    /// Nothing that the root names, which was just made and which this describes, is dropped from here on: to be named
+    /// beside the store, then handed back. None = none is kept here.
+    fn begin_snapshot(&mut self, _: Snapshot) -> Result<Option<Naming>, StoreError> {
+        Ok(None)
+    }
+
+    /// It is one of those that are kept, if it got its name; the older of two goes.
+    fn end_snapshot(&mut self, _: Naming, named: Result<(), StoreError>) -> Result<(), StoreError> {
+        named
     }
 
     /// What was at a snapshot, to be written to in memory alone; None = none is kept here. As long as somebody looks

@@ -60,7 +60,7 @@ impl Process {
     }
 
     /// Starts it; false = it died before it listened, which only a kill point may cause.
-    pub fn start(&mut self, kill_at: Option<u64>) -> bool {
+    pub fn start(&mut self, kill_at: Option<&str>) -> bool {
         self.kill();
         // Another build of it may be put to the same test.
         let binary = std::env::var("QUIETUS_RIG_BINARY");
@@ -73,7 +73,7 @@ impl Process {
             .current_dir(&self.dir)
             .stderr(Stdio::piped());
         if let Some(point) = kill_at {
-            command.env("QUIETUS_KILL_AT", point.to_string());
+            command.env("QUIETUS_KILL_AT", point);
         }
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
@@ -83,19 +83,27 @@ impl Process {
             said.push(line);
             url
         });
+        let mut log =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.dir.join("log")).unwrap();
+        let mut write =
+            move |line: String| drop(std::io::Write::write_all(&mut log, format!("{line}\n").as_bytes()));
         let Some(url) = url else {
             let status = child.wait().unwrap();
             assert!(kill_at.is_some(), "the node does not start ({status}):\n{}", said.join("\n"));
+            said.into_iter().for_each(write);
             return false;
         };
-        let mut log =
-            std::fs::OpenOptions::new().create(true).append(true).open(self.dir.join("log")).unwrap();
-        std::thread::spawn(move || {
-            lines.for_each(|line| drop(std::io::Write::write_all(&mut log, format!("{line}\n").as_bytes())));
-        });
+        std::thread::spawn(move || lines.for_each(write));
         self.url = url;
         self.child = Some(child);
         true
+    }
+
+    /// At how many points of this kind it has killed itself.
+    pub fn killed_at(&self, kind: &str) -> usize {
+        let log = std::fs::read_to_string(self.dir.join("log")).unwrap();
+        let lines = log.lines().filter(|line| line.starts_with("killed at point "));
+        lines.filter(|line| line.ends_with(&format!(": {kind}"))).count()
     }
 
     /// `kill -9`.

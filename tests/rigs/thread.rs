@@ -29,7 +29,7 @@ async fn run(database: Database, point: u64) -> bool {
     let events = [recorded(1, recorded_at, &["service"]), recorded(2, recorded_at, &["service", "ads"])];
     // Roots are replaced within a run, so that it is cut there too.
     let mut node = Process::at(folder.path()).set("QUIETUS_FLUSH_ROWS", "3");
-    let mut alive = node.start(Some(point));
+    let mut alive = node.start(Some(&point.to_string()));
     let mut killed = !alive;
     let mut step = Step::SetUp;
     for _ in 0..200 {

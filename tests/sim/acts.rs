@@ -20,8 +20,9 @@ pub const FEED: &str = "feed";
 impl World {
     /// One step of anybody.
     pub fn step(&mut self) -> Checked {
-        if self.whims.u8(..48) == 0 {
-            self.give_up();
+        if self.whims.u8(..8) == 0 {
+            let at = self.whims.usize(..self.node.partitions.len());
+            self.snapshot_goes_on(at);
         }
         match self.rng.u8(..) {
             0..30 => self.something_happens(),

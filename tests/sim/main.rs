@@ -47,6 +47,7 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use node::Taking;
 use stored::Stored;
 use world::World;
 
@@ -169,6 +170,31 @@ fn what_was_given_up_is_missed_by_nobody() {
     world.crash().unwrap();
     let back = world.node.partitions.iter().map(|p| p.snapshots().last().map_or(0, |s| s.applied));
     assert!(back.zip(before).any(|(back, before)| 0 < back && back < before), "nothing was read again");
+    world.end().unwrap();
+}
+
+#[test]
+fn a_crash_at_any_point_of_a_snapshot_is_missed_by_nobody() {
+    let mut world = World::new(10, Stored::disk());
+    let count = world.node.partitions.len();
+    let is_there = |world: &World, points: usize| {
+        world.node.snapshots.iter().all(|taking| match taking {
+            Taking::Nothing => false,
+            Taking::Begun(_) => points == 1,
+            Taking::Named(_) => points == 2,
+            Taking::Taken => points == 3,
+        })
+    };
+    // Twice: the second time there are older ones, one of which goes.
+    for points in [1, 2, 3, 1, 2, 3] {
+        (0..200).for_each(|_| world.step().unwrap());
+        world.read_all().unwrap();
+        world.node.snapshots.iter_mut().for_each(|taking| *taking = Taking::Nothing);
+        (0..count).for_each(|at| (0..points).for_each(|_| world.snapshot_goes_on(at)));
+        assert!(is_there(&world, points), "{:?}", world.node.snapshots);
+        world.crash().unwrap();
+        world.give_up();
+    }
     world.end().unwrap();
 }
 

@@ -11,6 +11,7 @@ use quietus::ledger::codec::{Avro, decode_frame};
 use quietus::partition::Partition;
 use quietus::schedule::clock::Steady;
 use quietus::sealing::Keys;
+use quietus::store::Naming;
 use quietus_core::engine::control::Control;
 use quietus_core::obligation::{Obligation, ObligationId};
 use quietus_core::record::{OwnerStarted, Record, SEMANTICS, Tick};
@@ -48,7 +49,20 @@ pub struct Node {
     /// Proposed, until the frame at this offset has been applied.
     pub proposed: BTreeMap<(System, u32), u64>,
     pub unanswered: Vec<Unanswered>,
+    /// How far each partition's next snapshot is.
+    pub snapshots: Vec<Taking>,
     pub stored: Stored,
+}
+
+/// A snapshot while it is taken: a crash may come at any of these.
+#[derive(Debug, Default)]
+pub enum Taking {
+    #[default]
+    Nothing,
+    Begun(Naming),
+    Named(Naming),
+    /// The ledger may give up what lies before the older.
+    Taken,
 }
 
 impl Node {
@@ -84,6 +98,7 @@ impl Node {
             looking: BTreeMap::new(),
             proposed: BTreeMap::new(),
             unanswered: Vec::new(),
+            snapshots: (0..count).map(|_| Taking::Nothing).collect(),
             stored,
         }
     }

@@ -9,6 +9,7 @@ use quietus_core::time::Millis;
 use quietus_memory::Faults;
 
 use crate::model::Decree;
+use crate::node::Taking;
 use crate::plain::{DAY, HOUR, System};
 use crate::world::World;
 
@@ -50,14 +51,36 @@ impl World {
         self.decree(Record::ClockAccepted(record), Decree::Other);
     }
 
-    /// Snapshots where partitions lie on disk; what lies below the older of two is never read again by the node.
-    pub fn give_up(&mut self) {
-        for partition in self.node.partitions.iter() {
+    /// The next thing that is done about a snapshot of this partition, where it lies on disk; what lies below the older
+    /// of two is never read again by the node.
+    pub fn snapshot_goes_on(&mut self, at: usize) {
+        let partition = &self.node.partitions[at];
+        let next = match std::mem::take(&mut self.node.snapshots[at]) {
             // None = nothing came since it was opened.
-            partition.snapshot(&Avro).unwrap();
-            if let [older, _] = partition.snapshots().as_slice() {
-                self.ledger.give_up(Stream::Partition(partition.index()), older.applied);
+            Taking::Nothing => partition.begin_snapshot(&Avro).unwrap().map(Taking::Begun),
+            Taking::Begun(naming) => {
+                naming.run().unwrap();
+                Some(Taking::Named(naming))
             }
+            Taking::Named(naming) => {
+                partition.end_snapshot(naming, Ok(())).unwrap();
+                Some(Taking::Taken)
+            }
+            Taking::Taken => {
+                if let [older, _] = partition.snapshots().as_slice() {
+                    self.ledger.give_up(Stream::Partition(partition.index()), older.applied);
+                }
+                None
+            }
+        };
+        self.node.snapshots[at] = next.unwrap_or_default();
+    }
+
+    /// A snapshot of each, from its beginning to its end.
+    pub fn give_up(&mut self) {
+        for at in 0..self.node.partitions.len() {
+            self.node.snapshots[at] = Taking::Nothing;
+            (0..4).for_each(|_| self.snapshot_goes_on(at));
         }
     }
 

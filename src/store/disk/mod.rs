@@ -44,7 +44,7 @@ pub use blocks::{Database, StoreError};
 pub(crate) use keyed::KeySet;
 pub use merge::{Merge, Merged};
 pub use sift::Rows;
-pub use snapshot::Snapshot;
+pub use snapshot::{Naming, Snapshot};
 
 use super::census::Census;
 use super::memory::MemoryStore;
@@ -108,11 +108,20 @@ pub struct DiskStore {
     list_run: u32,
     /// Oldest first: what they name is not dropped.
     snapshots: Vec<Pinned>,
+    /// One that is being named, or whose naming failed: it may have its name or not.
+    naming: Option<Pinned>,
+    /// Its root was a snapshot when it was opened.
+    went_back: bool,
     /// It shows a snapshot, and is never flushed: the root is another's.
     looks_back: bool,
 }
 
 impl DiskStore {
+    /// It was opened at a snapshot, for its root could not be read.
+    pub fn went_back(&self) -> bool {
+        self.went_back
+    }
+
     /// What the last root names beside the rows; None = there is no root.
     pub fn beside(&self) -> Result<Option<Beside>, StoreError> {
         let Some((run, len)) = self.list.state else { return Ok(None) };
@@ -339,15 +348,21 @@ impl Store for DiskStore {
         self.snapshots.iter().map(|pinned| pinned.snapshot).collect()
     }
 
-    fn keep_root(&mut self, snapshot: Snapshot) -> Result<(), StoreError> {
-        faults::pass(Point::BeforeSnapshot);
-        let pinned = Pinned::take(&self.blocks, snapshot, &self.snapshots)?;
-        faults::pass(Point::AfterSnapshot);
+    fn begin_snapshot(&mut self, snapshot: Snapshot) -> Result<Option<Naming>, StoreError> {
+        let pinned = Pinned::of_root(&self.blocks, snapshot, &self.snapshots)?;
+        self.naming = Some(pinned.clone());
+        Ok(Some(Naming { blocks: self.blocks.clone(), pinned }))
+    }
+
+    fn end_snapshot(&mut self, naming: Naming, named: Result<(), StoreError>) -> Result<(), StoreError> {
+        named?;
+        let pinned = naming.pinned;
+        self.naming = None;
         let replaced = self.snapshots.iter().position(|known| known.place == pinned.place);
         let replaced = replaced.map(|at| self.snapshots.remove(at));
         self.snapshots.push(pinned);
-        // The root is the newest snapshot's.
-        self.drop_runs(replaced.iter().flat_map(Pinned::runs))
+        let root: BTreeSet<u32> = self.list.runs().chain([self.list_run]).collect();
+        self.drop_runs(replaced.iter().flat_map(Pinned::runs).filter(|run| !root.contains(run)))
     }
 
     fn look_back(&self, snapshot: &Snapshot) -> Result<Option<DiskStore>, StoreError> {

@@ -55,7 +55,7 @@ impl DiskStore {
                     damaged.into_iter().try_for_each(|place| blocks.remove_snapshot(place))?;
                     blocks.trust()?;
                     tracing::warn!(frames = store.list.applied, "the store goes back to a snapshot");
-                    return Ok(Self { snapshots, ..store });
+                    return Ok(Self { snapshots, went_back: true, ..store });
                 }
                 Err(StoreError::Damaged(why)) => {
                     tracing::warn!(why, "a snapshot of the store cannot be read");
@@ -93,6 +93,8 @@ impl DiskStore {
             list,
             list_run,
             snapshots: Vec::new(),
+            naming: None,
+            went_back: false,
             looks_back: false,
         })
     }
@@ -126,7 +128,7 @@ impl DiskStore {
 
     /// Drops those that no snapshot names.
     pub(super) fn drop_runs(&self, runs: impl IntoIterator<Item = u32>) -> Result<(), StoreError> {
-        let named = |run: &u32| self.snapshots.iter().any(|pinned| pinned.names(*run));
+        let named = |run: &u32| self.snapshots.iter().chain(&self.naming).any(|pinned| pinned.names(*run));
         runs.into_iter().filter(|run| !named(run)).try_for_each(|run| self.blocks.drop_run(run))
     }
 

@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use super::blocks::{Blocks, StoreError};
 use super::bytes::{Reader, Writer};
 use super::root::List;
+use crate::faults::{self, Point};
 
 const VERSION: u8 = 1;
 /// Places that a snapshot may lie in: a new one takes the older one's.
@@ -80,16 +81,14 @@ impl Pinned {
         Self { snapshot, place, list, list_run, runs }
     }
 
-    /// Keeps the root as it is now; it takes the place of the oldest of `known`, if there is no free one.
-    pub fn take(blocks: &Blocks, snapshot: Snapshot, known: &[Self]) -> Result<Self, StoreError> {
+    /// The root as it is now; it is to take the place of the oldest of `known`, if there is no free one.
+    pub fn of_root(blocks: &Blocks, snapshot: Snapshot, known: &[Self]) -> Result<Self, StoreError> {
         let root = List::read(blocks)?.filter(|(list, _)| list.applied == snapshot.applied);
         let (list, list_run) =
             root.ok_or_else(|| StoreError::Disk("the root is not the one to be kept".to_owned()))?;
         let taken = |place: &u32| known.iter().any(|pinned| pinned.place == *place);
         let free = PLACES.into_iter().find(|place| !taken(place));
         let place = free.or(known.first().map(|oldest| oldest.place)).unwrap_or(PLACES[0]);
-        let bytes = encode(&snapshot, list_run, list.encode().len() as u64);
-        blocks.set_snapshot(place, &bytes)?;
         Ok(Self::of(snapshot, place, list, list_run))
     }
 
@@ -99,6 +98,29 @@ impl Pinned {
 
     pub fn runs(&self) -> impl Iterator<Item = u32> {
         self.runs.iter().copied()
+    }
+}
+
+/// A snapshot that has no name yet: it is given one beside the store, whose owner does not wait for the disk.
+#[derive(Debug)]
+pub struct Naming {
+    pub(super) blocks: Blocks,
+    pub(super) pinned: Pinned,
+}
+
+impl Naming {
+    /// Durable when this returns: it, and before it what it names.
+    pub fn run(&self) -> Result<(), StoreError> {
+        let Pinned { snapshot, place, list, list_run, .. } = &self.pinned;
+        let bytes = encode(snapshot, *list_run, list.encode().len() as u64);
+        faults::pass(Point::BeforeSnapshot);
+        self.blocks.set_snapshot(*place, &bytes)?;
+        faults::pass(Point::AfterSnapshot);
+        Ok(())
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        self.pinned.snapshot
     }
 }
 

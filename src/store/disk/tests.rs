@@ -250,10 +250,10 @@ proptest! {
                     add(&mut kept, beside(n));
                     snapshots.push((applied, kept.clone()));
                     if dies {
-                        super::snapshot::Pinned::take(&disk.blocks, described(applied, turn), &disk.snapshots).unwrap();
+                        disk.begin_snapshot(described(applied, turn)).unwrap().unwrap().run().unwrap();
                         disk = again(disk, &database, &ledger);
                     } else {
-                        disk.keep_root(described(applied, turn)).unwrap();
+                        keep_root(&mut disk, described(applied, turn));
                     }
                     snapshots.drain(..snapshots.len().saturating_sub(2));
                 }
@@ -286,6 +286,37 @@ fn described(applied: u64, at: i64) -> Snapshot {
     Snapshot { applied, at, k: 0, entries: 0, head: [0; 32] }
 }
 
+fn keep_root(disk: &mut DiskStore, snapshot: Snapshot) {
+    let naming = disk.begin_snapshot(snapshot).unwrap().unwrap();
+    let named = naming.run();
+    disk.end_snapshot(naming, named).unwrap();
+}
+
+#[test]
+fn what_is_being_named_is_not_dropped_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::open(dir.path()).unwrap();
+    let mut disk = DiskStore::open(&database, 3, SMALL).unwrap();
+    disk.flush(1, beside(1).into()).unwrap();
+    for failed in [true, false] {
+        let naming = disk.begin_snapshot(described(disk.kept().unwrap(), 0)).unwrap().unwrap();
+        // The next roots have no use for what lay beside the one to be named.
+        (2..5).for_each(|n| disk.flush(disk.kept().unwrap() + 1, beside(n).into()).unwrap());
+        let named = naming.run();
+        let lost = StoreError::Disk("it may have its name".to_owned());
+        let handed_back = disk.end_snapshot(naming, if failed { Err(lost.clone()) } else { named });
+        assert_eq!(handed_back, if failed { Err(lost) } else { Ok(()) });
+        assert_eq!(disk.snapshots().len(), if failed { 0 } else { 2 });
+        disk.blocks.suspect().unwrap();
+        let back = DiskStore::open(&database, 3, SMALL).unwrap();
+        assert_eq!(back.kept(), Some(if failed { 1 } else { 4 }));
+        if failed {
+            disk = back;
+            disk.flush(4, beside(1).into()).unwrap();
+        }
+    }
+}
+
 #[test]
 fn it_goes_back_to_a_snapshot_that_can_be_read_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
@@ -293,7 +324,7 @@ fn it_goes_back_to_a_snapshot_that_can_be_read_or_not_at_all() {
     let mut disk = DiskStore::open(&database, 3, SMALL).unwrap();
     for n in 1..=3u8 {
         disk.flush(u64::from(n), beside(n).into()).unwrap();
-        disk.keep_root(described(u64::from(n), 0)).unwrap();
+        keep_root(&mut disk, described(u64::from(n), 0));
     }
     disk.flush(4, beside(4).into()).unwrap();
     drop(disk);
