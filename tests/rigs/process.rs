@@ -85,7 +85,7 @@ impl Process {
         });
         let mut log =
             std::fs::OpenOptions::new().create(true).append(true).open(self.dir.join("log")).unwrap();
-        let mut write =
+        let write =
             move |line: String| drop(std::io::Write::write_all(&mut log, format!("{line}\n").as_bytes()));
         let Some(url) = url else {
             let status = child.wait().unwrap();

@@ -32,6 +32,8 @@ use crate::process::{Process, now};
 
 /// Kinds of points that few moments fall on.
 const POINTS: [&str; 4] = ["BeforeSnapshot", "AfterSnapshot", "BeforeTruncate", "AfterTruncate"];
+/// A life that is to end at a point may last as long, milliseconds: snapshots are a second apart.
+const POINT_WITHIN: u64 = 6_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kill() {
@@ -51,9 +53,7 @@ async fn kill() {
         .set("QUIETUS_LEDGER__SNAPSHOT_EVERY", "1s")
         .set("QUIETUS_LEDGER__TRUNCATE", "true");
     for life in 0..kills {
-        // Not the first: it would end before anything was set up.
-        let is_pointed = life > 0 && chance.below(3) == 0;
-        let point = is_pointed.then(|| POINTS[usize::try_from(chance.below(4)).unwrap()]);
+        let point = (life % 3 == 2).then(|| POINTS[usize::try_from(life / 3).unwrap() % POINTS.len()]);
         if !node.start(point) {
             continue;
         }
@@ -62,7 +62,8 @@ async fn kill() {
             assert!(point.is_some() && node.dies().await, "a node that nobody killed does not answer");
             continue;
         }
-        let moment = Duration::from_millis(50 + chance.below(1_500));
+        let random = 50 + chance.below(1_500);
+        let moment = Duration::from_millis(if point.is_some() { POINT_WITHIN } else { random });
         let mut choices = Chance(chance.below(u64::MAX - 1) + 1);
         let killer = async {
             tokio::time::sleep(moment).await;
