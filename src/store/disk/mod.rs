@@ -117,11 +117,6 @@ pub struct DiskStore {
 }
 
 impl DiskStore {
-    /// It was opened at a snapshot, for its root could not be read.
-    pub fn went_back(&self) -> bool {
-        self.went_back
-    }
-
     /// What the last root names beside the rows; None = there is no root.
     pub fn beside(&self) -> Result<Option<Beside>, StoreError> {
         let Some((run, len)) = self.list.state else { return Ok(None) };
@@ -349,20 +344,11 @@ impl Store for DiskStore {
     }
 
     fn begin_snapshot(&mut self, snapshot: Snapshot) -> Result<Option<Naming>, StoreError> {
-        let pinned = Pinned::of_root(&self.blocks, snapshot, &self.snapshots)?;
-        self.naming = Some(pinned.clone());
-        Ok(Some(Naming { blocks: self.blocks.clone(), pinned }))
+        self.pin_root(snapshot).map(Some)
     }
 
     fn end_snapshot(&mut self, naming: Naming, named: Result<(), StoreError>) -> Result<(), StoreError> {
-        named?;
-        let pinned = naming.pinned;
-        self.naming = None;
-        let replaced = self.snapshots.iter().position(|known| known.place == pinned.place);
-        let replaced = replaced.map(|at| self.snapshots.remove(at));
-        self.snapshots.push(pinned);
-        let root: BTreeSet<u32> = self.list.runs().chain([self.list_run]).collect();
-        self.drop_runs(replaced.iter().flat_map(Pinned::runs).filter(|run| !root.contains(run)))
+        named.and_then(|()| self.take_up(naming.pinned))
     }
 
     fn look_back(&self, snapshot: &Snapshot) -> Result<Option<DiskStore>, StoreError> {

@@ -108,6 +108,11 @@ impl DiskStore {
         Ok(Self { looks_back: true, ..store })
     }
 
+    /// It was opened at a snapshot, for its root could not be read.
+    pub fn went_back(&self) -> bool {
+        self.went_back
+    }
+
     /// Every block and every row once: an error is what a look-up would come upon some day.
     pub fn read_all(&self) -> Result<(), StoreError> {
         self.blocks.read_all()?;

@@ -15,6 +15,7 @@
 
 use std::collections::BTreeSet;
 
+use super::DiskStore;
 use super::blocks::{Blocks, StoreError};
 use super::bytes::{Reader, Writer};
 use super::root::List;
@@ -121,6 +122,25 @@ impl Naming {
 
     pub fn snapshot(&self) -> Snapshot {
         self.pinned.snapshot
+    }
+}
+
+impl DiskStore {
+    /// Nothing that the root names is dropped from here on.
+    pub(super) fn pin_root(&mut self, snapshot: Snapshot) -> Result<Naming, StoreError> {
+        let pinned = Pinned::of_root(&self.blocks, snapshot, &self.snapshots)?;
+        self.naming = Some(pinned.clone());
+        Ok(Naming { blocks: self.blocks.clone(), pinned })
+    }
+
+    /// It has its name: what the one whose place it took named goes, unless something else names it.
+    pub(super) fn take_up(&mut self, pinned: Pinned) -> Result<(), StoreError> {
+        self.naming = None;
+        let replaced = self.snapshots.iter().position(|known| known.place == pinned.place);
+        let replaced = replaced.map(|at| self.snapshots.remove(at));
+        self.snapshots.push(pinned);
+        let root: BTreeSet<u32> = self.list.runs().chain([self.list_run]).collect();
+        self.drop_runs(replaced.iter().flat_map(Pinned::runs).filter(|run| !root.contains(run)))
     }
 }
 
