@@ -74,102 +74,101 @@ pub fn marks(records: &[Arrived]) -> Vec<Mark> {
     ranges.into_iter().map(mark).collect()
 }
 
-/// Maps, hashes, seals and routes; takes the first [`Fed::records`] of them, for a record that empties a table stands
-/// alone. `taken` says per partition of the ledger what it has already.
-///
-/// Record by record: the same with all of a batch mapped first kept every record three times, and was a third slower.
-pub fn feed(
-    intake: &Intake,
-    mapping: &Mapping,
-    schemas: &Schemas,
-    context: &Context,
-    how: (i32, Option<Origin>),
-    records: &[Arrived],
-    taken: &[Taken],
-) -> Fed {
-    match one_by_one(intake, mapping, schemas, context, how, records, taken) {
-        Ok(fed) => fed,
-        // Rare, and what comes before it empties nothing.
-        Err(Empties(at)) => {
-            let before = records.get(..at).unwrap_or_default();
-            one_by_one(intake, mapping, schemas, context, how, before, taken).unwrap_or_default()
+/// What records of one source are taken in with.
+#[derive(Clone, Copy, Debug)]
+pub struct Feeding<'a> {
+    pub intake: &'a Intake,
+    pub mapping: &'a Mapping,
+    pub schemas: &'a Schemas,
+    pub context: &'a Context,
+    pub generation: i32,
+    /// Stands for records that say nothing of theirs.
+    pub origin: Option<Origin>,
+    /// Per partition of the ledger, what it has already.
+    pub taken: &'a [Taken],
+}
+
+impl Feeding<'_> {
+    /// Maps, hashes, seals and routes; takes the first [`Fed::records`] of them, for a record that empties a table
+    /// stands alone.
+    ///
+    /// Record by record: the same with all of a batch mapped first kept every record three times, and was a third
+    /// slower.
+    pub fn feed(&self, records: &[Arrived]) -> Fed {
+        match self.one_by_one(records) {
+            Ok(fed) => fed,
+            // Rare, and what comes before it empties nothing.
+            Err(Empties(at)) => self.one_by_one(records.get(..at).unwrap_or_default()).unwrap_or_default(),
         }
+    }
+    fn one_by_one(&self, records: &[Arrived]) -> Result<Fed, Empties> {
+        let Feeding { intake, mapping, schemas, context, generation, origin, taken } = *self;
+        let mut fed = Fed { records: records.len(), ..Fed::default() };
+        let marks = marks(records);
+        let known = |partition: &Taken| {
+            let of = |mark: &Mark| {
+                partition.get(&(mark.topic.clone(), mark.partition)).copied().unwrap_or(i64::MIN)
+            };
+            marks.iter().map(of).collect()
+        };
+        let taken = if marks.is_empty() { Vec::new() } else { taken.iter().map(known).collect() };
+        let feed = Feed { source: mapping.source().source.clone(), generation, taken, marks };
+        let mut turn = intake.turn(&feed, context);
+        let (mut traces, mut trace) = (0, None);
+        for (index, record) in records.iter().enumerate() {
+            let mapped = match mapping.map(&record.message(), schemas) {
+                Ok(mapped) => mapped,
+                Err(refused) => {
+                    fed.refused.push((index, refused));
+                    continue;
+                }
+            };
+            if mapped.emptied.is_some() {
+                return match index {
+                    0 => Ok(Fed {
+                        emptied: mapped.emptied,
+                        newest: mapped.source_time,
+                        records: 1,
+                        taken: 1,
+                        ..Fed::default()
+                    }),
+                    _ => Err(Empties(index)),
+                };
+            }
+            fed.newest = fed.newest.max(mapped.source_time);
+            fed.skipped += usize::from(mapped.events.is_empty());
+            fed.taken += usize::from(!mapped.events.is_empty());
+            let position = position(&feed.marks, record);
+            let mut first = None;
+            for mut event in mapped.events {
+                event.position = position;
+                if event.origin == Origin::Event {
+                    event.origin = origin.unwrap_or(Origin::Event);
+                }
+                if event.trace != trace {
+                    traces += 1;
+                    trace = event.trace.take();
+                }
+                turn.traced(trace.as_deref().filter(|_| traces <= TRACES_MAX));
+                if let Err(refused) = turn.take(&event) {
+                    first.get_or_insert_with(|| refused.of(&event.id));
+                }
+            }
+            // One letter a record, however many of its events are refused.
+            if let Some(refused) = first {
+                fed.taken -= 1;
+                fed.refused.push((index, refused));
+            }
+        }
+        let accepted = turn.finish();
+        (fed.frames, fed.receipt) = (accepted.frames, accepted.receipt);
+        (fed.duplicates, fed.undeclared) = (accepted.duplicates, accepted.undeclared);
+        Ok(fed)
     }
 }
 
 /// The record at this index empties a table, and is not the first.
 struct Empties(usize);
-
-fn one_by_one(
-    intake: &Intake,
-    mapping: &Mapping,
-    schemas: &Schemas,
-    context: &Context,
-    (generation, origin): (i32, Option<Origin>),
-    records: &[Arrived],
-    taken: &[Taken],
-) -> Result<Fed, Empties> {
-    let mut fed = Fed { records: records.len(), ..Fed::default() };
-    let marks = marks(records);
-    let known = |partition: &Taken| {
-        let of =
-            |mark: &Mark| partition.get(&(mark.topic.clone(), mark.partition)).copied().unwrap_or(i64::MIN);
-        marks.iter().map(of).collect()
-    };
-    let taken = if marks.is_empty() { Vec::new() } else { taken.iter().map(known).collect() };
-    let feed = Feed { source: mapping.source().source.clone(), generation, taken, marks };
-    let mut turn = intake.turn(&feed, context);
-    let (mut traces, mut trace) = (0, None);
-    for (index, record) in records.iter().enumerate() {
-        let mapped = match mapping.map(&record.message(), schemas) {
-            Ok(mapped) => mapped,
-            Err(refused) => {
-                fed.refused.push((index, refused));
-                continue;
-            }
-        };
-        if mapped.emptied.is_some() {
-            return match index {
-                0 => Ok(Fed {
-                    emptied: mapped.emptied,
-                    newest: mapped.source_time,
-                    records: 1,
-                    taken: 1,
-                    ..Fed::default()
-                }),
-                _ => Err(Empties(index)),
-            };
-        }
-        fed.newest = fed.newest.max(mapped.source_time);
-        fed.skipped += usize::from(mapped.events.is_empty());
-        fed.taken += usize::from(!mapped.events.is_empty());
-        let position = position(&feed.marks, record);
-        let mut first = None;
-        for mut event in mapped.events {
-            event.position = position;
-            if event.origin == Origin::Event {
-                event.origin = origin.unwrap_or(Origin::Event);
-            }
-            if event.trace != trace {
-                traces += 1;
-                trace = event.trace.take();
-            }
-            turn.traced(trace.as_deref().filter(|_| traces <= TRACES_MAX));
-            if let Err(refused) = turn.take(&event) {
-                first.get_or_insert_with(|| refused.of(&event.id));
-            }
-        }
-        // One letter a record, however many of its events are refused.
-        if let Some(refused) = first {
-            fed.taken -= 1;
-            fed.refused.push((index, refused));
-        }
-    }
-    let accepted = turn.finish();
-    (fed.frames, fed.receipt) = (accepted.frames, accepted.receipt);
-    (fed.duplicates, fed.undeclared) = (accepted.duplicates, accepted.undeclared);
-    Ok(fed)
-}
 
 fn position(marks: &[Mark], record: &Arrived) -> Option<Position> {
     let topic = record.mark.as_deref()?;

@@ -5,33 +5,20 @@
 //! Rejected: a thread for each consumer, which helps only who has many; and threads that wait for work, for a call has
 //! enough to begin them anew.
 
-use quietus_core::record::Origin;
-
-use super::accept::Intake;
 use super::arrived::Arrived;
-use super::context::Context;
 use super::dedupe::Hashes;
-use super::feeding::{self, Fed, Taken};
-use super::mapping::{Mapping, Schemas};
+use super::feeding::{Fed, Feeding};
 
 /// A stretch is worth a thread from here on.
 const STRETCH_MIN: usize = 1_000;
 /// More would take turns at what they share.
 const LANES_MAX: usize = 4;
 
-/// As [`feeding::feed`].
-pub fn feed(
-    intake: &Intake,
-    mapping: &Mapping,
-    schemas: &Schemas,
-    context: &Context,
-    how: (i32, Option<Origin>),
-    records: &[Arrived],
-    taken: &[Taken],
-) -> Fed {
+/// As [`Feeding::feed`].
+pub fn feed(feeding: &Feeding<'_>, records: &[Arrived]) -> Fed {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let lanes = (records.len() / STRETCH_MIN).clamp(1, cores.min(LANES_MAX));
-    on(lanes, records, &|stretch| feeding::feed(intake, mapping, schemas, context, how, stretch, taken))
+    on(lanes, records, &|stretch| feeding.feed(stretch))
 }
 
 fn on(lanes: usize, records: &[Arrived], feed: &(dyn Fn(&[Arrived]) -> Fed + Sync)) -> Fed {

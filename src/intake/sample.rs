@@ -6,7 +6,7 @@ use super::accept::{Intake, Options};
 use super::arrived::Arrived;
 use super::cloudevent::Payload;
 use super::context::Context;
-use super::feeding;
+use super::feeding::Feeding;
 use super::mapping::{Mapping, Schemas};
 use super::refuse::Refused;
 use crate::sealing::Keys;
@@ -82,8 +82,9 @@ pub fn tell(mapping: &Mapping, context: &Context, bytes: &[u8]) -> Vec<Told> {
         });
         let (becomes, empties) =
             (becomes.collect(), mapped.emptied.map(|e| format!("{} {}", e.system, e.dataset)));
-        let records = std::slice::from_ref(&record);
-        let fed = feeding::feed(&intake, mapping, &schemas, context, (1, None), records, &[]);
+        let (intake, schemas) = (&intake, &schemas);
+        let feeding = Feeding { intake, mapping, schemas, context, generation: 1, origin: None, taken: &[] };
+        let fed = feeding.feed(std::slice::from_ref(&record));
         let refused = fed.refused.into_iter().next().map(|(_, refused)| refused);
         Told { line, becomes, empties, refused }
     };

@@ -12,7 +12,7 @@ use quietus_core::time::Millis;
 use super::sources::Ready;
 use super::{Node, NodeError};
 use crate::intake::arrived::Arrived;
-use crate::intake::feeding::{Fed, Taken};
+use crate::intake::feeding::{Fed, Feeding, Taken};
 use crate::intake::lanes;
 use crate::intake::mapping::Emptied;
 use crate::intake::refuse::Refused;
@@ -86,16 +86,16 @@ impl Node {
         let name = &ready.mapping.source().source;
         let taken: Vec<Taken> = self.partitions.iter().map(|p| p.taken(name, ready.generation)).collect();
         let context = self.intake_context();
-        let how = (ready.generation, origin);
-        lanes::feed(
-            self.desk().intake(),
-            &ready.mapping,
-            &self.sources().schemas,
-            &context,
-            how,
-            records,
-            &taken,
-        )
+        let feeding = Feeding {
+            intake: self.desk().intake(),
+            mapping: &ready.mapping,
+            schemas: &self.sources().schemas,
+            context: &context,
+            generation: ready.generation,
+            origin,
+            taken: &taken,
+        };
+        lanes::feed(&feeding, records)
     }
 
     pub(super) async fn fetch_schemas(&self, ready: &Ready, records: &[Arrived]) -> Result<(), NodeError> {

@@ -3,8 +3,9 @@
 use std::sync::LazyLock;
 
 use quietus::intake::arrived::Arrived;
+use quietus::intake::feeding::Feeding;
 use quietus::intake::mapping::{Fetch, Mapping, SchemaId, Schemas};
-use quietus::intake::{feeding, sample};
+use quietus::intake::sample;
 use quietus::ledger::codec::encode_frame;
 use quietus_core::source::parse_sources;
 
@@ -79,8 +80,9 @@ pub fn debezium(bytes: &[u8]) {
 
 fn fed(mapping: &Mapping, schemas: &Schemas, value: &[u8]) {
     let record = Arrived::value(value);
-    let fed =
-        feeding::feed(&events::intake(), mapping, schemas, &events::context(), (1, None), &[record], &[]);
+    let (intake, context) = (&events::intake(), &events::context());
+    let feeding = Feeding { intake, mapping, schemas, context, generation: 1, origin: None, taken: &[] };
+    let fed = feeding.feed(&[record]);
     assert_eq!(fed.taken + fed.skipped + fed.refused.len(), 1, "a record ends in exactly one of them");
     for (_, frame) in &fed.frames {
         encode_frame(frame).expect("what was taken in can be kept");
