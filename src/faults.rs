@@ -1,10 +1,11 @@
 //! Faults on purpose, for the rigs: the process kills itself at its N-th point, or at the first of a kind.
 //!
-//! `QUIETUS_KILL_AT=N` names the point, or `QUIETUS_KILL_AT=AfterSnapshot` its kind. Points are: before a group is written to the ledger, after it was synced and
-//! before anybody is answered, after a command was decided and before it is sent, after a connector's commit and
-//! before its answer is recorded, before and after a store's root is replaced or a snapshot of it is named, before and
-//! after the ledger's beginning is given up. `QUIETUS_FLUSH_ROWS=N` makes the store flush after N rows, so that roots
-//! come often. Compiled into builds with debug assertions only; a release knows no such switches.
+//! `QUIETUS_KILL_AT=N` names the point, or `QUIETUS_KILL_AT=AfterSnapshot` its kind. Points are: before a group is
+//! written to the ledger, after it was synced and before anybody is answered, after a command was decided and before it
+//! is sent, after a connector's commit and before its answer is recorded, before and after a store's root is replaced or
+//! a snapshot of it is named, before and after the ledger's beginning is given up. `QUIETUS_FLUSH_ROWS=N` makes the
+//! store flush after N rows, so that roots come often. Compiled into builds with debug assertions only; a release knows
+//! no such switches.
 
 /// Where a crash may hurt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

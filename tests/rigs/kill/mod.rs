@@ -94,6 +94,11 @@ async fn kill() {
     assert!(told.early.is_empty(), "seed {seed}: early {:?}", told.early);
     assert!(told.under_hold.is_empty(), "seed {seed}: under hold {:?}", told.under_hold);
     assert!(told.deleted > 0 && told.masked > 0, "nothing was done, so nothing was shown");
-    assert!(kills < 50 || at_points.iter().all(|met| *met > 0), "{POINTS:?} were met {at_points:?} times");
+    // A given binary may be a release, which has no points.
+    let has_points = std::env::var_os("QUIETUS_RIG_BINARY").is_none();
+    assert!(
+        kills < 50 || !has_points || at_points.iter().all(|met| *met > 0),
+        "{POINTS:?} were met {at_points:?} times"
+    );
     assert!(kills < 50 || told.preserved > 0, "no hold kept anything from going, so nothing was shown");
 }
