@@ -46,9 +46,18 @@ fn on(lanes: usize, records: &[Arrived], feed: &(dyn Fn(&[Arrived]) -> Fed + Syn
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use quietus_core::record::Record;
+    use quietus_core::source::parse_sources;
+    use quietus_core::time::Millis;
+
     use super::*;
-    use crate::intake::accept::Receipt;
+    use crate::intake::accept::{Intake, Options, Receipt};
+    use crate::intake::context::Context;
+    use crate::intake::mapping::{Mapping, Schemas};
     use crate::intake::refuse::Refused;
+    use crate::sealing::Keys;
 
     fn records(n: usize) -> Vec<Arrived> {
         (0..n).map(|offset| Arrived { offset: offset as i64, ..Arrived::default() }).collect()
@@ -81,6 +90,48 @@ mod tests {
     }
 
     #[test]
+    fn real_records_become_the_same_rows_in_the_same_order() {
+        let text = "source: s\nfrom: {kafka: {topic: t}}\nformat: json\nrules:\n  - emit: item.recorded\n    with: {subject: {type: customer_id, value: value:/who}, category: user.contact.email, purposes: [service], recorded_at: {from: value:/at, unit: ms}, copies: [{system: shop-db, dataset: shop.users, locator: {id: value:/id}}]}\n";
+        let (mut sources, found) = parse_sources("s.yaml", text.as_bytes());
+        assert!(found.is_empty(), "{found:?}");
+        let mapping = Mapping::new(sources.remove(0), &BTreeMap::new()).unwrap();
+        let intake = Intake::new(Keys::from_tenant(&[7; 32]).unwrap(), 4, Options::default());
+        let (schemas, context) = (Schemas::bundled(), Context::new("customer_id", Millis(1)));
+        let feeding = Feeding {
+            intake: &intake,
+            mapping: &mapping,
+            schemas: &schemas,
+            context: &context,
+            generation: 1,
+            origin: None,
+            taken: &[],
+        };
+        let record = |n: i64| Arrived {
+            mark: Some("t".into()),
+            offset: n,
+            ..Arrived::value(format!(r#"{{"who":{},"id":{n},"at":0}}"#, n / 3).as_bytes())
+        };
+        let records: Vec<Arrived> = (0..100).map(record).collect();
+        let rows = |lanes| {
+            let fed = on(lanes, &records, &|stretch| feeding.feed(stretch));
+            assert_eq!((fed.records, fed.taken, fed.refused.len()), (100, 100, 0));
+            let mut rows = vec![Vec::new(); 4];
+            for (partition, frame) in fed.frames {
+                for record in frame.records {
+                    let Record::Facts(facts) = record else { panic!("{record:?}") };
+                    let facts = facts.rows().unwrap();
+                    rows[partition as usize]
+                        .extend(facts.into_iter().map(|fact| (fact.subject, fact.item, fact.cells)));
+                }
+            }
+            rows
+        };
+        let one = rows(1);
+        assert_eq!(one.iter().map(Vec::len).sum::<usize>(), 100);
+        assert!((2..6).all(|lanes| rows(lanes) == one));
+    }
+
+    #[test]
     fn what_repeats_an_earlier_stretch_is_left_to_the_next_call() {
         // The record at 15 repeats the event of the one at 3: with four lanes of 6 it stands in the third.
         let repeats = |offset: i64| if offset == 15 { 3 } else { offset as u64 };
@@ -97,7 +148,7 @@ mod tests {
         let emptied = || crate::intake::mapping::Emptied {
             system: "s".to_owned(),
             dataset: "d".to_owned(),
-            at: quietus_core::time::Millis(0),
+            at: Millis(0),
         };
         // First of a stretch it stands alone; within one, its stretch ends before it.
         for (at, taken) in [(0, 1), (2, 2), (6, 6), (9, 9)] {

@@ -79,6 +79,12 @@ fn all(
     let sizes = Sizes { flush_rows, ..options.store };
     let entries = control_log(ledger)?;
     let truncated = begins_late(ledger)?;
+    for index in 0..options.partitions {
+        // Opened, an empty one gives up whatever no root names.
+        if truncated && !DiskStore::is_there(database, index).map_err(unfit)? {
+            return Err(Stopped::Unfit(Unfit::Behind));
+        }
+    }
     let one = |index| {
         let (of, salt_key) = (options.partitions, salt_key.to_vec());
         let home = Home { index, of, salt_key, ledger: ledger.id() };

@@ -89,8 +89,9 @@ impl Node {
     pub(super) async fn take_snapshots(self: &Arc<Self>, every: i64) -> Result<(), NodeError> {
         self.ledger.begin_segment().await?;
         // Beyond the new segment's first frame a snapshot needs nothing of the segments before it.
-        if let Ok(ticked) = tokio::time::timeout(PATIENCE, tick_all(self)).await {
-            ticked?;
+        match tokio::time::timeout(PATIENCE, tick_all(self)).await {
+            Ok(ticked) => drop(ticked?),
+            Err(_) => return Err(not_now("a partition is behind")),
         }
         let node = Arc::clone(self);
         blocking(move || node.snapshot(every)).await
@@ -108,7 +109,7 @@ impl Node {
     }
 
     fn snapshot(&self, every: i64) -> Result<(), NodeError> {
-        let waits = |what: &str| Err(StoreError::Disk(format!("no snapshot now: {what}")).into());
+        let waits = |what: &str| Err(not_now(what));
         // Who looks back holds it for as long as a ledger is read.
         let Ok(_alone) = self.beginning.looked_at.try_write() else {
             return waits("somebody looks at one");
@@ -187,6 +188,10 @@ impl Node {
             other => StoreError::Damaged(other.to_string()).into(),
         })
     }
+}
+
+fn not_now(what: &str) -> NodeError {
+    StoreError::Disk(format!("no snapshot now: {what}")).into()
 }
 
 fn every(milliseconds: i64) -> Duration {

@@ -49,6 +49,13 @@ impl Stored {
         };
         let events = vec![Vec::new(); waiting.len()];
         let mut stored = Self { waiting, events, compared: 0, findings, unknown: false, _copy: copy };
+        for (index, store) in (0u32..).zip(&stored.waiting) {
+            if store.as_ref().is_some_and(DiskStore::went_back) {
+                stored.findings.push(format!(
+                    "the store of partition {index}: its last root cannot be read; a start goes back to a snapshot"
+                ));
+            }
+        }
         stored.rests(super::rest::read(&store));
         Ok(Some(stored))
     }
@@ -148,7 +155,7 @@ impl Stored {
     }
 
     fn found(&mut self, partition: u32, what: &str) {
-        self.findings.push(format!("the store of partition {partition}: {what}; a start builds it anew"));
+        self.findings.push(format!("the store of partition {partition}: {what}"));
     }
 }
 

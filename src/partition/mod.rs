@@ -114,11 +114,12 @@ impl Partition {
         let disk = |error| Unfit::Store(news_lost(&error));
         let waiting = match given {
             0 => Waiting::anew(dir).map_err(disk)?,
-            _ => match Waiting::open(dir, told, given, back || truncated).map_err(disk)? {
+            _ => match Waiting::open(dir, told, given, back).map_err(disk)? {
                 Some(waiting) => waiting,
                 None if truncated => {
                     tracing::warn!(partition = self.index, told, given, "news that waited is not there");
-                    Waiting::anew(dir).map_err(disk)?
+                    let rest = Waiting::open(dir, told, given, true).map_err(disk)?;
+                    rest.map_or_else(|| Waiting::anew(dir).map_err(disk), Ok)?
                 }
                 None => return Err(Unfit::Unreadable("news")),
             },

@@ -10,7 +10,7 @@ use std::time::Duration;
 use quietus_core::source::Start;
 use quietus_core::time::Millis;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
@@ -23,6 +23,8 @@ const TICK: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Ticks between two looks at what rarely changes: the group, the anchors.
 const RARELY: u32 = 16;
+/// What the library has to say between two looks is less.
+const HEARD_MAX: usize = 100;
 /// Ticks for which a topic may end too early before it is believed.
 const SHORT_MAX: u32 = 20;
 /// A watermark costs every partition of the ledger a frame.
@@ -59,6 +61,8 @@ struct Watch {
     said_at: Millis,
     /// How often in a row the topic ended before what was read of it.
     short: u32,
+    /// The brokers answer, and let nobody in: why. The library says it once, and then only that nobody answers.
+    refused: Option<Trouble>,
 }
 
 struct Sample {
@@ -74,11 +78,21 @@ impl Watch {
         *guard(&feed.anchors) = feed.sink.position().as_deref().map(Anchors::read).unwrap_or_default();
         let probe = feed.settings.probe(&format!("{}-watch", feed.client_id()))?;
         let never = Millis(i64::MIN);
-        Ok(Self { probe, heartbeats: None, ticks: 0, sample: None, said: never, said_at: never, short: 0 })
+        Ok(Self {
+            probe,
+            heartbeats: None,
+            ticks: 0,
+            sample: None,
+            said: never,
+            said_at: never,
+            short: 0,
+            refused: None,
+        })
     }
 
     fn look(&mut self, feed: &Feed, runtime: &Handle) -> Result<(), Trouble> {
-        let ends = self.ends(feed)?;
+        let ends = self.ends(feed).map_err(|trouble| self.explained(trouble))?;
+        self.refused = None;
         let short = ends.iter().find(|(p, (_, high))| feed.next_of(**p).is_some_and(|next| next > *high));
         if let Some((partition, _)) = short {
             self.short += 1;
@@ -105,6 +119,27 @@ impl Watch {
         let lag = ends.iter().map(|(p, (low, high))| (high - feed.read_up_to(*p).max(*low)).max(0));
         feed.lag(u64::try_from(lag.sum::<i64>()).unwrap_or_default());
         self.move_on(feed, &ends, runtime)
+    }
+
+    /// Why nobody answers, where the brokers have said so since.
+    fn explained(&mut self, trouble: Trouble) -> Trouble {
+        if trouble.code != "brokers_unreachable" {
+            return trouble;
+        }
+        let heard = std::iter::from_fn(|| self.probe.poll(Duration::ZERO)).take(HEARD_MAX);
+        for error in heard.filter_map(Result::err) {
+            let is_away = matches!(
+                error.rdkafka_error_code(),
+                Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve)
+            );
+            let why = Trouble::of(&error);
+            match why.code {
+                "not_allowed" => self.refused = Some(why),
+                _ if is_away => self.refused = None,
+                _ => {}
+            }
+        }
+        self.refused.clone().unwrap_or(trouble)
     }
 
     /// Partition → (first, next) offset.

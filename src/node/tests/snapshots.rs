@@ -142,6 +142,10 @@ async fn a_damaged_root_goes_back_to_a_snapshot_and_reads_the_ledger_from_there(
     store(torn.path()).partition(1).set_root(b"no root").unwrap();
     (0..4).for_each(|p| store(suspect.path()).partition(p).suspect().unwrap());
     for dir in [torn, suspect] {
+        // As after a crash: no orderly stop says where the store was left.
+        super::super::rest::remove(&dir.path().join("data/store")).unwrap();
+        let Held::Otherwise(findings) = verified(dir.path()).unwrap().stored else { panic!("nothing found") };
+        assert!(findings.iter().any(|f| f.contains("goes back to a snapshot")), "{findings:?}");
         let node = opened(dir.path(), SMALL).await;
         same(&node, &w.node);
         assert!(node.read_at_start() > 0);
@@ -169,6 +173,20 @@ async fn a_store_that_nothing_can_bring_back_is_left_as_it_is() {
         assert!(matches!(error, NodeError::Refused { code: "store-lost", .. }), "{error:?}");
         assert!(error.to_string().contains(says), "{error}");
     }
+    let rootless = image(stopped.path(), "");
+    let runs = || {
+        let blocks = Database::open(&rootless.path().join("data/store")).unwrap().partition(1);
+        blocks
+            .remove_root()
+            .and_then(|()| blocks.remove_snapshot(1))
+            .and_then(|()| blocks.remove_snapshot(2))
+            .unwrap();
+        blocks.runs().unwrap()
+    };
+    let before = runs();
+    let error = start(rootless.path()).await;
+    assert!(matches!(error, NodeError::Refused { code: "store-lost", .. }), "{error:?}");
+    assert!(!before.is_empty() && runs() == before, "runs that nothing names any more are left too");
     // What was refused was not touched.
     copy(&stopped.path().join("data/store"), &without.path().join("data/store"), "");
     copy(stopped.path(), foreign.path(), "data");

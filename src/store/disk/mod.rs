@@ -226,7 +226,8 @@ impl DiskStore {
     }
 
     /// What was read, or the end of this process: with rows that it cannot read it would answer wrongly or erase what
-    /// it must not. Where the disk gave back something else than was put there, a start builds the store anew.
+    /// it must not. Where the disk gave back something else than was put there, a start goes back to a
+    /// snapshot or builds the store anew.
     fn certain<T>(&self, read: Result<T, StoreError>) -> T {
         read.unwrap_or_else(|error| {
             tracing::error!(%error, "the store cannot be read: this node ends here");

@@ -27,9 +27,11 @@ impl DiskStore {
             Ok(store) if snapshots.is_empty() || (store.list_run != 0 && !blocks.is_suspect()?) => {
                 Self { snapshots, ..store }
             }
-            Ok(_) | Err(StoreError::Damaged(_)) if !snapshots.is_empty() => {
-                Self::go_back(&blocks, sizes, snapshots)?
+            Ok(store) if !snapshots.is_empty() => {
+                let back = Self::go_back(&blocks, sizes, snapshots.clone());
+                back.or_else(|error| Self::believed(store, snapshots).ok_or(error))?
             }
+            Err(StoreError::Damaged(_)) if !snapshots.is_empty() => Self::go_back(&blocks, sizes, snapshots)?,
             Ok(_) => return Err(StoreError::Damaged("it has no root".to_owned())),
             Err(error) => return Err(error),
         };
@@ -65,6 +67,22 @@ impl DiskStore {
             }
         }
         Err(StoreError::Damaged("neither its root nor a snapshot of it can be read".to_owned()))
+    }
+
+    /// A root under suspicion, where no snapshot can be gone back to: what was come upon may not have been its own.
+    fn believed(root: Self, snapshots: Vec<Pinned>) -> Option<Self> {
+        let blocks = &root.blocks;
+        let whole = root.list_run != 0
+            && root.list.runs().try_for_each(|run| blocks.read_run(run)).is_ok()
+            && root.read_named().is_ok();
+        (whole && blocks.trust().is_ok()).then_some(Self { snapshots, ..root })
+    }
+
+    /// Whether there is anything to go on from, read or not: a root or a snapshot.
+    pub fn is_there(database: &Database, partition: u32) -> Result<bool, StoreError> {
+        let blocks = database.partition(partition);
+        let has_root = !matches!(List::read(&blocks), Ok(None));
+        Ok(has_root || !Pinned::all(&blocks)?.is_empty())
     }
 
     /// What this list names.
@@ -138,10 +156,12 @@ impl DiskStore {
     }
 
     /// A ledger that was truncated cannot give back what a root names: with a snapshot the root stays, under suspicion.
+    /// What was come upon in a snapshot says nothing about the root.
     pub(super) fn distrust(&self) -> Result<(), StoreError> {
-        match self.snapshots.is_empty() && !self.looks_back {
-            true => self.blocks.remove_root(),
-            false => self.blocks.suspect(),
+        match (self.looks_back, self.snapshots.is_empty()) {
+            (true, _) => Ok(()),
+            (false, true) => self.blocks.remove_root(),
+            (false, false) => self.blocks.suspect(),
         }
     }
 }
