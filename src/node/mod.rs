@@ -100,6 +100,8 @@ pub struct Node {
     /// The control log, folded up to its durable end.
     control: RwLock<Control>,
     control_at: watch::Sender<u64>,
+    /// Entries of the control log that connectors and consumers go by.
+    followed: watch::Sender<u64>,
     /// What the gate let through, and the holds that it asks.
     pub underway: Arc<Underway>,
     registry: Registry,
@@ -161,7 +163,7 @@ impl Node {
         let _ = folded.wait_for(|at| *at >= k).await;
     }
 
-    /// Returns once entry `k` is in force in every partition.
+    /// Returns once entry `k` is in force in every partition, and connectors go by it.
     pub async fn has_decreed(&self, k: u64) {
         for partition in self.partitions.iter() {
             while partition.read().state.control.k < k {
@@ -171,6 +173,11 @@ impl Node {
                 }
                 partition.has_applied(next).await;
             }
+        }
+        let (mut followed, mut ended) = (self.followed.subscribe(), self.ended.subscribe());
+        tokio::select! {
+            _ = followed.wait_for(|at| *at >= k) => {}
+            _ = ended.wait_for(|ended| *ended) => {}
         }
     }
 

@@ -106,6 +106,7 @@ impl Node {
             ledger,
             control: RwLock::new(Control::default()),
             control_at: watch::Sender::new(0),
+            followed: watch::Sender::new(0),
             underway: Arc::default(),
             registry: Registry::default(),
             scans: super::scans::Scans::default(),

@@ -50,7 +50,7 @@ impl Node {
         for partition in self.partitions.iter() {
             tasks.spawn(super::letters::carry(Arc::clone(self), partition.index()));
         }
-        self.follow_systems();
+        self.follow_control();
         self.limit_links().await?;
         super::news::begin(self).await?;
         tasks.spawn(super::news::tell(Arc::clone(self)));
@@ -97,10 +97,7 @@ impl Node {
             };
             match asked {
                 Ok(Some(asked)) => self.carry_out(asked),
-                Ok(None) => {
-                    self.follow_systems();
-                    self.follow_topics();
-                }
+                Ok(None) => self.follow_control(),
                 Err(error) => {
                     // A ledger that cannot be read is not guessed at: this stream stands still until a restart.
                     tracing::error!(%error, %stream, "the ledger cannot be read");
@@ -168,6 +165,18 @@ impl Node {
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
         }
+    }
+
+    /// Connectors and consumers follow what the control log says.
+    fn follow_control(self: &Arc<Self>) {
+        let k = self.control_end();
+        self.follow_systems();
+        self.follow_topics();
+        self.followed.send_if_modified(|followed| {
+            let is_news = *followed < k;
+            *followed = k.max(*followed);
+            is_news
+        });
     }
 
     /// Connectors and dispatchers follow the registered systems.
