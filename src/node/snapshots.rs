@@ -144,16 +144,24 @@ impl Node {
         if known != UNKNOWN {
             return Some(known);
         }
-        let mut reader = self.ledger.scan(&[u64::MAX]).ok()?;
-        let tick = reader.find_map(|frame| {
-            let batch = read(&frame.ok()?).ok()?;
-            batch.records.iter().find_map(|record| match record {
-                Record::Tick(tick) => Some(tick.now),
-                _ => None,
-            })
-        })?;
+        let tick = self.first_tick()?;
         self.beginning.oldest.store(tick, Ordering::Relaxed);
         Some(tick)
+    }
+
+    /// None = the ledger has none, or cannot be read.
+    fn first_tick(&self) -> Option<i64> {
+        for frame in self.ledger.scan(&[u64::MAX]).ok()? {
+            let batch = read(&frame.ok()?).ok()?;
+            let tick = batch.records.iter().find_map(|record| match record {
+                Record::Tick(tick) => Some(tick.now),
+                _ => None,
+            });
+            if tick.is_some() {
+                return tick;
+            }
+        }
+        None
     }
 
     /// How old the oldest frame of the ledger is, whatever it holds.

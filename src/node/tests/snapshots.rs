@@ -197,6 +197,15 @@ async fn a_store_that_nothing_can_bring_back_is_left_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn how_old_a_ledger_is_that_cannot_be_read_is_not_known() {
+    let (mut w, ..) = forgetful().await;
+    let stopped = stopped(&mut w).await;
+    let node = opened(stopped.path(), SMALL).await;
+    std::fs::remove_dir_all(stopped.path().join("data/ledger")).unwrap();
+    assert_eq!(node.oldest_forgettable(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_changed_byte_of_what_is_left_is_found() {
     let (mut w, ..) = forgetful().await;
     let stopped = stopped(&mut w).await;
