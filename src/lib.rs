@@ -39,6 +39,7 @@ pub mod surface;
 pub mod telemetry;
 
 pub mod clock;
+mod durable;
 pub mod faults;
 
 pub mod bench;

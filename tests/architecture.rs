@@ -11,16 +11,17 @@ use std::path::{Path, PathBuf};
 /// schedule → dispatch → confirm → ledger; `node` ties them together and the surfaces stand on it.
 const FLOW: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("durable", &[]),
     ("faults", &[]),
     ("sabotage", &[]),
-    ("sealing", &[]),
+    ("sealing", &["durable"]),
     ("telemetry", &[]),
-    ("store", &["faults"]),
-    ("ledger", &["faults"]),
+    ("store", &["durable", "faults"]),
+    ("ledger", &["durable", "faults"]),
     ("intake", &["ledger", "sealing"]),
     ("registering", &[]),
     ("audit", &[]),
-    ("partition", &["audit", "sabotage", "store"]),
+    ("partition", &["audit", "durable", "sabotage", "store"]),
     ("confirm", &[]),
     // Loops and proposals of a running node: they read its partitions and append through it, never past it. The hold
     // barrier asks dispatch what is under way.
@@ -32,6 +33,7 @@ const FLOW: &[(&str, &[&str])] = &[
             "audit",
             "clock",
             "dispatch",
+            "durable",
             "faults",
             "intake",
             "ledger",
@@ -53,6 +55,7 @@ const FLOW: &[(&str, &[&str])] = &[
             "bench",
             "clock",
             "demo",
+            "durable",
             "intake",
             "ledger",
             "node",

@@ -4,12 +4,13 @@
 //! that was cut or exchanged from one that a crash left; a copy kept elsewhere tells more, for whoever can write the
 //! folder can write both.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 
 use super::{Node, NodeError};
 use crate::audit::{Chain, Checkpoint, Proof, Verifier, chain, notes, verifiers};
+use crate::durable;
 use crate::ledger::embedded;
 
 /// The newest checkpoints of a node, one signed note a partition.
@@ -61,7 +62,7 @@ impl Node {
     /// Keeps the newest checkpoint beside the ledger.
     pub(crate) fn keep_checkpoint(&self) {
         let text: String = self.checkpoints().into_iter().map(|(_, signed)| signed).collect();
-        if let Err(error) = replace(&self.options.dir.join(FILE), &text) {
+        if let Err(error) = durable::put(&self.options.dir.join(FILE), text.as_bytes()) {
             tracing::warn!(%error, "the audit's checkpoint could not be kept beside the ledger");
         }
     }
@@ -133,16 +134,4 @@ pub(super) fn kept(path: &Path) -> Result<Option<String>, NodeError> {
             Err(NodeError::Rewritten { what, path: path.to_owned() })
         }
     }
-}
-
-/// Whole or not at all, and durable.
-pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    let draft = PathBuf::from(draft);
-    let mut file = File::create(&draft)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&draft, path)?;
-    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }

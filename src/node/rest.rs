@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::audit::replace;
+use crate::durable;
 
 fn file(store: &Path) -> PathBuf {
     store.join("rest")
@@ -15,15 +15,12 @@ fn file(store: &Path) -> PathBuf {
 
 /// Frames that each partition's store has seen, in order.
 pub(super) fn write(store: &Path, kept: &[u64]) -> io::Result<()> {
-    replace(&file(store), &text(kept))
+    durable::put(&file(store), text(kept).as_bytes())
 }
 
 /// The store may change from here on.
 pub(super) fn remove(store: &Path) -> io::Result<()> {
-    match fs::remove_file(file(store)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    durable::remove(&file(store))
 }
 
 /// None = no orderly stop came last; an error = it is not as it was written.

@@ -2,7 +2,8 @@
 //!
 //! Invariant: what a store holds is believed only where the ledger bears it out: same ledger, same key, no more than
 //! the ledger has, and the frame that it ended with is the frame that stands there. Otherwise it is built anew, or,
-//! where the ledger was truncated and cannot give it back, the node does not start and nothing is touched.
+//! where the ledger was truncated, made of the copies of its snapshots; without them the node does not start and nothing
+//! is touched.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -17,7 +18,7 @@ use crate::ledger::codec::Avro;
 use crate::ledger::embedded::Ledger;
 use crate::ledger::{LedgerError, Stream};
 use crate::partition::{Home, Partition, Unfit};
-use crate::store::{Database, DiskStore, Sizes, StoreError};
+use crate::store::{Database, DiskStore, Sizes, StoreError, put_back};
 
 /// Every partition with the hashes of the events that it took in lately.
 pub(super) type Opened = Vec<(Partition, Vec<u64>)>;
@@ -63,7 +64,11 @@ pub(super) fn open(ledger: &Ledger, options: &NodeOptions, salt_key: &[u8]) -> R
         Err(_) => Unfit::Store(StoreError::Damaged("it cannot be opened".to_owned())),
     };
     if begins_late(ledger)? {
-        return Err(lost(&dir, &why));
+        let is_lost = matches!(why, Unfit::Store(_) | Unfit::Unreadable(_) | Unfit::Behind);
+        let copies = is_lost.then(|| put_back(&dir, &dir, options.partitions)).transpose()?;
+        let Some(database) = copies.flatten() else { return Err(lost(&dir, &why)) };
+        tracing::warn!(%why, dir = %dir.display(), "the store is put back from the copies of its snapshots");
+        return Ok(all(&database, ledger, options, salt_key)?);
     }
     tracing::warn!(%why, dir = %dir.display(), "the store is built anew from the ledger");
     Ok(all(&Database::anew(&dir)?, ledger, options, salt_key)?)
@@ -109,7 +114,7 @@ fn unfit(why: impl Into<Unfit>) -> Stopped {
 }
 
 /// A partition's beginning was given up.
-fn begins_late(ledger: &Ledger) -> Result<bool, NodeError> {
+pub(super) fn begins_late(ledger: &Ledger) -> Result<bool, NodeError> {
     let firsts = (0..ledger.partitions()).map(|p| ledger.first(Stream::Partition(p)));
     Ok(firsts.collect::<Result<Vec<_>, _>>()?.into_iter().any(|first| first > 0))
 }

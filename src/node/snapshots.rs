@@ -3,7 +3,8 @@
 //! Every so often the ledger begins a segment and each partition keeps a snapshot. With `truncate` the segments below
 //! the older of two are given up: so a byte that may be forgotten is gone after twice that time and the time nobody
 //! ran. Invariant: nothing is given up that a start from the older snapshot of any partition would read; both are
-//! synced before. A crash in between leaves more than is needed, never less. A simulated ledger has no snapshots: its
+//! synced before, and the newer is copied to a file that nothing writes to again, for the store's own does not outlive
+//! every power cut. A crash in between leaves more than is needed, never less. A simulated ledger has no snapshots: its
 //! years pass in seconds.
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use quietus_core::record::Record;
 use quietus_core::time::Millis;
 
 use super::open::read;
-use super::resume::{control_log, folded};
+use super::resume::{begins_late, control_log, folded};
 use super::{Node, NodeError};
 use crate::ledger::Stream;
 use crate::ledger::codec::Avro;
@@ -65,16 +66,19 @@ impl Node {
         }
     }
 
-    /// One look; `owed` = something may be given up.
+    /// One look; `owed` = something may be given up, or the copies are of snapshots that went.
     async fn keep_snapshot(self: &Arc<Self>, owed: &mut bool) -> Result<(), NodeError> {
         let (node, every) = (Arc::clone(self), self.options.snapshot_every_ms);
         let is_due = move || Ok(node.partitions.iter().any(|partition| node.is_due(partition, every)));
         if blocking(is_due).await? {
             self.take_snapshots(every).await?;
-            *owed = self.options.truncate;
+            *owed = self.options.truncate || begins_late(&self.ledger)?;
         }
         if *owed {
-            self.give_up().await?;
+            match self.options.truncate {
+                true => drop(self.give_up().await?),
+                false => self.copy_snapshots().await?,
+            }
             *owed = false;
         }
         Ok(())
@@ -100,12 +104,20 @@ impl Node {
     /// The segments below the older snapshots; answers how many went.
     pub(super) async fn give_up(&self) -> Result<u64, NodeError> {
         let Some(floors) = self.floors() else { return Ok(0) };
+        self.copy_snapshots().await?;
         let gone = self.ledger.truncate_before(floors).await?;
         if gone > 0 {
             self.beginning.oldest.store(UNKNOWN, Ordering::Relaxed);
             tracing::info!(segments = gone, "the ledger's beginning was given up");
         }
         Ok(gone)
+    }
+
+    /// What the ledger forgets must not lie in one database alone.
+    async fn copy_snapshots(&self) -> Result<(), NodeError> {
+        let partitions = Arc::clone(&self.partitions);
+        let copied = move || Ok(partitions.iter().try_for_each(|partition| partition.copy_snapshot())?);
+        blocking(copied).await
     }
 
     fn snapshot(&self, every: i64) -> Result<(), NodeError> {

@@ -12,7 +12,7 @@ use quietus_core::record::{EVENTS_REMEMBERED, Frame};
 use super::NodeError;
 use crate::ledger::codec::Avro;
 use crate::partition::{Home, Partition, Unfit};
-use crate::store::{Database, DiskStore, Sizes, Store, StoreError};
+use crate::store::{Database, DiskStore, Sizes, Store, StoreError, put_back};
 
 /// The partitions' stores, each until the replay comes to where its last root was made.
 pub(super) struct Stored {
@@ -40,11 +40,15 @@ impl Stored {
         let copy = tempfile::tempdir().map_err(disk)?;
         duplicate(&store, copy.path()).map_err(disk)?;
         // sled ends some reads of what it never wrote with a panic.
-        let opened = catch_unwind(AssertUnwindSafe(|| whole(copy.path(), partitions)));
+        let opened = catch_unwind(AssertUnwindSafe(|| whole(&Database::open(copy.path())?, partitions)));
         let opened = opened.unwrap_or_else(|_| Err(StoreError::Damaged("it cannot be opened".to_owned())));
         let (waiting, findings): (Vec<_>, _) = match opened {
             Ok(stores) => (stores.into_iter().map(Some).collect(), Vec::new()),
-            Err(error @ StoreError::Damaged(_)) => (Vec::new(), vec![error.to_string()]),
+            Err(error @ StoreError::Damaged(_)) => {
+                let database = put_back(&copy.path().join("store"), &store, partitions)?;
+                let stores = database.map_or(Ok(Vec::new()), |database| whole(&database, partitions))?;
+                (stores.into_iter().map(Some).collect(), vec![error.to_string()])
+            }
             Err(error) => return Err(error.into()),
         };
         let events = vec![Vec::new(); waiting.len()];
@@ -160,10 +164,9 @@ impl Stored {
 }
 
 /// Every partition's store, all of it read.
-fn whole(dir: &Path, partitions: u32) -> Result<Vec<DiskStore>, StoreError> {
-    let database = Database::open(dir)?;
+fn whole(database: &Database, partitions: u32) -> Result<Vec<DiskStore>, StoreError> {
     let one = |index| {
-        let store = DiskStore::open(&database, index, Sizes::default())?;
+        let store = DiskStore::open(database, index, Sizes::default())?;
         store.read_all()?;
         Ok(store)
     };

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 use quietus_core::engine::news::Item;
 
+use crate::durable;
+
 /// The next file begins beyond this.
 const FILE_BYTES: u64 = 4 << 20;
 /// So much is written at once.
@@ -44,7 +46,7 @@ impl Waiting {
     /// Goes on with what lies there of the numbers beyond `told` up to `given`; None = some of it is missing. `more`:
     /// more was told than that, and what was may be gone.
     pub fn open(dir: &Path, told: u64, given: u64, more: bool) -> io::Result<Option<Self>> {
-        fs::create_dir_all(dir)?;
+        durable::make_folder(dir)?;
         let mut files = Vec::new();
         for entry in fs::read_dir(dir)? {
             let name = entry?.file_name();
@@ -88,7 +90,7 @@ impl Waiting {
         if dir.is_dir() {
             fs::remove_dir_all(dir)?;
         }
-        fs::create_dir_all(dir)?;
+        durable::make_folder(dir)?;
         Ok(Self::nothing(dir))
     }
 
@@ -140,7 +142,7 @@ impl Waiting {
         if let Some((file, _)) = &self.last {
             file.sync_data()?;
         }
-        File::open(&self.dir)?.sync_all()
+        durable::sync_folder(&self.dir)
     }
 
     /// So many pieces from this number on, oldest first.

@@ -32,6 +32,12 @@ impl Partition {
         self.write().store.end_snapshot(naming, named)
     }
 
+    /// A copy of the newest in a file of its own, on the disk when this returns. No other may be taken meanwhile.
+    pub fn copy_snapshot(&self) -> Result<(), StoreError> {
+        let apart = self.read().store.newest_apart();
+        apart.map_or(Ok(()), |apart| apart.run())
+    }
+
     /// Audit entries that it was opened with: what came since was read from the ledger.
     pub fn entries_at_start(&self) -> u64 {
         self.entries_at_start

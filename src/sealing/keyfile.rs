@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::cell::SealError;
 use super::keys::Keys;
+use crate::durable;
 
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
@@ -76,7 +77,12 @@ pub fn load_or_create(path: &Path, key: Kind) -> Result<(Secret, bool), KeyFileE
             let made = create(path, key)?;
             Ok((load(path, key)?, made))
         }
-        loaded => Ok((loaded?, false)),
+        loaded => {
+            let loaded = loaded?;
+            let synced = durable::sync_found(path);
+            synced.map_err(|cause| KeyFileError::Io { path: path.to_owned(), key, doing: "sync", cause })?;
+            Ok((loaded, false))
+        }
     }
 }
 
@@ -98,7 +104,7 @@ pub fn load(path: &Path, key: Kind) -> Result<Secret, KeyFileError> {
 fn create(path: &Path, key: Kind) -> Result<bool, KeyFileError> {
     let io = |doing| move |cause| KeyFileError::Io { path: path.to_owned(), key, doing, cause };
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(io("make the folder of"))?;
+    durable::make_folder(parent).map_err(io("make the folder of"))?;
 
     let mut secret = Zeroizing::new([0u8; 32]);
     aws_lc_rs::rand::fill(secret.as_mut_slice()).map_err(|_| SealError::Crypto)?;
@@ -119,7 +125,7 @@ fn create(path: &Path, key: Kind) -> Result<bool, KeyFileError> {
     let removed = fs::remove_file(&draft).map_err(io("remove the draft of"));
     let made = linked?;
     removed?;
-    File::open(parent).and_then(|dir| dir.sync_all()).map_err(io("sync the folder of"))?;
+    durable::sync_folder(parent).map_err(io("sync the folder of"))?;
     Ok(made)
 }
 

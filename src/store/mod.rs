@@ -19,7 +19,7 @@ use quietus_core::life::Lives;
 pub use beside::{Beside, DutyRow, Unkept};
 pub use census::{Census, Matters};
 pub(crate) use disk::KeySet;
-pub use disk::{Database, DiskStore, Merge, Merged, Naming, Sizes, Snapshot, StoreError};
+pub use disk::{Apart, Database, DiskStore, Merge, Merged, Naming, Sizes, Snapshot, StoreError, put_back};
 pub use memory::MemoryStore;
 
 /// Items read for a pass, not all of them shown yet.
@@ -74,6 +74,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// It is one of those that are kept, if it got its name; the older of two goes.
     fn end_snapshot(&mut self, _: Naming, named: Result<(), StoreError>) -> Result<(), StoreError> {
         named
+    }
+
+    /// The newest snapshot, to be copied to a file of its own beside the store; None = none is kept here. As long as it
+    /// is copied no other may be taken.
+    fn newest_apart(&self) -> Option<Apart> {
+        None
     }
 
     /// What was at a snapshot, to be written to in memory alone; None = none is kept here. As long as somebody looks

@@ -96,7 +96,7 @@ pub fn remove_others(dir: &Path, entries: u64) -> io::Result<()> {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && path != named {
-            super::mark::remove(&path)?;
+            crate::durable::remove(&path)?;
         }
     }
     Ok(())

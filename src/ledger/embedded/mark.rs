@@ -5,8 +5,8 @@
 //! writing it again: whatever does not come out byte for byte is damage.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -16,7 +16,6 @@ use crate::ledger::{Damage, LedgerError, Position};
 
 const META: &str = "ledger.meta";
 const CLEAN: &str = "clean";
-const DRAFT: &str = ".new";
 /// Both files are far smaller; a longer one is none of ours.
 const MAX_BYTES: u64 = 4096;
 
@@ -129,68 +128,5 @@ fn read<T>(
     match parse(&field) {
         Some(value) if encode(&value).as_bytes() == bytes => Ok(Some(value)),
         _ => Err(Damage::new(path, 0, "its content does not match its checksum").into()),
-    }
-}
-
-/// Writes the file's next content beside it, durable; nothing has changed yet.
-pub fn draft(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = draft_path(path);
-    let written = File::create(&draft).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    if written.is_err() {
-        // It takes room on a disk that may be full; should this fail too, the next start takes it away.
-        let _ = fs::remove_file(&draft);
-    }
-    written
-}
-
-/// Puts the draft in the file's place, durable when this returns.
-pub fn publish(path: &Path) -> io::Result<()> {
-    fs::rename(draft_path(path), path)?;
-    sync_folder(path)
-}
-
-/// Takes a draft away that will not be published.
-pub fn discard(path: &Path) -> io::Result<()> {
-    fs::remove_file(draft_path(path))
-}
-
-pub fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    draft(path, bytes)?;
-    publish(path)
-}
-
-/// Takes a file away, durable when this returns; one that is not there is no error.
-pub fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(cause) => Err(cause),
-        Ok(()) => sync_folder(path),
-    }
-}
-
-/// Takes away what a crash left unpublished.
-pub fn discard_all(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.to_str().is_some_and(|name| name.ends_with(DRAFT)) {
-            fs::remove_file(path)?;
-        }
-    }
-    Ok(())
-}
-
-fn draft_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(DRAFT);
-    PathBuf::from(name)
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! Opening: lock the folder, examine what is there, cut off what a crash left, and hand it all to the writer.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 
@@ -9,34 +9,37 @@ use tokio::sync::watch;
 use super::examine::{Examined, examine};
 use super::index::Index;
 use super::kept;
-use super::mark::{self, Clean, Meta};
+use super::mark::{Clean, Meta};
 use super::segment::{self, SegmentHead};
 use super::writer::Writer;
 use super::{Durable, MAX_PARTITIONS, Options, Recovered, Shared};
+use crate::durable;
 use crate::ledger::{LedgerError, Position};
 
 const LOCK: &str = "lock";
 
 pub fn open(dir: &Path, options: &Options) -> Result<(Writer, Recovered), LedgerError> {
     check(dir, options)?;
-    fs::create_dir_all(dir).map_err(LedgerError::io(dir, "make the folder"))?;
+    durable::make_folder(dir).map_err(LedgerError::io(dir, "make the folder"))?;
     let lock = lock(dir)?;
-    mark::discard_all(dir).map_err(LedgerError::io(dir, "clear"))?;
+    durable::discard_all(dir).map_err(LedgerError::io(dir, "clear"))?;
     let (created, seen) = match examine(dir)? {
         Some(seen) => (false, seen),
         None => (true, create(dir, options)?),
     };
     matches(dir, options, &seen.head)?;
     // From here on the ledger may change: the mark must not vouch for it any longer.
-    mark::remove(&Clean::path(dir)).map_err(LedgerError::io(dir, "take the clean mark away"))?;
+    durable::remove(&Clean::path(dir)).map_err(LedgerError::io(dir, "take the clean mark away"))?;
     settle(dir, &seen)?;
 
     let path = segment::path(dir, seen.head.number);
     let file = segment::open_for_append(&path).map_err(LedgerError::io(&path, "open"))?;
     if seen.tail.is_some() {
-        let cut = file.set_len(seen.position.at).and_then(|()| file.sync_all());
-        cut.map_err(LedgerError::io(&path, "cut off the torn end"))?;
+        file.set_len(seen.position.at).map_err(LedgerError::io(&path, "cut off the torn end"))?;
     }
+    // Frames and names that a killed process left may be in the kernel alone: nobody is answered from them before.
+    let synced = file.sync_all().and_then(|()| durable::sync_folder(dir));
+    synced.map_err(LedgerError::io(&path, "sync"))?;
     let recovered = Recovered {
         created,
         clean: seen.clean,
@@ -129,7 +132,7 @@ fn create(dir: &Path, options: &Options) -> Result<Examined, LedgerError> {
     };
     head.create(dir).map_err(LedgerError::io(dir, "make the first segment"))?;
     let meta = Meta { ledger, first: 1, last: 1, control: 0 };
-    mark::put(&Meta::path(dir), meta.encode().as_bytes())
+    durable::put(&Meta::path(dir), meta.encode().as_bytes())
         .map_err(LedgerError::io(dir, "make the meta file"))?;
     let mut index = Index::new(streams);
     index.segment(&head);
@@ -151,12 +154,12 @@ fn create(dir: &Path, options: &Options) -> Result<Examined, LedgerError> {
 /// Finishes what a crash left half done: a roll that was not yet in the meta, a truncation whose files are left.
 fn settle(dir: &Path, seen: &Examined) -> Result<(), LedgerError> {
     if Meta::read(dir)?.as_ref() != Some(&seen.meta) {
-        let put = mark::put(&Meta::path(dir), seen.meta.encode().as_bytes());
+        let put = durable::put(&Meta::path(dir), seen.meta.encode().as_bytes());
         put.map_err(LedgerError::io(&Meta::path(dir), "write"))?;
     }
     for number in segment::list(dir)?.into_iter().filter(|number| *number < seen.meta.first) {
         let path = segment::path(dir, number);
-        mark::remove(&path).map_err(LedgerError::io(&path, "remove"))?;
+        durable::remove(&path).map_err(LedgerError::io(&path, "remove"))?;
     }
     kept::remove_others(dir, seen.meta.control).map_err(LedgerError::io(dir, "clear"))
 }

@@ -90,7 +90,7 @@ impl SegmentHead {
     /// Makes the segment's file, durable under its name before this returns.
     pub fn create(&self, dir: &Path) -> io::Result<File> {
         let path = path(dir, self.number);
-        super::mark::put(&path, &self.encode())?;
+        crate::durable::put(&path, &self.encode())?;
         open_for_append(&path)
     }
 }

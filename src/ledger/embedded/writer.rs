@@ -11,9 +11,10 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::frame::{Chain, FrameHead};
 use super::kept;
-use super::mark::{self, Clean, Meta};
+use super::mark::{Clean, Meta};
 use super::segment::{self, SegmentHead};
 use super::{Options, Shared};
+use crate::durable;
 use crate::faults::{self, Point};
 use crate::ledger::{LedgerError, Position, Stream};
 
@@ -210,14 +211,14 @@ impl Writer {
         };
         let meta = Meta { last: head.number, ..self.meta.clone() };
         let path = segment::path(&dir, head.number);
-        mark::draft(&path, &head.encode()).map_err(|cause| full_or_io(&path, cause))?;
-        mark::draft(&Meta::path(&dir), meta.encode().as_bytes()).map_err(|cause| {
+        durable::draft(&path, &head.encode()).map_err(|cause| full_or_io(&path, cause))?;
+        durable::draft(&Meta::path(&dir), meta.encode().as_bytes()).map_err(|cause| {
             // It would be taken away at the next start, or written over by the next try.
-            let _ = mark::discard(&path);
+            let _ = durable::discard(&path);
             full_or_io(&Meta::path(&dir), cause)
         })?;
-        let file = mark::publish(&path)
-            .and_then(|()| mark::publish(&Meta::path(&dir)))
+        let file = durable::publish(&path)
+            .and_then(|()| durable::publish(&Meta::path(&dir)))
             .and_then(|()| segment::open_for_append(&path))
             .map_err(|cause| self.poison(format!("beginning segment {}: {cause}", head.number)))?;
         self.shared.index_mut().segment(&head);
@@ -241,20 +242,20 @@ impl Writer {
         let meta = Meta { first, control: entries, ..self.meta.clone() };
         if meta.control > self.meta.control {
             let path = kept::path(&dir, entries);
-            mark::put(&path, &kept::encode(&meta.ledger, control))
+            durable::put(&path, &kept::encode(&meta.ledger, control))
                 .map_err(|cause| full_or_io(&path, cause))?;
         }
         let path = Meta::path(&dir);
-        mark::draft(&path, meta.encode().as_bytes()).map_err(|cause| full_or_io(&path, cause))?;
+        durable::draft(&path, meta.encode().as_bytes()).map_err(|cause| full_or_io(&path, cause))?;
         faults::pass(Point::BeforeTruncate);
-        mark::publish(&path).map_err(|cause| self.poison(format!("truncating: {cause}")))?;
+        durable::publish(&path).map_err(|cause| self.poison(format!("truncating: {cause}")))?;
         faults::pass(Point::AfterTruncate);
         self.meta = meta;
         self.shared.index_mut().forget_before(first);
         let mut count = 0;
         for number in gone {
             let path = segment::path(&dir, number);
-            mark::remove(&path).map_err(LedgerError::io(&path, "remove"))?;
+            durable::remove(&path).map_err(LedgerError::io(&path, "remove"))?;
             count += 1;
         }
         kept::remove_others(&dir, entries).map_err(LedgerError::io(&dir, "clear"))?;
@@ -266,7 +267,7 @@ impl Writer {
         let position = Position { segment: self.head.number, at: self.length };
         let path = Clean::path(&self.shared.dir);
         let mark = Clean { position, chain: self.chain };
-        mark::put(&path, mark.encode().as_bytes()).map_err(|cause| full_or_io(&path, cause))
+        durable::put(&path, mark.encode().as_bytes()).map_err(|cause| full_or_io(&path, cause))
     }
 
     fn usable(&self) -> Result<(), LedgerError> {

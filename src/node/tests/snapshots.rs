@@ -154,6 +154,40 @@ async fn a_damaged_root_goes_back_to_a_snapshot_and_reads_the_ledger_from_there(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_does_not_open_is_made_anew_of_the_copies_of_its_snapshots() {
+    let (mut w, ..) = forgetful().await;
+    request(&w, 23).await;
+    let stopped = stopped(&mut w).await;
+    let (without, torn) = (image(stopped.path(), "store"), image(stopped.path(), ""));
+    std::fs::write(torn.path().join("data/store/conf"), b"nothing that sled ever wrote").unwrap();
+    let read = verified(torn.path()).unwrap();
+    assert_eq!(read.digest, w.node.state_digest());
+    assert!(
+        matches!(&read.stored, Held::Otherwise(what) if what[0].contains("corrupted")),
+        "{:?}",
+        read.stored
+    );
+    for dir in [without, torn] {
+        let node = opened(dir.path(), SMALL).await;
+        same(&node, &w.node);
+        assert!(node.read_at_start() > 0);
+        assert_eq!(node.state_digest(), w.node.state_digest());
+    }
+    // A copy that is not whole is none, and nothing is touched.
+    let whole = std::fs::read(stopped.path().join("data/snapshots/2")).unwrap();
+    for at in [0, whole.len() / 2, whole.len() - 1] {
+        let bent = image(stopped.path(), "store");
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        std::fs::write(bent.path().join("data/snapshots/2"), bytes).unwrap();
+        let (keys, _) = Keys::load_or_create(&bent.path().join("tenant.key")).unwrap();
+        let options = NodeOptions { settle_ms: 0, ..NodeOptions::at(bent.path().join("data")) };
+        let error = Node::open(options, keys, Arc::new(SystemClock::new())).await.map(drop).unwrap_err();
+        assert!(matches!(error, NodeError::Refused { code: "store-lost", .. }), "{at}: {error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_nothing_can_bring_back_is_left_as_it_is() {
     let (mut w, ..) = forgetful().await;
     let stopped = stopped(&mut w).await;
@@ -162,6 +196,7 @@ async fn a_store_that_nothing_can_bring_back_is_left_as_it_is() {
         let options = NodeOptions { settle_ms: 0, ..NodeOptions::at(dir.join("data")) };
         Node::open(options, keys, Arc::new(SystemClock::new())).await.map(drop).unwrap_err()
     };
+    std::fs::remove_dir_all(stopped.path().join("data/snapshots")).unwrap();
     let without = image(stopped.path(), "store");
     let torn = image(stopped.path(), "");
     std::fs::write(torn.path().join("data/store/conf"), b"nothing that sled ever wrote").unwrap();

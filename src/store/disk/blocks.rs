@@ -15,12 +15,14 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sled::IVec;
 
+use super::apart;
 use super::page::MAX_BYTES;
+use crate::durable;
 
 /// The disk failed, or what it gave back is not what was put there. The state is not guessed: the partition stops.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +60,7 @@ impl Database {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         // Little on purpose: sled keeps more than it is told, and pages are read in order.
         let config = sled::Config::new().path(dir).cache_capacity(16 << 20).flush_every_ms(None);
+        durable::make_folder(dir).map_err(|error| StoreError::Disk(error.to_string()))?;
         Ok(Self { tree: config.open()?, dir: dir.into() })
     }
 
@@ -206,10 +209,20 @@ impl Blocks {
 
     /// The same for one run.
     pub fn read_run(&self, run: u32) -> Result<(), StoreError> {
-        self.tree.range(self.key(run, 0)..=self.key(run, u32::MAX)).try_for_each(|block| {
-            block?;
-            Ok(())
+        self.of_run(run).try_for_each(|block| block.map(drop))
+    }
+
+    /// Every block of a run, with its number.
+    pub fn of_run(&self, run: u32) -> impl Iterator<Item = Result<(u32, IVec), StoreError>> {
+        self.tree.range(self.key(run, 0)..=self.key(run, u32::MAX)).map(|block| {
+            let (key, bytes) = block?;
+            Ok((key.last_chunk().map_or(0, |block| u32::from_be_bytes(*block)), bytes))
         })
+    }
+
+    /// Where the copy of a snapshot lies, outside sled: see [`super::apart`].
+    pub fn apart(&self) -> PathBuf {
+        apart::path(&self.dir, u32::from(self.partition))
     }
 
     /// Runs that have any block.
@@ -255,5 +268,5 @@ fn sync_folder(dir: &Path) -> io::Result<()> {
             },
         }
     }
-    File::open(dir)?.sync_all()
+    durable::sync_folder(dir)
 }

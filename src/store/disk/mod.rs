@@ -5,6 +5,7 @@
 //! in the memtable or in exactly one run that the root names, whatever was flushed or merged, and after any crash.
 
 mod answers;
+mod apart;
 mod blocks;
 mod bytes;
 mod census;
@@ -40,6 +41,7 @@ use quietus_core::item::Subject;
 use quietus_core::life::Lives;
 use quietus_core::record::EVENTS_REMEMBERED;
 
+pub use apart::{Apart, put_back};
 pub use blocks::{Database, StoreError};
 pub(crate) use keyed::KeySet;
 pub use merge::{Merge, Merged};
@@ -350,6 +352,10 @@ impl Store for DiskStore {
 
     fn end_snapshot(&mut self, naming: Naming, named: Result<(), StoreError>) -> Result<(), StoreError> {
         named.and_then(|()| self.take_up(naming.pinned))
+    }
+
+    fn newest_apart(&self) -> Option<Apart> {
+        self.newest_apart()
     }
 
     fn look_back(&self, snapshot: &Snapshot) -> Result<Option<DiskStore>, StoreError> {

@@ -1,7 +1,7 @@
 //! Opening a partition's store: at its root, at a snapshot when there is no root, or as it was at one.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use quietus_core::engine::Sieve;
 
@@ -36,7 +36,11 @@ impl DiskStore {
             Err(error) => return Err(error),
         };
         let root: Vec<u32> = store.list.runs().chain([store.list_run]).collect();
-        store.drop_runs(blocks.runs()?.into_iter().filter(|run| !root.contains(run)))?;
+        let there = blocks.runs()?;
+        // A number is given once: what a power cut brings back of a run must not be taken for another's.
+        let beyond = there.last().map_or(1, |last| last.saturating_add(1));
+        store.numbers.fetch_max(beyond, Ordering::Relaxed);
+        store.drop_runs(there.into_iter().filter(|run| !root.contains(run)))?;
         Ok(store)
     }
 

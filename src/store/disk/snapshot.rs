@@ -10,12 +10,13 @@
 //! | run, length | the list that the root named, see [`super::root`] |
 //!
 //! Invariant: what a snapshot names is whole, is never dropped before it, and was synced to the disk before it was
-//! named. Runs never change, so that a snapshot costs what was merged or dropped since, and its list. Rejected: a copy
-//! of the pages in files of their own, which is twice the disk for the same rows.
+//! named. Runs never change, so that a snapshot costs what was merged or dropped since, and its list. A copy outside sled is
+//! made only where a ledger is truncated: see [`super::apart`].
 
 use std::collections::BTreeSet;
 
 use super::DiskStore;
+use super::apart::Apart;
 use super::blocks::{Blocks, StoreError};
 use super::bytes::{Reader, Writer};
 use super::root::List;
@@ -23,7 +24,7 @@ use crate::faults::{self, Point};
 
 const VERSION: u8 = 1;
 /// Places that a snapshot may lie in: a new one takes the older one's.
-const PLACES: [u32; 2] = [1, 2];
+pub const PLACES: [u32; 2] = [1, 2];
 
 /// What a partition was when its root was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +94,11 @@ impl Pinned {
         Ok(Self::of(snapshot, place, list, list_run))
     }
 
+    /// The value that names it.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(&self.snapshot, self.list_run, self.list.encode().len() as u64)
+    }
+
     pub fn names(&self, run: u32) -> bool {
         self.runs.contains(&run)
     }
@@ -112,10 +118,9 @@ pub struct Naming {
 impl Naming {
     /// Durable when this returns: it, and before it what it names.
     pub fn run(&self) -> Result<(), StoreError> {
-        let Pinned { snapshot, place, list, list_run, .. } = &self.pinned;
-        let bytes = encode(snapshot, *list_run, list.encode().len() as u64);
+        let bytes = self.pinned.encode();
         faults::pass(Point::BeforeSnapshot);
-        self.blocks.set_snapshot(*place, &bytes)?;
+        self.blocks.set_snapshot(self.pinned.place, &bytes)?;
         faults::pass(Point::AfterSnapshot);
         Ok(())
     }
@@ -131,6 +136,12 @@ impl DiskStore {
         let pinned = Pinned::of_root(&self.blocks, snapshot, &self.snapshots)?;
         self.naming = Some(pinned.clone());
         Ok(Naming { blocks: self.blocks.clone(), pinned })
+    }
+
+    /// The newest snapshot, to be copied out of sled beside the store.
+    pub(super) fn newest_apart(&self) -> Option<Apart> {
+        let pinned = self.snapshots.last()?.clone();
+        Some(Apart { blocks: self.blocks.clone(), pinned })
     }
 
     /// It has its name: what the one whose place it took named goes, unless something else names it.

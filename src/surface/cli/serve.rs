@@ -167,7 +167,7 @@ async fn stop(running: Running) -> Result<(), Failure> {
 
 async fn open(config: &Config, resolver: Resolver) -> Result<Arc<Node>, Failure> {
     let dir = PathBuf::from(&config.dir);
-    std::fs::create_dir_all(&dir).map_err(|cause| {
+    crate::durable::make_folder(&dir).map_err(|cause| {
         at(config, "dir", &format!("{}: cannot be made: {cause}; name a folder that can", dir.display()))
     })?;
     let keys = tenant_key(config, &dir, &resolver)?;
