@@ -20,6 +20,10 @@ thread:
 kill N="100":
     QUIETUS_KILLS={{N}} cargo test --test rigs kill -- --nocapture
 
+# N power cuts under load: what was not synced is lost, wholly or in part; one line of figures.
+power N="50":
+    QUIETUS_CUTS={{N}} cargo test --test rigs power -- --nocapture
+
 # N kills of a node that reads a topic, while its three brokers are killed one by one and all at once.
 kafka-kill N="50":
     QUIETUS_KILLS={{N}} cargo test --test rigs brokers -- --nocapture

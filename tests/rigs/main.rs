@@ -6,5 +6,6 @@ mod chance;
 mod database;
 mod kill;
 mod onboard;
+mod power;
 mod process;
 mod thread;

@@ -93,7 +93,7 @@ impl Process {
             said.into_iter().for_each(write);
             return false;
         };
-        std::thread::spawn(move || lines.for_each(write));
+        std::thread::spawn(move || said.into_iter().chain(lines).for_each(write));
         self.url = url;
         self.child = Some(child);
         true
@@ -106,11 +106,25 @@ impl Process {
         lines.filter(|line| line.ends_with(&format!(": {kind}"))).count()
     }
 
+    /// How often it said this.
+    pub fn said(&self, what: &str) -> usize {
+        let log = std::fs::read_to_string(self.dir.join("log")).unwrap();
+        log.lines().filter(|line| line.contains(what)).count()
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
+        }
+    }
+
+    /// Asked to stop, it does.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+            assert!(asked.unwrap().success() && child.wait().unwrap().success(), "no orderly stop");
         }
     }
 

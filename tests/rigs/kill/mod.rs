@@ -14,9 +14,10 @@
 //!
 //! `QUIETUS_KILLS` says how often; `QUIETUS_KILL_SEED` repeats a run's choices.
 
-mod books;
-mod load;
-mod settle;
+pub mod books;
+pub mod load;
+pub mod settle;
+pub mod verdict;
 
 use std::time::Duration;
 
@@ -25,13 +26,14 @@ use serde_json::json;
 
 use self::books::Books;
 use self::load::Load;
-use self::settle::{count, settle};
+use self::settle::{PATIENCE, settle};
+use self::verdict::Verdict;
 use crate::chance::Chance;
 use crate::database::Database;
 use crate::process::{Process, now};
 
 /// Kinds of points that few moments fall on.
-const POINTS: [&str; 4] = ["BeforeSnapshot", "AfterSnapshot", "BeforeTruncate", "AfterTruncate"];
+pub const POINTS: [&str; 4] = ["BeforeSnapshot", "AfterSnapshot", "BeforeTruncate", "AfterTruncate"];
 /// A life that is to end at a point may last as long, milliseconds: snapshots are a second apart.
 const POINT_WITHIN: u64 = 6_000;
 
@@ -72,33 +74,18 @@ async fn kill() {
         let load = Load { caller: &caller, database: &database, books: &mut books, chance: &mut choices };
         tokio::join!(load.run(), killer);
     }
-    settle(&mut node, &database, &mut books).await;
+    settle(&mut node, &database, &mut books, PATIENCE).await;
     let at_points = POINTS.map(|kind| node.killed_at(kind));
-    let told = count(&database, &books).await;
-    let untold = usize::try_from(told.again.abs_diff(books.found_again)).unwrap();
-    let twice = told.twice.len() + books.twice.len() + untold;
-    let line = json!({"kills": kills, "acked_lost": books.lost.len(), "effects_twice": twice,
-        "early": told.early.len(), "under_hold": told.under_hold.len(), "rows": books.rows.len(),
-        "deleted": told.deleted, "masked": told.masked, "requests": books.requests.len(),
-        "holds": books.held.len(), "preserved": told.preserved, "found_again": told.again, "at_points": at_points});
+    let verdict = Verdict::of(&database, &books).await;
+    let mut line = json!({"kills": kills, "at_points": at_points});
+    verdict.tell(&mut line);
     println!("{line}");
-    assert!(books.lost.is_empty(), "seed {seed}: lost {:?}", books.lost);
-    assert!(
-        twice == 0,
-        "seed {seed}: twice {:?} {:?}, {} of those that came back, of which the node knows {}",
-        told.twice,
-        books.twice,
-        told.again,
-        books.found_again
-    );
-    assert!(told.early.is_empty(), "seed {seed}: early {:?}", told.early);
-    assert!(told.under_hold.is_empty(), "seed {seed}: under hold {:?}", told.under_hold);
-    assert!(told.deleted > 0 && told.masked > 0, "nothing was done, so nothing was shown");
+    verdict.hold(seed);
     // A given binary may be a release, which has no points.
     let has_points = std::env::var_os("QUIETUS_RIG_BINARY").is_none();
     assert!(
         kills < 50 || !has_points || at_points.iter().all(|met| *met > 0),
         "{POINTS:?} were met {at_points:?} times"
     );
-    assert!(kills < 50 || told.preserved > 0, "no hold kept anything from going, so nothing was shown");
+    assert!(kills < 50 || verdict.preserved > 0, "no hold kept anything from going, so nothing was shown");
 }

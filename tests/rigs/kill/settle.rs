@@ -1,6 +1,6 @@
-//! Everything that is known comes to its end, and is counted: by what the node says, and by the database's own log.
+//! Everything that is known comes to its end, and the node is asked for what it was told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -9,16 +9,14 @@ use serde_json::{Value, json};
 use super::books::{Books, KEEP_MS, Kind};
 use super::load::Load;
 use crate::chance::Chance;
-use crate::database::{Database, Effect};
+use crate::database::Database;
 use crate::process::{Caller, Process, now};
 
 /// On a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_secs(600);
-/// Times are cut to milliseconds.
-const CUT_MS: i64 = 2;
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Holds released, what is due swept, and what was acknowledged is there.
-pub async fn settle(node: &mut Process, database: &Database, books: &mut Books) {
+pub async fn settle(node: &mut Process, database: &Database, books: &mut Books, patience: Duration) {
     assert!(node.start(None));
     let caller = node.caller();
     let mut chance = Chance(1);
@@ -41,7 +39,7 @@ pub async fn settle(node: &mut Process, database: &Database, books: &mut Books) 
     }
     tokio::time::sleep(Duration::from_millis(KEEP_MS.unsigned_abs() + 500)).await;
     let begun = Instant::now();
-    while !owed(database, &caller, books).await.is_empty() && begun.elapsed() < PATIENCE {
+    while !owed(database, &caller, books).await.is_empty() && begun.elapsed() < patience {
         let _ = caller.sweep().await.unwrap();
     }
     books.found_again = caller.counted("quietus_resurrections_total").await.unwrap();
@@ -116,53 +114,4 @@ async fn all(caller: &Caller, path: &str) -> Vec<Value> {
             None => return found,
         }
     }
-}
-
-#[derive(Debug, Default)]
-pub struct Told {
-    pub deleted: usize,
-    pub masked: usize,
-    /// Rows touched while a hold was in effect that were due: what a hold kept from going.
-    pub preserved: usize,
-    /// Rows that came back and were deleted once more: a re-audit found them, and the node counted it; else it is a
-    /// command that went out twice.
-    pub again: u64,
-    pub twice: Vec<Effect>,
-    pub early: Vec<Effect>,
-    pub under_hold: Vec<Effect>,
-}
-
-/// The database's own log against the books.
-pub async fn count(database: &Database, books: &Books) -> Told {
-    let effects = database.effects().await;
-    let mut told = Told::default();
-    let mut seen: BTreeMap<(i64, bool), usize> = BTreeMap::new();
-    for effect in effects {
-        let known = &books.rows[&effect.id];
-        let times = seen.entry((effect.id, effect.deleted)).or_default();
-        *times += 1;
-        let other_kind = effect.deleted == (known.kind == Kind::Masked);
-        if *times == 2 && known.back && !other_kind {
-            told.again += 1;
-        } else if *times > 1 || other_kind {
-            told.twice.push(effect.clone());
-        }
-        if effect.at + CUT_MS < known.due() {
-            told.early.push(effect.clone());
-        }
-        let during = |(row, from, to): &(i64, i64, i64)| {
-            *row == effect.id && *from < effect.committed && effect.committed < *to
-        };
-        if books.held.iter().any(during) {
-            told.under_hold.push(effect);
-        }
-    }
-    told.deleted = seen.keys().filter(|(_, deleted)| *deleted).count();
-    told.masked = seen.len() - told.deleted;
-    let over = |(row, from, to): &&(i64, i64, i64)| {
-        let known = &books.rows[row];
-        known.kind != Kind::Long && known.due().max(*from) + 100 < *to
-    };
-    told.preserved = books.held.iter().filter(over).count();
-    told
 }
