@@ -111,7 +111,7 @@ fn look(duty: &Obligation, back: &ReadBack) -> Seen {
         finding,
         count,
         identity_rows: back.identity_rows.map(|n| i64::try_from(n).unwrap_or(i64::MAX)),
-        scope: back.scope.clone(),
+        scope: back.scope.to_vec(),
         not_checked: back.not_checked.clone(),
         detail,
         at: back.at,

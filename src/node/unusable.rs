@@ -86,7 +86,7 @@ impl Connector for Unusable {
                     command: t.command,
                     finding: Finding::Unreadable(failure.clone()),
                     identity_rows: None,
-                    scope: Vec::new(),
+                    scope: Arc::default(),
                     not_checked: Vec::new(),
                     at: None,
                 };

@@ -1,6 +1,8 @@
 //! The read-back: the folder listed anew. A generation that was begun before the answer is there, or it is not;
 //! what the manifest says of its expiry is not believed.
 
+use std::sync::Arc;
+
 use quietus_contract::{Finding, ReadBack, Target};
 
 use crate::config::Config;
@@ -13,7 +15,7 @@ pub(crate) fn read_back(config: &Config, targets: &[Target]) -> Vec<ReadBack> {
             command: target.command,
             finding: Finding::Gone,
             identity_rows: None,
-            scope: Vec::new(),
+            scope: Arc::default(),
             not_checked: Vec::new(),
             at: None,
         };
@@ -21,7 +23,7 @@ pub(crate) fn read_back(config: &Config, targets: &[Target]) -> Vec<ReadBack> {
             Ok(all) => all,
             Err(failure) => return ReadBack { finding: Finding::Unreadable(failure.clone()), ..back },
         };
-        back.scope.push(format!("listing of {} generations", all.len()));
+        back.scope = Arc::from([format!("listing of {} generations", all.len())]);
         let held = holding(all, target.answered_at);
         match held.first() {
             None => back.identity_rows = Some(0),

@@ -84,8 +84,8 @@ pub struct ReadBack {
     /// Records of the collection that carry any of the subject's identities, this target's own included; they may be
     /// live items. None = no identity field could be read.
     pub identity_rows: Option<u64>,
-    /// How it was read: `primary key`, `identity customer_id`, a replica's name.
-    pub scope: Vec<String>,
+    /// How it was read: `primary key`, `identity customer_id`, a replica's name. Shared, as those of a call mostly are.
+    pub scope: Arc<[String]>,
     /// What could not be looked at, in words.
     pub not_checked: Vec<String>,
     /// The target's own clock when it was read.

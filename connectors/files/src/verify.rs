@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
@@ -65,7 +66,7 @@ pub(crate) fn unreadable(target: &Target, failure: Failure) -> ReadBack {
         command: target.command,
         finding: Finding::Unreadable(failure),
         identity_rows: None,
-        scope: Vec::new(),
+        scope: Arc::default(),
         not_checked: Vec::new(),
         at: None,
     }
@@ -101,7 +102,7 @@ fn target(config: &Config, seen: &Seen, target: &Target) -> ReadBack {
         (count, _) => Finding::Found { count, by: "identity".into() },
     };
     let identity_rows = unread.is_none().then_some(rows);
-    let not_checked = not_checked.collect();
+    let (scope, not_checked) = (scope.into(), not_checked.collect());
     ReadBack { command: target.command, finding, identity_rows, scope, not_checked, at: None }
 }
 

@@ -3,6 +3,8 @@
 //! Invariant: only the answer that the manifest calls `absent` is one; anything else is found, or unreadable. It is the
 //! partner's word all the same: what it does not tell nobody sees, and `not_checked` says so.
 
+use std::sync::Arc;
+
 use quietus_contract::{Failure, Finding, ReadBack, Target, Work};
 use quietus_core::system::ReadBackCall;
 use reqwest::Method;
@@ -96,7 +98,7 @@ fn told(connector: &HttpConnector, target: &Target, finding: Finding) -> ReadBac
         command: target.command,
         finding,
         identity_rows: None,
-        scope: if read { vec![scope] } else { Vec::new() },
+        scope: if read { Arc::from([scope]) } else { Arc::default() },
         not_checked: vec!["what the partner does not tell".to_owned()],
         at: None,
     }

@@ -283,7 +283,7 @@ impl Connector for MemoryConnector {
                 command: t.command,
                 finding: Finding::Unreadable(unreachable()),
                 identity_rows: None,
-                scope: Vec::new(),
+                scope: Arc::default(),
                 not_checked: Vec::new(),
                 at: None,
             };

@@ -1,6 +1,7 @@
 //! The read-back: goes through the records as they lie, and never asks what was done.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use quietus_contract::{Failure, Finding, ReadBack, Target, identity_columns};
 use quietus_core::system::{Collection, Manifest};
@@ -41,7 +42,7 @@ impl<'a> View<'a> {
             command: target.command,
             finding: Finding::Gone,
             identity_rows: None,
-            scope: vec!["primary key".into()],
+            scope: Arc::default(),
             not_checked: Vec::new(),
             at: None,
         };
@@ -52,13 +53,15 @@ impl<'a> View<'a> {
                 return back;
             }
         };
+        let mut scope = vec!["primary key".to_owned()];
         let own = key(&target.locator);
         let near = self.by_loose_key.get(target.dataset.as_str()).and_then(|d| d.get(&loose(&own)));
         let near: Vec<Record<'a>> = near.cloned().unwrap_or_default();
         let by_identity = match manifest.collection(&target.dataset) {
-            Some((_, collection)) => self.by_identity(collection, target, &near, &mut back),
+            Some((_, collection)) => self.by_identity(collection, target, &near, &mut back, &mut scope),
             None => 0,
         };
+        back.scope = scope.into();
         back.finding = match near.iter().find(|(k, _)| **k == own) {
             Some((_, fields)) => match wanted {
                 Some(set) if set.iter().all(|(name, v)| fields.get(name).unwrap_or(&None) == v) => {
@@ -72,13 +75,14 @@ impl<'a> View<'a> {
         back
     }
 
-    /// How many records of the subject lie under another spelling of the key; says in `back` what was looked at.
+    /// How many records of the subject lie under another spelling of the key; says in `back` and `scope` what was looked at.
     fn by_identity(
         &mut self,
         collection: &Collection,
         target: &'a Target,
         near: &[Record<'a>],
         back: &mut ReadBack,
+        scope: &mut Vec<String>,
     ) -> u64 {
         let (mut found, mut read): (u64, bool) = (0, false);
         for identity in &target.identities {
@@ -95,7 +99,7 @@ impl<'a> View<'a> {
             let person = (target.dataset.as_str(), identity.kind.as_str(), known);
             let count =
                 self.people.entry(person).or_insert_with(|| rows.of(&target.dataset).filter(theirs).count());
-            back.scope.push(format!("identity {}", identity.kind));
+            scope.push(format!("identity {}", identity.kind));
             back.identity_rows = back.identity_rows.max(Some(*count as u64));
             found = found.max(near.iter().filter(|r| theirs(r)).map(|_| 1).sum());
         }

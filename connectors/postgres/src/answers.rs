@@ -19,7 +19,8 @@ pub(crate) struct Answers<'t> {
 
 impl<'t> Answers<'t> {
     pub(crate) fn new(targets: &'t [Target]) -> Self {
-        Self { targets, told: Mutex::new(vec![None; targets.len()]), failed: AtomicBool::new(false) }
+        let told = targets.iter().map(|_| None).collect();
+        Self { targets, told: Mutex::new(told), failed: AtomicBool::new(false) }
     }
 
     /// Without a transaction that ended well.

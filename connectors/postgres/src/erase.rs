@@ -44,15 +44,27 @@ pub(crate) async fn carry_out(
 ) -> Vec<TargetOutcome> {
     let deadline = Deadline { start: Instant::now(), lease: permit.lease() };
     let answers = Answers::new(targets);
-    let reason = "a correction goes through `correct`, everything else through `erase`";
-    let foreign = targets.iter().enumerate().filter(|(_, target)| !is_ours(target));
-    answers.put(foreign.map(|(index, _)| (index, Outcome::Refused { reason: reason.to_owned() })));
-    let ours = targets.iter().enumerate().filter(|(_, target)| is_ours(target));
-    let mut waiting: Vec<Waiting<'_>> =
-        ours.map(|(index, target)| Waiting { index, target, rank: 0 }).collect();
-    let tables = tables(connector, &waiting).await;
-    rank(connector, &mut waiting, &tables);
-    waiting.sort_by(Waiting::order);
+    let mut waiting: Vec<Waiting<'_>> = Vec::with_capacity(targets.len());
+    let (mut names, mut is_in_order) = (BTreeSet::new(), true);
+    // One pass: a call has thousands, and each lies elsewhere in memory.
+    for (index, target) in targets.iter().enumerate() {
+        if !is_ours(target) {
+            let reason = "a correction goes through `correct`, everything else through `erase`".to_owned();
+            answers.put([(index, Outcome::Refused { reason })]);
+            continue;
+        }
+        let next = Waiting { index, target, rank: 0 };
+        let last = waiting.last();
+        if last.is_none_or(|last| last.target.dataset != target.dataset) {
+            names.insert(target.dataset.as_str());
+        }
+        is_in_order &= last.is_none_or(|last| last.order(&next).is_le());
+        waiting.push(next);
+    }
+    let tables = tables(connector, names).await;
+    if rank(connector, &mut waiting, &tables) || !is_in_order {
+        waiting.sort_by(Waiting::order);
+    }
     let batch = Batch { connector, tables: &tables, gate: &*gate, deadline, answers: &answers };
     run(&batch, waiting).await;
     if answers.have_failures()
@@ -126,14 +138,11 @@ pub(crate) fn replacements(
     Ok(wanted)
 }
 
-/// The tables of these targets, and of what a delete would take along.
-async fn tables(connector: &PostgresConnector, waiting: &[Waiting<'_>]) -> Tables {
+/// The tables of these collections, and of what a delete would take along.
+async fn tables(connector: &PostgresConnector, names: BTreeSet<&str>) -> Tables {
     let mut tables = Tables::new();
-    for same in waiting.chunk_by(|a, b| a.target.dataset == b.target.dataset) {
-        let name = same.first().map_or("", |w| w.target.dataset.as_str());
-        if !tables.contains_key(name) {
-            tables.insert(name.to_owned(), table(connector, name).await);
-        }
+    for name in names {
+        tables.insert(name.to_owned(), table(connector, name).await);
     }
     // What a delete would take along is looked for in every collection of ours, not only in those of this call.
     if tables.values().flatten().any(|t| t.children.iter().any(|k| k.cascades)) {
@@ -174,8 +183,8 @@ pub(crate) async fn table(connector: &PostgresConnector, name: &str) -> Result<A
 }
 
 /// Gives every target its table's rank: above all its children's, by the catalogue and by the dataset. In a cycle the
-/// rank ends at the number of tables, and what a foreign key then refuses is tried again at the end.
-fn rank(connector: &PostgresConnector, waiting: &mut [Waiting<'_>], tables: &Tables) {
+/// rank ends at the number of tables, and what a foreign key then refuses is tried again at the end. False: all are alike.
+fn rank(connector: &PostgresConnector, waiting: &mut [Waiting<'_>], tables: &Tables) -> bool {
     let known: Vec<(&String, &Arc<Table>)> =
         tables.iter().filter_map(|(name, table)| Some((name, table.as_ref().ok()?))).collect();
     let is_child = |child: &(&String, &Arc<Table>), parent: &(&String, &Arc<Table>)| {
@@ -199,11 +208,12 @@ fn rank(connector: &PostgresConnector, waiting: &mut [Waiting<'_>], tables: &Tab
         }
     }
     if ranks.values().all(|rank| *rank == 0) {
-        return;
+        return false;
     }
     for waiting in waiting {
         waiting.rank = ranks.get(waiting.target.dataset.as_str()).copied().unwrap_or(0);
     }
+    true
 }
 
 /// All targets in batches, a rank after the other. What a foreign key refused is tried again as long as others go: rows of one table that

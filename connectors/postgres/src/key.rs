@@ -53,10 +53,6 @@ impl Key {
             Some(at) => self.others.get(at).map(Part::text),
         }
     }
-
-    pub(crate) fn into_texts(self) -> Vec<String> {
-        std::iter::once(self.first).chain(self.others).map(|part| part.text().into_owned()).collect()
-    }
 }
 
 impl Part {

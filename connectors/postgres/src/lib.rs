@@ -24,6 +24,7 @@ mod pool;
 mod replica;
 mod rows;
 mod scan;
+mod scope;
 mod session;
 mod statement;
 mod step;

@@ -3,6 +3,7 @@
 //!
 //! Set-wise: a person with ten thousand rows and five hundred targets among them is read once.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use quietus_contract::Identity;
@@ -10,20 +11,22 @@ use quietus_core::system::Collection;
 use tokio_postgres::types::ToSql;
 
 use crate::failure::{Concerns, Fault};
+use crate::key::Key;
 use crate::pool::Lease;
+use crate::scope::{Scope, Scopes};
 use crate::types::{Column, Table, get, quote};
 
 /// What is asked about one target.
 pub(crate) struct Asked<'a> {
     pub(crate) identities: &'a [Identity],
-    pub(crate) key: &'a [String],
+    pub(crate) key: &'a Key,
     pub(crate) is_delete: bool,
 }
 
 /// What the subject's identity fields showed of one target.
 #[derive(Default)]
 pub(crate) struct Seen {
-    pub(crate) scope: Vec<String>,
+    pub(crate) scope: Scope,
     pub(crate) not_checked: Vec<String>,
     /// The subject's rows; None = no identity field could be read.
     pub(crate) rows: Option<u64>,
@@ -35,7 +38,7 @@ pub(crate) struct Seen {
 struct Question<'a> {
     at: usize,
     value: &'a str,
-    key: &'a [String],
+    key: &'a Key,
 }
 
 /// One answer per target, in order. A value that the column's type cannot hold is `not_checked`.
@@ -44,16 +47,18 @@ pub(crate) async fn by_identity(
     table: &Table,
     collection: &Collection,
     asked: &[Asked<'_>],
+    scopes: &mut Scopes,
 ) -> Result<Vec<Seen>, Fault> {
     let mut seen: Vec<Seen> = asked.iter().map(|_| Seen::default()).collect();
     for (name, kind) in identity_columns(collection) {
         let Some(column) = table.columns.get(name) else { continue };
         let is_lax = column.is_text && table.is_small;
+        let word = format!("identity {kind}");
         let questions = questions(asked, kind);
         if let Some(counted) = numbered(lease, table, name, column, &questions).await? {
             for (question, rows) in questions.iter().zip(counted) {
                 if let Some(seen) = seen.get_mut(question.at) {
-                    seen.scope.push(format!("identity {kind}"));
+                    seen.scope = scopes.and(seen.scope, &word);
                     seen.rows = seen.rows.max(Some(rows));
                 }
             }
@@ -71,14 +76,14 @@ pub(crate) async fn by_identity(
                         else {
                             continue;
                         };
-                        seen.scope.push(format!("identity {kind}"));
+                        seen.scope = scopes.and(seen.scope, &word);
                         seen.rows = seen.rows.max(Some(all));
                         if asked.is_delete {
                             seen.lookalikes = seen.lookalikes.max(same);
                         }
                         if column.is_text && !is_lax {
                             seen.not_checked
-                                .push(format!("identity {kind} in {name}: other letter case (large table)"));
+                                .push(format!("{word} in {name}: other letter case (large table)"));
                         }
                     }
                 }
@@ -90,8 +95,7 @@ pub(crate) async fn by_identity(
                 Err(fault) => {
                     for question in &group {
                         if let Some(seen) = seen.get_mut(question.at) {
-                            seen.not_checked
-                                .push(format!("identity {kind} in {name}: {}", fault.failure.code));
+                            seen.not_checked.push(format!("{word} in {name}: {}", fault.failure.code));
                         }
                     }
                 }
@@ -99,7 +103,7 @@ pub(crate) async fn by_identity(
         }
     }
     for seen in &mut seen {
-        if seen.scope.is_empty() && seen.not_checked.is_empty() {
+        if seen.scope == Scope::default() && seen.not_checked.is_empty() {
             seen.not_checked
                 .push("identity fields: none of this subject's identities has a column here".to_owned());
         }
@@ -108,11 +112,12 @@ pub(crate) async fn by_identity(
 }
 
 fn questions<'a>(asked: &[Asked<'a>], kind: &str) -> Vec<Question<'a>> {
-    let of = |(at, one): (usize, &Asked<'a>)| -> Vec<Question<'a>> {
+    let mut questions = Vec::with_capacity(asked.len());
+    for (at, one) in asked.iter().enumerate() {
         let known = one.identities.iter().filter(|i| i.kind == kind);
-        known.map(|i| Question { at, value: i.value.reveal(), key: one.key }).collect()
-    };
-    asked.iter().enumerate().flat_map(of).collect()
+        questions.extend(known.map(|i| Question { at, value: i.value.reveal(), key: one.key }));
+    }
+    questions
 }
 
 /// Rows with this identity per question, where identities are whole numbers and a key has one spelling only, so that
@@ -158,9 +163,9 @@ async fn counts(
     group: &[Question<'_>],
 ) -> Result<Vec<(u64, u64)>, Fault> {
     let faulty = |e| Fault::read(&e, &table.shown);
-    let mut arrays: Vec<Vec<&str>> = vec![group.iter().map(|q| q.value).collect()];
+    let mut arrays: Vec<Vec<Cow<'_, str>>> = vec![group.iter().map(|q| Cow::Borrowed(q.value)).collect()];
     for i in 0..table.key.len() {
-        arrays.push(group.iter().map(|q| q.key.get(i).map_or("", String::as_str)).collect());
+        arrays.push(group.iter().map(|q| q.key.text_at(i).unwrap_or_default()).collect());
     }
     let parameters: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(|a| a as &(dyn ToSql + Sync)).collect();
     lease.script("SAVEPOINT quietus_identity").await.map_err(faulty)?;

@@ -5,7 +5,9 @@
 //! Rows found by identity whose key equals the target's but for case, blanks and leading zeros are the target under
 //! another spelling: `Found`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use quietus_contract::{Failure, Finding, ReadBack, Target};
 use tokio_postgres::types::ToSql;
@@ -15,39 +17,55 @@ use crate::failure::{Concerns, Fault};
 use crate::key::Key;
 use crate::person::{Asked, Seen, by_identity};
 use crate::pool::Lease;
+use crate::scope::Scopes;
 use crate::session::Rows;
 use crate::step::{self, Act};
 use crate::types::{Table, get, quote};
 
 pub(crate) async fn verify(connector: &PostgresConnector, targets: &[Target]) -> Vec<ReadBack> {
-    let mut by_dataset: BTreeMap<&str, Vec<(usize, &Target)>> = BTreeMap::new();
-    for (index, target) in targets.iter().enumerate() {
-        by_dataset.entry(&target.dataset).or_default().push((index, target));
-    }
-    let mut answers: BTreeMap<usize, ReadBack> = BTreeMap::new();
-    for (name, wanted) in by_dataset {
-        match group(connector, name, &wanted).await {
-            Ok(found) => answers.extend(found),
+    let mut wanted: Vec<(usize, &Target)> = targets.iter().enumerate().collect();
+    wanted.sort_by(|(_, one), (_, other)| one.dataset.cmp(&other.dataset));
+    let mut backs = Backs { targets, told: targets.iter().map(|_| None).collect() };
+    for same in wanted.chunk_by(|(_, one), (_, other)| one.dataset == other.dataset) {
+        match group(connector, same, &mut backs).await {
+            Ok(()) => {}
             // One value that the table cannot take must not hide what is known of the others.
-            Err(fault) if fault.concerns == Concerns::Row && wanted.len() > 1 => {
-                for one in &wanted {
-                    match group(connector, name, std::slice::from_ref(one)).await {
-                        Ok(found) => answers.extend(found),
-                        Err(fault) => drop(answers.insert(one.0, unreadable(one.1, fault.failure))),
+            Err(fault) if fault.concerns == Concerns::Row && same.len() > 1 => {
+                for one in same {
+                    let one = std::slice::from_ref(one);
+                    if let Err(fault) = group(connector, one, &mut backs).await {
+                        backs.unreadable(one, &fault.failure);
                     }
                 }
             }
-            Err(fault) => {
-                answers.extend(wanted.iter().map(|(i, t)| (*i, unreadable(t, fault.failure.clone()))))
-            }
+            Err(fault) => backs.unreadable(same, &fault.failure),
         }
     }
-    let missing = || Failure::retry("internal", "not read");
-    targets
-        .iter()
-        .enumerate()
-        .map(|(i, t)| answers.remove(&i).unwrap_or_else(|| unreadable(t, missing())))
-        .collect()
+    backs.told()
+}
+
+/// What was seen of the targets of a call, each at its place.
+struct Backs<'t> {
+    targets: &'t [Target],
+    told: Vec<Option<ReadBack>>,
+}
+
+impl Backs<'_> {
+    fn put(&mut self, index: usize, back: ReadBack) {
+        if let Some(place) = self.told.get_mut(index) {
+            *place = Some(back);
+        }
+    }
+
+    fn unreadable(&mut self, wanted: &[(usize, &Target)], failure: &Failure) {
+        wanted.iter().for_each(|(index, target)| self.put(*index, unreadable(target, failure.clone())));
+    }
+
+    fn told(self) -> Vec<ReadBack> {
+        let missing = || Failure::retry("internal", "not read");
+        let told = self.told.into_iter().zip(self.targets);
+        told.map(|(told, target)| told.unwrap_or_else(|| unreadable(target, missing()))).collect()
+    }
 }
 
 fn unreadable(target: &Target, failure: Failure) -> ReadBack {
@@ -55,7 +73,7 @@ fn unreadable(target: &Target, failure: Failure) -> ReadBack {
         command: target.command,
         finding: Finding::Unreadable(failure),
         identity_rows: None,
-        scope: Vec::new(),
+        scope: Arc::default(),
         not_checked: vec!["primary key".to_owned(), "identity fields".to_owned()],
         at: None,
     }
@@ -64,13 +82,14 @@ fn unreadable(target: &Target, failure: Failure) -> ReadBack {
 /// Targets of one collection in one read-only transaction.
 async fn group(
     connector: &PostgresConnector,
-    name: &str,
     wanted: &[(usize, &Target)],
-) -> Result<BTreeMap<usize, ReadBack>, Fault> {
+    backs: &mut Backs<'_>,
+) -> Result<(), Fault> {
+    let name = wanted.first().map_or("", |(_, target)| target.dataset.as_str());
     let mut last = Fault::lost(name);
     for _ in 0..2 {
         let mut lease = connector.read.lease().await.map_err(connecting)?;
-        let read = in_transaction(connector, &mut lease, name, wanted).await;
+        let read = in_transaction(connector, &mut lease, name, wanted, backs).await;
         match &read {
             Err(fault) if fault.concerns == Concerns::Connection => last = fault.clone(),
             _ => {
@@ -91,38 +110,63 @@ async fn in_transaction(
     lease: &mut Lease,
     name: &str,
     wanted: &[(usize, &Target)],
-) -> Result<BTreeMap<usize, ReadBack>, Fault> {
+    backs: &mut Backs<'_>,
+) -> Result<(), Fault> {
     // On its way with the first query.
     lease.send_begin_read();
-    let read = in_snapshot(connector, lease, name, wanted).await;
+    let looked = in_snapshot(connector, lease, name, wanted, backs).await;
     let at = lease.reading_at(name).await?;
-    let mut answers = read?;
-    let seen = |a: &&mut ReadBack| !matches!(a.finding, Finding::Unreadable(_));
-    answers.values_mut().filter(seen).for_each(|a| a.at = at);
-    Ok(answers)
+    looked?.told(at, backs);
+    Ok(())
 }
 
-async fn in_snapshot(
+/// One look at the targets of a collection.
+struct Look<'a> {
+    wanted: Vec<Wanted<'a>>,
+    /// How many rows each key meets that ought not to be as they are.
+    by_key: Vec<u64>,
+    by_identity: Vec<Seen>,
+    scopes: Scopes,
+}
+
+impl Look<'_> {
+    fn told(self, at: Option<i64>, backs: &mut Backs<'_>) {
+        let scopes = self.scopes.told();
+        for ((one, count), seen) in self.wanted.iter().zip(self.by_key).zip(self.by_identity) {
+            let finding = match (count, seen.lookalikes) {
+                (0, 0) => Finding::Gone,
+                (0, count) => Finding::Found { count, by: "identity".to_owned() },
+                (count, _) => Finding::Found { count, by: "primary key".to_owned() },
+            };
+            let (command, identity_rows) = (one.target.command, seen.rows);
+            let (scope, not_checked) = (scopes.of(seen.scope), seen.not_checked);
+            backs.put(one.index, ReadBack { command, finding, identity_rows, scope, not_checked, at });
+        }
+    }
+}
+
+async fn in_snapshot<'a>(
     connector: &PostgresConnector,
     lease: &mut Lease,
     name: &str,
-    wanted: &[(usize, &Target)],
-) -> Result<BTreeMap<usize, ReadBack>, Fault> {
+    wanted: &[(usize, &'a Target)],
+    backs: &mut Backs<'_>,
+) -> Result<Look<'a>, Fault> {
     let table = connector.seen.table(lease, &connector.manifest, name).await?;
-    let mut answers = BTreeMap::new();
-    let mut readable: Vec<Wanted<'_>> = Vec::new();
+    let mut readable: Vec<Wanted<'_>> = Vec::with_capacity(wanted.len());
     for (index, target) in wanted {
         match Wanted::new(connector, &table, *index, target) {
             Ok(one) => readable.push(one),
-            Err(failure) => drop(answers.insert(*index, unreadable(target, failure))),
+            Err(failure) => backs.put(*index, unreadable(target, failure)),
         }
     }
     // On its way with the look by identity, which an error of its own would keep from being read.
     let still_there = still_there(lease, &table, &readable).await?;
+    let mut scopes = Scopes::new();
     let by_identity = match connector.manifest.collection(name) {
         Some((_, collection)) => {
             let asked: Vec<Asked<'_>> = readable.iter().map(Wanted::asked).collect();
-            by_identity(lease, &table, collection, &asked).await
+            by_identity(lease, &table, collection, &asked, &mut scopes).await
         }
         None => Ok(Vec::new()),
     };
@@ -134,29 +178,16 @@ async fn in_snapshot(
         None => false,
     };
     let mut by_identity = by_identity?;
-    let by_key = by_key(lease, &table, &readable, all_gone).await?;
     by_identity.resize_with(readable.len(), Seen::default);
-    for ((one, count), seen) in readable.iter().zip(by_key).zip(by_identity) {
-        let finding = match (count, seen.lookalikes) {
-            (0, 0) => Finding::Gone,
-            (0, count) => Finding::Found { count, by: "identity".to_owned() },
-            (count, _) => Finding::Found { count, by: "primary key".to_owned() },
-        };
-        let mut scope = vec!["primary key".to_owned()];
-        scope.extend(seen.scope);
-        let (command, identity_rows) = (one.target.command, seen.rows);
-        let not_checked = seen.not_checked;
-        let back = ReadBack { command, finding, identity_rows, scope, not_checked, at: None };
-        answers.insert(one.index, back);
-    }
-    Ok(answers)
+    let by_key = by_key(lease, &table, &readable, all_gone).await?;
+    Ok(Look { wanted: readable, by_key, by_identity, scopes })
 }
 
 /// A target in the terms of the read-back.
 struct Wanted<'a> {
     index: usize,
     target: &'a Target,
-    key: Vec<String>,
+    key: Key,
     /// What each column must hold; empty where the row must be gone.
     held: Vec<(String, Option<String>)>,
 }
@@ -168,7 +199,7 @@ impl<'a> Wanted<'a> {
         index: usize,
         target: &'a Target,
     ) -> Result<Self, Failure> {
-        let key = Key::of(table, target)?.into_texts();
+        let key = Key::of(table, target)?;
         let held = match step::act(&connector.manifest, table, target) {
             Ok(Act::Delete) => Vec::new(),
             Ok(Act::Set(fields)) => fields.into_iter().map(|a| (a.column, a.value)).collect(),
@@ -204,12 +235,13 @@ async fn by_key(
         let sql = count_by_key(table, &columns);
         let members: Vec<(usize, &Wanted<'_>)> =
             members.into_iter().filter_map(|at| Some((at, wanted.get(at)?))).collect();
-        let mut arrays: Vec<Vec<Option<&str>>> = Vec::new();
+        let mut arrays: Vec<Vec<Option<Cow<'_, str>>>> = Vec::new();
         for i in 0..table.key.len() {
-            arrays.push(members.iter().map(|(_, w)| w.key.get(i).map(String::as_str)).collect());
+            arrays.push(members.iter().map(|(_, w)| w.key.text_at(i)).collect());
         }
         for i in 0..columns.len() {
-            arrays.push(members.iter().map(|(_, w)| w.held.get(i).and_then(|(_, v)| v.as_deref())).collect());
+            let held = members.iter().map(|(_, w)| w.held.get(i).and_then(|(_, v)| v.as_deref()));
+            arrays.push(held.map(|v| v.map(Cow::Borrowed)).collect());
         }
         let parameters: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(|a| a as &(dyn ToSql + Sync)).collect();
         let rows = lease.query(&sql, &parameters).await.map_err(|e| Fault::read(&e, &table.shown))?;
@@ -228,9 +260,11 @@ async fn by_key(
 async fn still_there(lease: &mut Lease, table: &Table, wanted: &[Wanted<'_>]) -> Result<Option<Rows>, Fault> {
     let [name] = table.key.as_slice() else { return Ok(None) };
     let Some(column) = table.columns.get(name) else { return Ok(None) };
-    let deleted = wanted.iter().filter(|one| one.held.is_empty());
-    let keys: Vec<&str> = deleted.filter_map(|one| one.key.first()).map(String::as_str).collect();
-    let whole: Option<Vec<i64>> = keys.iter().map(|key| column.whole(key)).collect();
+    let keys = || wanted.iter().filter(|one| one.held.is_empty()).map(|one| &one.key);
+    if keys().next().is_none() {
+        return Ok(None);
+    }
+    let whole: Option<Vec<i64>> = keys().map(Key::whole).collect();
     let sent = if whole.is_some() { "int8" } else { "text" };
     let sql = format!(
         "SELECT count(*) FROM {} AS t WHERE t.{} = ANY ($1::{sent}[]::{}[])",
@@ -239,10 +273,9 @@ async fn still_there(lease: &mut Lease, table: &Table, wanted: &[Wanted<'_>]) ->
         column.base
     );
     let rows = match whole {
-        _ if keys.is_empty() => return Ok(None),
         Some(numbers) => lease.ask(&sql, numbers).await,
         None => {
-            let keys: Vec<String> = keys.into_iter().map(str::to_owned).collect();
+            let keys: Vec<String> = keys().map(|key| key.text().into_owned()).collect();
             lease.ask(&sql, keys).await
         }
     };

@@ -5,6 +5,7 @@
 //! A corrected copy may be back by now, made anew: it counts as mended when it holds every corrected value.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use quietus_contract::{Change, Failure, Finding, ReadBack, Target, Work};
 use redis::aio::MultiplexedConnection;
@@ -38,7 +39,7 @@ fn told(target: &Target, finding: Finding, at: Option<i64>) -> ReadBack {
         finding,
         // A derived copy has a name and no identity field.
         identity_rows: None,
-        scope: if read { vec!["key template".to_owned()] } else { Vec::new() },
+        scope: if read { Arc::from(["key template".to_owned()]) } else { Arc::default() },
         not_checked: vec!["replicas, snapshots and append-only files of the server".to_owned()],
         at,
     }

@@ -189,7 +189,7 @@ impl Connector for SqliteConnector {
                 command: t.command,
                 finding: Finding::Unreadable(broken_off()),
                 identity_rows: None,
-                scope: Vec::new(),
+                scope: Arc::default(),
                 not_checked: Vec::new(),
                 at: None,
             };

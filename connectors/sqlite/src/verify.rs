@@ -5,6 +5,8 @@
 //! otherwise: among the subject's rows, one that differs from the locator only in case, space or type is a find.
 //! Other rows of the subject are counted and said in the scope; they may be live items.
 
+use std::sync::Arc;
+
 use quietus_contract::{Failure, Finding, ReadBack, Target, Work, identity_columns};
 use quietus_core::system::{Collection, Manifest};
 use rusqlite::Connection;
@@ -42,7 +44,7 @@ fn unreadable(target: &Target, failure: Failure) -> ReadBack {
         command: target.command,
         finding: Finding::Unreadable(failure),
         identity_rows: None,
-        scope: Vec::new(),
+        scope: Arc::default(),
         not_checked: Vec::new(),
         at: None,
     }
@@ -102,6 +104,7 @@ impl Reader<'_> {
             Finding::Gone
         };
         let identity_rows = person.rows;
+        let scope = scope.into();
         Ok(ReadBack { command: target.command, finding, identity_rows, scope, not_checked, at: None })
     }
 

@@ -31,7 +31,7 @@ async fn the_scope_says_what_was_looked_at_and_what_not() {
     let asked = of(of(target(1, "cards", &[("code", "zz")]), "customer_id", "7"), "email", "ann@example.org");
     let read = shop.connector.verify(&[asked]).await.remove(0);
     assert_eq!(read.finding, Finding::Gone);
-    assert_eq!(read.scope, ["primary key", "identity email", "identity customer_id"]);
+    assert_eq!(*read.scope, ["primary key", "identity email", "identity customer_id"]);
     assert_eq!(read.identity_rows, Some(2));
     assert_eq!(read.not_checked, [""; 0]);
     assert!(read.at.unwrap() > 1_700_000_000_000);
@@ -40,7 +40,7 @@ async fn the_scope_says_what_was_looked_at_and_what_not() {
     assert_eq!(shop.connector.verify(&[nobody]).await[0].identity_rows, Some(0));
     let unknown = of(target(1, "cards", &[("code", "zz")]), "device_id", "9");
     let read = shop.connector.verify(&[unknown]).await.remove(0);
-    assert_eq!(read.scope, ["primary key"]);
+    assert_eq!(*read.scope, ["primary key"]);
     assert_eq!(read.not_checked.len(), 1);
     let misfit = of(target(1, "cards", &[("code", "zz")]), "customer_id", "ann");
     let read = shop.connector.verify(&[misfit]).await.remove(0);

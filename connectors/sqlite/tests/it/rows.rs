@@ -136,7 +136,7 @@ async fn a_row_under_another_spelling_of_its_key_is_found_by_identity() {
     assert_eq!(shop.erase(std::slice::from_ref(&gone)).await, [Outcome::Absent]);
     let seen = shop.connector.verify(std::slice::from_ref(&gone)).await.remove(0);
     assert_eq!(seen.finding, Finding::Found { count: 1, by: "identity".into() });
-    assert_eq!(seen.scope, ["primary key", "identity customer_id"]);
+    assert_eq!(*seen.scope, ["primary key", "identity customer_id"]);
     assert_eq!(seen.identity_rows, Some(2));
     gone.identities.clear();
     let seen = shop.connector.verify(std::slice::from_ref(&gone)).await.remove(0);
