@@ -23,6 +23,9 @@ use crate::sealing::Keys;
 /// brings beyond them under none.
 pub(super) const TRACES_MAX: usize = 16;
 
+/// More partitions, and an event is looked for in its own alone.
+const PARTITIONS_LOOKED_AT: usize = 4;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Events remembered per partition, at least.
@@ -73,6 +76,15 @@ pub struct Accepted {
     pub receipt: Receipt,
 }
 
+/// What an event is told apart by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EventId {
+    /// Of its source and id; 0 = it has no id of its own.
+    pub(super) hash: u64,
+    /// No partition knew it a moment ago. False says nothing.
+    pub(super) is_new: bool,
+}
+
 #[derive(Debug, Default)]
 pub struct Receipt {
     pub(super) events: Vec<(u32, u64)>,
@@ -101,13 +113,15 @@ impl Intake {
     pub fn accept(&self, batch: &Batch<'_>, feed: &Feed, context: &Context) -> Accepted {
         let split = runs(batch) <= TRACES_MAX;
         let mut turn = self.turn(feed, context);
+        let mut ids = self.event_ids(batch).into_iter();
         for (index, event) in batch.events.iter().enumerate() {
             let taken = match event {
                 Err(refused) => Err(refused.clone()),
                 Ok(raw) => {
+                    let id = ids.next().unwrap_or_else(|| self.event_id(raw));
                     let own = raw.trace.as_deref().filter(|_| split);
                     turn.traced(own.or(batch.trace.as_deref()));
-                    turn.take(raw).map_err(|refused| refused.of(&raw.id))
+                    turn.take(raw, id).map_err(|refused| refused.of(&raw.id))
                 }
             };
             match taken {
@@ -167,8 +181,26 @@ impl Intake {
         self.memory().sent.contains(subject)
     }
 
+    /// Of the events of a batch that can be read. Looked up one behind the other, most of a look is waited for
+    /// together; looked up each in its turn, none is.
+    fn event_ids(&self, batch: &Batch<'_>) -> Vec<EventId> {
+        let mut ids: Vec<EventId> = batch.events.iter().flatten().map(|raw| self.event_id(raw)).collect();
+        let memory = self.memory();
+        // Whose an event is, and so which partition's, is not known yet.
+        if memory.seen.len() <= PARTITIONS_LOOKED_AT {
+            for id in &mut ids {
+                id.is_new = !memory.seen.iter().any(|seen| seen.contains(id.hash));
+            }
+        }
+        ids
+    }
+
+    pub(super) fn event_id(&self, raw: &RawEvent<'_>) -> EventId {
+        EventId { hash: self.event_hash(raw), is_new: false }
+    }
+
     /// 0 = it has no id of its own.
-    pub(super) fn event_id(&self, raw: &RawEvent<'_>) -> u64 {
+    fn event_hash(&self, raw: &RawEvent<'_>) -> u64 {
         if raw.id.is_empty() {
             return 0;
         }

@@ -147,15 +147,41 @@ pub(super) fn attributed<'a>(
 }
 
 fn batch(body: &[u8]) -> Result<Vec<Result<RawEvent<'_>, Refused>>, Unreadable> {
-    let bounded = |event| match <[u8]>::len(event) {
+    each(body, |rest| match event(rest) {
+        Some(read) => Ok(read),
+        // What is wrong with it, and where it ends, takes another look.
+        None => value(body, rest).map(|(event, tail)| (bounded(event), tail)),
+    })
+}
+
+/// An event at the head of `rest` that can be read, and what follows it.
+fn event(rest: &[u8]) -> Option<(Result<RawEvent<'_>, Refused>, &[u8])> {
+    if !rest.starts_with(b"{") {
+        return None;
+    }
+    let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<Envelope<'_>>();
+    let envelope = values.next()?.ok()?;
+    let (event, tail) = rest.split_at_checked(values.byte_offset())?;
+    (event.len() <= EVENT_MAX).then(|| (attributes(envelope), tail))
+}
+
+fn bounded(event: &[u8]) -> Result<RawEvent<'_>, Refused> {
+    match event.len() {
         0..=EVENT_MAX => structured(event),
         _ => Err(Refused::new("too-large", Unreadable::EventTooLarge.to_string())),
-    };
-    Ok(elements(body)?.into_iter().map(bounded).collect())
+    }
 }
 
 /// The objects of a JSON array, each as it stands.
 pub(super) fn elements(body: &[u8]) -> Result<Vec<&[u8]>, Unreadable> {
+    each(body, |rest| value(body, rest))
+}
+
+/// What `read` makes of each object of a JSON array; it answers what follows too.
+fn each<'a, T>(
+    body: &'a [u8],
+    read: impl Fn(&'a [u8]) -> Result<(T, &'a [u8]), Unreadable>,
+) -> Result<Vec<T>, Unreadable> {
     if body.len() > BATCH_BYTES_MAX {
         return Err(Unreadable::BatchTooLarge);
     }
@@ -165,7 +191,7 @@ pub(super) fn elements(body: &[u8]) -> Result<Vec<&[u8]>, Unreadable> {
         return nothing(body, after).map(|()| events);
     }
     loop {
-        let (event, tail) = value(body, rest)?;
+        let (event, tail) = read(rest)?;
         if events.len() == BATCH_EVENTS_MAX {
             return Err(Unreadable::BatchTooLarge);
         }
@@ -258,6 +284,10 @@ fn structured(event: &[u8]) -> Result<RawEvent<'_>, Refused> {
             "a field stands there twice, a number is out of range, or a text is not UTF-8",
         )
     })?;
+    attributes(envelope)
+}
+
+fn attributes(envelope: Envelope<'_>) -> Result<RawEvent<'_>, Refused> {
     let id = required(envelope.id, "id")?;
     event_of(
         id.clone(),

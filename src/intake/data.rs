@@ -278,7 +278,8 @@ impl<'de> Read<'de> for Values {
 
 /// Every item, or None when one of them is of another type.
 fn all<'de, T: Read<'de>, A: SeqAccess<'de>>(mut items: A) -> Result<Option<Vec<T>>, A::Error> {
-    let (mut read, mut fits) = (Vec::new(), true);
+    // Most lists have one item, and items are large.
+    let (mut read, mut fits) = (Vec::with_capacity(1), true);
     while let Some(item) = items.next_element::<Given<T>>()? {
         match item {
             Given::Is(item) => read.push(item),

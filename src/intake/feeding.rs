@@ -150,7 +150,7 @@ impl Feeding<'_> {
                     trace = event.trace.take();
                 }
                 turn.traced(trace.as_deref().filter(|_| traces <= TRACES_MAX));
-                if let Err(refused) = turn.take(&event) {
+                if let Err(refused) = turn.take(&event, intake.event_id(&event)) {
                     first.get_or_insert_with(|| refused.of(&event.id));
                 }
             }

@@ -105,7 +105,7 @@ pub fn key_columns<'l>(locator: &'l Locator, naming: Option<&Naming>) -> Cow<'l,
     if locator.keys().all(|column| key.contains(column)) {
         return Cow::Borrowed(locator);
     }
-    let columns = key.iter().filter_map(|c| locator.get_key_value(c));
+    let columns = key.iter().filter_map(|c| locator.get(c).map(|v| (c, v)));
     Cow::Owned(columns.map(|(c, v)| (c.clone(), v.clone())).collect())
 }
 

@@ -243,7 +243,7 @@ fn place<'a>(copy: &'a CopyData<'a>) -> Result<CopyAt<'a>, Refused> {
             ));
         }
     };
-    if crate::sealing::locator::encode(locator).len() > LOCATOR_MAX {
+    if !crate::sealing::locator::fits(locator, LOCATOR_MAX) {
         return Err(Refused::new("too-long", "locator takes at most 1 KiB"));
     }
     Ok(CopyAt {
@@ -308,7 +308,8 @@ fn bounded<'a>(text: &'a str, field: &str, max: usize) -> Result<&'a str, Refuse
     if text.len() > max {
         return Err(Refused::new("too-long", format!("{field} takes at most {max} bytes")));
     }
-    if text.chars().any(char::is_control) {
+    let is_plain = text.bytes().all(|b| matches!(b, b' '..=b'~'));
+    if !is_plain && text.chars().any(char::is_control) {
         return Err(Refused::new("control-characters", format!("{field} holds control characters")));
     }
     Ok(text)

@@ -3,8 +3,9 @@
 //! Invariant: rows of one partition leave in the order they came, and no frame holds more than 512 of them or grows
 //! near the ledger's limit. Facts and changes alternate as records of one frame; a change of trace ends it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
 use quietus_core::record::{Change, Changes, Fact, Facts, Frame, Mark, Record, Shape, ShapeCopy};
 
 use super::cloudevent::Position;

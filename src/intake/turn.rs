@@ -1,13 +1,14 @@
 //! One batch on its way: each event becomes a fact, a change, a duplicate or a refusal.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use quietus_core::identity::{ItemKey, ShownItem, SubjectKey};
 use quietus_core::policy::Level;
 use quietus_core::record::{Change, ChangeKind, Fact, NamedCopy, Origin};
 use quietus_core::time::Millis;
 
-use super::accept::{Accepted, Intake, Receipt};
+use super::accept::{Accepted, EventId, Intake, Receipt};
 use super::cloudevent::{Payload, Position, RawEvent};
 use super::context::Context;
 use super::data::{Data, Given};
@@ -31,6 +32,8 @@ pub(super) struct Turn<'a> {
     pub(super) subjects: Hashes<u64>,
     /// Of the person that the last cell was sealed for: events of one often follow each other.
     sealer: Option<Sealer<'a>>,
+    /// The last subject, as it was written, for the same reason.
+    who: Option<(String, Arc<Who>)>,
     pub told: Accepted,
 }
 
@@ -46,6 +49,7 @@ impl<'a> Turn<'a> {
             events: Hashes::default(),
             subjects: Hashes::default(),
             sealer: None,
+            who: None,
             told: Accepted::default(),
         }
     }
@@ -65,7 +69,7 @@ impl<'a> Turn<'a> {
         Accepted { frames: self.router.finish(), receipt, ..self.told }
     }
 
-    pub fn take(&mut self, raw: &RawEvent<'_>) -> Result<(), Refused> {
+    pub fn take(&mut self, raw: &RawEvent<'_>, id: EventId) -> Result<(), Refused> {
         let read;
         let data = match &raw.payload {
             Payload::Read(data) => data,
@@ -75,7 +79,6 @@ impl<'a> Turn<'a> {
                 &read
             }
         };
-        let id = self.intake.event_id(raw);
         (self.origin, self.position) = (raw.origin, raw.position);
         self.router.begin(raw.position);
         match lifecycle::event(&raw.kind, raw.time, data)? {
@@ -110,7 +113,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    pub(super) fn recorded(&mut self, mut recorded: Recorded<'_>, id: u64) -> Result<(), Refused> {
+    pub(super) fn recorded(&mut self, mut recorded: Recorded<'_>, id: EventId) -> Result<(), Refused> {
         let keys = &self.intake.keys;
         let who = self.who(recorded.subject)?;
         let first = recorded.copies.first().ok_or_else(|| Refused::missing("data.copies"))?;
@@ -134,7 +137,7 @@ impl<'a> Turn<'a> {
             origin: self.origin,
             source_time: recorded.source_time.unwrap_or(self.context.newest_tick),
             process: recorded.process.map(|process| keys.process_key(&who.key, process)),
-            event_id: id.to_le_bytes(),
+            event_id: id.hash.to_le_bytes(),
             cells,
             identity: self.identity(&who, &sealer)?,
         };
@@ -153,7 +156,7 @@ impl<'a> Turn<'a> {
         copies: Vec<CopyAt<'_>>,
         disclosure: Option<&str>,
         at: Millis,
-        id: u64,
+        id: EventId,
     ) -> Result<(), Refused> {
         let who = self.who(subject)?;
         let item = identify::item(&self.intake.keys, item, Some(&who.key))?;
@@ -180,7 +183,7 @@ impl<'a> Turn<'a> {
         which: &Which<'_>,
         subject: Option<&str>,
         change: Change,
-        id: u64,
+        id: EventId,
     ) -> Result<(), Refused> {
         if let Some(subject) = subject {
             let who = self.who(subject)?;
@@ -223,7 +226,7 @@ impl<'a> Turn<'a> {
         subject: &str,
         values: &[(String, Option<String>)],
         at: Millis,
-        id: u64,
+        id: EventId,
     ) -> Result<(), Refused> {
         let who = self.who(subject)?;
         let item = self.which(which, Some(&who.key))?;
@@ -238,7 +241,7 @@ impl<'a> Turn<'a> {
         self.change(&who, change, id)
     }
 
-    fn consent(&mut self, kind: ChangeKind, consent: &Consent<'_>, id: u64) -> Result<(), Refused> {
+    fn consent(&mut self, kind: ChangeKind, consent: &Consent<'_>, id: EventId) -> Result<(), Refused> {
         let who = self.who(consent.subject)?;
         let item =
             consent.item.map(|item| identify::item(&self.intake.keys, item, Some(&who.key))).transpose()?;
@@ -259,7 +262,7 @@ impl<'a> Turn<'a> {
         at: Millis,
         process: Option<&str>,
         item: Option<&str>,
-        id: u64,
+        id: EventId,
     ) -> Result<(), Refused> {
         let who = self.who(subject)?;
         let level = self.context.events.get(event);
@@ -296,7 +299,7 @@ impl<'a> Turn<'a> {
         Ok(())
     }
 
-    fn linked(&mut self, subject: &str, also: &[&str], at: Millis, id: u64) -> Result<(), Refused> {
+    fn linked(&mut self, subject: &str, also: &[&str], at: Millis, id: EventId) -> Result<(), Refused> {
         let who = self.who(subject)?;
         let mut linked: Vec<SubjectKey> = Vec::with_capacity(also.len());
         for text in also {
@@ -316,7 +319,7 @@ impl<'a> Turn<'a> {
         self.change(&who, Change { linked: Some(linked), ..Change::new(ChangeKind::Linked, at.0) }, id)
     }
 
-    pub(super) fn change(&mut self, who: &Who, change: Change, id: u64) -> Result<(), Refused> {
+    pub(super) fn change(&mut self, who: &Who, change: Change, id: EventId) -> Result<(), Refused> {
         self.in_time(Millis(change.at), "data.at, or time,")?;
         let partition = who.key.partition(self.intake.partitions);
         if self.is_known(partition, id) {
@@ -349,8 +352,16 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn who(&self, subject: &str) -> Result<Who, Refused> {
-        identify::subject(&self.intake.keys, subject, &self.context.default_type, "data.subject")
+    fn who(&mut self, subject: &str) -> Result<Arc<Who>, Refused> {
+        if let Some((text, who)) = &self.who
+            && text == subject
+        {
+            return Ok(Arc::clone(who));
+        }
+        let (keys, default_type) = (&self.intake.keys, &self.context.default_type);
+        let who = Arc::new(identify::subject(keys, subject, default_type, "data.subject")?);
+        self.who = Some((subject.to_owned(), Arc::clone(&who)));
+        Ok(who)
     }
 
     fn in_time(&self, at: Millis, field: &str) -> Result<(), Refused> {
@@ -364,20 +375,20 @@ impl<'a> Turn<'a> {
     }
 
     /// Whether the event was taken in before, lately or in this batch.
-    fn is_known(&mut self, partition: u32, id: u64) -> bool {
-        if id == 0 {
+    fn is_known(&mut self, partition: u32, id: EventId) -> bool {
+        if id.hash == 0 {
             return false;
         }
-        let seen = self.intake.was_seen(partition, id);
-        let known = seen || self.events.contains(&(partition, id));
+        let seen = !id.is_new && self.intake.was_seen(partition, id.hash);
+        let known = seen || self.events.contains(&(partition, id.hash));
         self.told.duplicates += usize::from(known);
         known
     }
 
     /// Only when nothing can refuse the event any more: a refused one may come again, mended, under its id.
-    fn know(&mut self, partition: u32, id: u64) {
-        if id != 0 {
-            self.events.insert((partition, id));
+    fn know(&mut self, partition: u32, id: EventId) {
+        if id.hash != 0 {
+            self.events.insert((partition, id.hash));
         }
     }
 }
@@ -397,6 +408,6 @@ pub(super) fn unsealed(error: SealError) -> Refused {
     Refused::new("not-sealed", error.to_string())
 }
 
-fn known_by(id: u64) -> Option<Vec<u8>> {
-    (id != 0).then(|| id.to_le_bytes().into())
+fn known_by(id: EventId) -> Option<Vec<u8>> {
+    (id.hash != 0).then(|| id.hash.to_le_bytes().into())
 }

@@ -119,7 +119,7 @@ impl<'k> Fields<'k> {
         self.put(bytes);
     }
 
-    pub fn finish(mut self) -> [u8; 32] {
+    pub fn finish(&mut self) -> [u8; 32] {
         self.pass_on().finalize().into_bytes().into()
     }
 
@@ -144,7 +144,7 @@ impl<'k> Fields<'k> {
         begun
     }
 
-    fn short(self) -> [u8; 16] {
+    fn short(&mut self) -> [u8; 16] {
         self.finish().first_chunk().copied().unwrap_or_default()
     }
 }

@@ -39,12 +39,23 @@ pub fn encode(locator: &Locator) -> Vec<u8> {
     out
 }
 
+/// Whether its encoding takes at most so many bytes.
+pub fn fits(locator: &Locator, max: usize) -> bool {
+    let value = |value: &Scalar| match value {
+        Scalar::Integer(_) => 0,
+        Scalar::Text(text) | Scalar::Number(text) => text.reveal().len(),
+    };
+    // A head and two lengths, or an integer, are shorter than 24 bytes: mostly that is enough to know.
+    let most: usize = locator.iter().map(|(name, v)| name.len() + value(v) + 24).sum();
+    most <= max || encode(locator).len() <= max
+}
+
 /// None when the bytes are not what [`encode`] makes.
 pub fn decode(mut bytes: &[u8]) -> Option<Locator> {
     let mut locator = Locator::new();
     while !bytes.is_empty() {
         let (kind, name) = decode_name(&mut bytes)?;
-        if locator.last_key_value().is_some_and(|(last, _)| *last >= name) {
+        if locator.keys().next_back().is_some_and(|last| *last >= name) {
             return None;
         }
         let value = match kind {

@@ -19,6 +19,7 @@
 
 pub mod catalogue;
 mod fields;
+mod locator;
 mod outcome;
 mod permit;
 mod scan;
@@ -31,10 +32,11 @@ use async_trait::async_trait;
 
 pub use catalogue::Catalogue;
 pub use fields::{fields_to_correct, fields_to_mask, identity_columns, key_columns};
+pub use locator::Locator;
 pub use outcome::{Failure, Finding, Outcome, ReadBack, TargetOutcome};
 pub use permit::{Gate, Permit, Verdict};
 pub use scan::{Page, Reading, ScannedRow, Since, time_of_number, time_of_text};
-pub use target::{Change, CommandId, Identity, Locator, Scalar, Secret, Target, Work};
+pub use target::{Change, CommandId, Identity, Scalar, Secret, Target, Work};
 
 /// A registered system, as the dispatcher sees it.
 #[async_trait]

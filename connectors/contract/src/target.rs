@@ -1,9 +1,10 @@
 //! What is to be done to what: a command for one record in one system.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use quietus_core::verdict::Action;
+
+use crate::locator::Locator;
 
 /// The obligation's id: the same for every attempt, so that a repeat is recognised.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,9 +46,6 @@ pub enum Scalar {
     /// A number that is no 64-bit integer, as written.
     Number(Secret),
 }
-
-/// Column name → value.
-pub type Locator = BTreeMap<String, Scalar>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {

@@ -12,8 +12,7 @@ pub struct Bytes(u64);
 
 impl Hasher for Bytes {
     fn write(&mut self, bytes: &[u8]) {
-        let tail = bytes.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail));
-        self.0 = self.0.rotate_left(5) ^ tail;
+        self.0 = self.0.rotate_left(5) ^ tail(bytes);
     }
 
     /// The length of a key, which is the same for all.
@@ -22,4 +21,9 @@ impl Hasher for Bytes {
     fn finish(&self) -> u64 {
         self.0
     }
+}
+
+/// The last eight bytes.
+pub fn tail(key: &[u8]) -> u64 {
+    key.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail))
 }
