@@ -85,6 +85,10 @@ pub(super) struct EventId {
     pub(super) is_new: bool,
 }
 
+impl EventId {
+    pub(super) const NONE: Self = Self { hash: 0, is_new: false };
+}
+
 #[derive(Debug, Default)]
 pub struct Receipt {
     pub(super) events: Vec<(u32, u64)>,

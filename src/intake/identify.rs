@@ -145,7 +145,8 @@ mod tests {
             .map(|(column, value)| (column.to_owned(), scalar(value)))
             .collect();
         let naming = Naming { key: vec!["c".into(), "a".into()], item: None };
-        let columns: Vec<String> = key_columns(&locator, Some(&naming)).into_owned().into_keys().collect();
+        let columns: Vec<String> =
+            key_columns(&locator, Some(&naming)).into_owned().into_iter().map(|(column, _)| column).collect();
         assert_eq!(columns, ["a", "c"]);
         assert_eq!(*key_columns(&locator, None), locator);
         assert!(check_locator(&locator, Some(&naming), 0).is_ok());

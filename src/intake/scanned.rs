@@ -13,7 +13,7 @@ use quietus_core::record::{Change, ChangeKind, Origin};
 use quietus_core::system::{Collection, ColumnOr, Manifest};
 use quietus_core::time::Millis;
 
-use super::accept::{Accepted, Intake};
+use super::accept::{Accepted, EventId, Intake};
 use super::context::Context;
 use super::identify;
 use super::lifecycle::{CopyAt, Recorded};
@@ -178,14 +178,14 @@ impl Intake {
                 source_time: Some(at),
                 copies: vec![first],
             },
-            0,
+            EventId::NONE,
         )?;
         turn.told.accepted += 1;
         match told.last_activity {
             None => Ok(()),
             Some(seen) => {
                 let touched = Change { item: Some(key.0.into()), ..Change::new(ChangeKind::Touched, seen.0) };
-                turn.change(&who, touched, 0)
+                turn.change(&who, touched, EventId::NONE)
             }
         }
     }

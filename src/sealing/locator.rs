@@ -194,7 +194,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_locator_comes_back(locator in prop::collection::btree_map("(id|[a-z_]{0,70}|.{0,5})", scalar(), 0..5)) {
+        fn a_locator_comes_back(columns in prop::collection::vec(("(id|[a-z_]{0,70}|.{0,5})", scalar()), 0..5)) {
+            let locator: Locator = columns.into_iter().collect();
+            let len = encode(&locator).len();
+            prop_assert!(fits(&locator, len) && (len == 0 || !fits(&locator, len - 1)));
             prop_assert_eq!(decode(&encode(&locator)), Some(locator));
         }
 

@@ -5,7 +5,8 @@
 //! snapshot for a whole scan, which would keep a busy database from cleaning up behind its writers, and offsets,
 //! which skip rows when others go.
 
-use crate::target::{Locator, Secret};
+use crate::locator::Locator;
+use crate::target::Secret;
 
 /// Which page is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
