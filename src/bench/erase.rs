@@ -16,6 +16,7 @@ use quietus_contract::{
 use quietus_core::engine::control::Control;
 use quietus_core::obligation::ObligationId;
 use quietus_core::system::{Collection, Dataset, Limits, Manifest, SubjectColumn};
+use quietus_core::word::Word;
 use serde::Serialize;
 use tokio_postgres::{Client, NoTls, Statement};
 
@@ -112,6 +113,7 @@ async fn contest(
     let clock = Arc::new(SystemClock::new()) as Arc<dyn Clock>;
     let connector = connect(&manifest(database, connections), &Resolver::default(), &clock).map_err(wrong)?;
     tell(&format!("erasing over {connections} connection(s)"));
+    let dataset = Word::from(format!("shop.{}", database.table));
     let worker = Worker { connector: &*connector, queue: &Queue::new(BATCH, connector.describe().gated) };
     let mut times: Vec<Turn> = Vec::new();
     // One turn before the others, which does not count: by hand is connected and prepared already, the connector
@@ -123,7 +125,7 @@ async fn contest(
             let who = (step + turn) % 4;
             let first = (turn * 4 + step) * TURN;
             let ids: Vec<i64> = (first..first + TURN).filter_map(|id| i64::try_from(id).ok()).collect();
-            let targets: Vec<Target> = ids.iter().map(|id| target(database, *id)).collect();
+            let targets: Vec<Target> = ids.iter().map(|id| target(&dataset, *id)).collect();
             let begun = Instant::now();
             match who {
                 0 => delete_by_hand(&hands, &ids).await?,
@@ -306,13 +308,13 @@ fn manifest(database: &Database, connections: usize) -> Manifest {
     }
 }
 
-fn target(database: &Database, id: i64) -> Target {
+fn target(dataset: &Word, id: i64) -> Target {
     let mut command = [0; 16];
     command.iter_mut().zip(id.to_be_bytes()).for_each(|(to, from)| *to = from);
     Target {
         command: CommandId(command),
         attempt: 1,
-        dataset: format!("shop.{}", database.table),
+        dataset: dataset.clone(),
         locator: [("id".to_owned(), Scalar::Integer(id))].into(),
         identities: vec![Identity { kind: "customer_id".into(), value: Secret::new((id / 4).to_string()) }],
         answered_at: None,

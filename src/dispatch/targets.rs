@@ -85,7 +85,7 @@ fn target(
     Target {
         command: CommandId(duty.id.0),
         attempt: duty.attempt,
-        dataset: duty.place.dataset.to_string(),
+        dataset: duty.place.dataset.clone(),
         locator,
         identities: identities.unwrap_or_default(),
         answered_at: duty.target_at.map(|at| at.0),

@@ -355,7 +355,7 @@ impl Node {
         let target = Target {
             command: CommandId(id.item.0),
             attempt: 1,
-            dataset: of.dataset.to_owned(),
+            dataset: of.dataset.into(),
             locator,
             identities: Vec::new(),
             work: Work::Delete,

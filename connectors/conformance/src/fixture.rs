@@ -49,7 +49,7 @@ impl Row {
         Target {
             command: CommandId([n; 16]),
             attempt: 1,
-            dataset: self.dataset.clone(),
+            dataset: self.dataset.as_str().into(),
             locator: self.locator(),
             identities: identity.into_iter().collect(),
             answered_at: None,

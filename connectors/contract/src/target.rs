@@ -3,6 +3,7 @@
 use std::fmt;
 
 use quietus_core::verdict::Action;
+use quietus_core::word::Word;
 
 use crate::locator::Locator;
 
@@ -60,8 +61,8 @@ pub struct Target {
     pub command: CommandId,
     /// 1 for the first.
     pub attempt: u32,
-    /// `dataset.collection`
-    pub dataset: String,
+    /// `dataset.collection`; shared by the targets of a call.
+    pub dataset: Word,
     pub locator: Locator,
     /// The subject's identities known here, for the read-back by identity fields.
     pub identities: Vec<Identity>,

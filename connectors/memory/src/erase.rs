@@ -65,7 +65,7 @@ fn step(manifest: &Manifest, kind: Kind, target: &Target) -> Result<Step, Outcom
     let rank = rank(manifest, collection);
     Ok(Step {
         command: target.command,
-        dataset: target.dataset.clone(),
+        dataset: target.dataset.to_string(),
         key: key(&target.locator),
         rank,
         set,

@@ -55,7 +55,7 @@ impl<'a> View<'a> {
         };
         let mut scope = vec!["primary key".to_owned()];
         let own = key(&target.locator);
-        let near = self.by_loose_key.get(target.dataset.as_str()).and_then(|d| d.get(&loose(&own)));
+        let near = self.by_loose_key.get(&*target.dataset).and_then(|d| d.get(&loose(&own)));
         let near: Vec<Record<'a>> = near.cloned().unwrap_or_default();
         let by_identity = match manifest.collection(&target.dataset) {
             Some((_, collection)) => self.by_identity(collection, target, &near, &mut back, &mut scope),
@@ -96,7 +96,7 @@ impl<'a> View<'a> {
                 columns.iter().any(|c| value(k, f, c).is_some_and(|v| is(&identity.kind, v, known)))
             };
             let rows = self.rows;
-            let person = (target.dataset.as_str(), identity.kind.as_str(), known);
+            let person = (&*target.dataset, identity.kind.as_str(), known);
             let count =
                 self.people.entry(person).or_insert_with(|| rows.of(&target.dataset).filter(theirs).count());
             scope.push(format!("identity {}", identity.kind));

@@ -94,7 +94,7 @@ impl Command {
             id: shown(target.command),
             attempt: i32::try_from(target.attempt).unwrap_or(i32::MAX),
             system: system.to_owned(),
-            dataset: target.dataset.clone(),
+            dataset: target.dataset.to_string(),
             locator: target.locator.iter().map(|(column, value)| (column.clone(), text(value))).collect(),
             identities: target.identities.iter().map(identity).collect(),
             not_after: terms.not_after,

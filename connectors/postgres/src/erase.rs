@@ -56,7 +56,7 @@ pub(crate) async fn carry_out(
         let next = Waiting { index, target, rank: 0 };
         let last = waiting.last();
         if last.is_none_or(|last| last.target.dataset != target.dataset) {
-            names.insert(target.dataset.as_str());
+            names.insert(&*target.dataset);
         }
         is_in_order &= last.is_none_or(|last| last.order(&next).is_le());
         waiting.push(next);
@@ -211,7 +211,7 @@ fn rank(connector: &PostgresConnector, waiting: &mut [Waiting<'_>], tables: &Tab
         return false;
     }
     for waiting in waiting {
-        waiting.rank = ranks.get(waiting.target.dataset.as_str()).copied().unwrap_or(0);
+        waiting.rank = ranks.get(&*waiting.target.dataset).copied().unwrap_or(0);
     }
     true
 }

@@ -91,7 +91,7 @@ impl<'b, 't> Line<'b, 't> {
 
     fn step(&self, waiting: &Waiting<'_>) -> Result<Step, Outcome> {
         let Waiting { index, target, rank } = *waiting;
-        match self.batch.tables.get(&target.dataset) {
+        match self.batch.tables.get(&*target.dataset) {
             Some(Ok(table)) => Step::new(&self.batch.connector.manifest, table, rank, index, target),
             Some(Err(failure)) => Err(Outcome::Failed(failure.clone())),
             None => Err(Outcome::Failed(Failure::retry("internal", "a table was not read"))),

@@ -60,7 +60,7 @@ impl Pace {
             .iter()
             .take(self.batch_max)
             .take_while(|next| {
-                let price = cost.get(&next.target.dataset).copied().unwrap_or(first);
+                let price = cost.get(&*next.target.dataset).copied().unwrap_or(first);
                 let fits = budget >= price;
                 budget = budget.saturating_sub(price);
                 fits

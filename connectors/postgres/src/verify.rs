@@ -85,7 +85,7 @@ async fn group(
     wanted: &[(usize, &Target)],
     backs: &mut Backs<'_>,
 ) -> Result<(), Fault> {
-    let name = wanted.first().map_or("", |(_, target)| target.dataset.as_str());
+    let name = wanted.first().map_or("", |(_, target)| &*target.dataset);
     let mut last = Fault::lost(name);
     for _ in 0..2 {
         let mut lease = connector.read.lease().await.map_err(connecting)?;

@@ -77,7 +77,7 @@ impl Trial {
             attempt: 1,
             system: SYSTEM.to_owned(),
             action: action.to_owned(),
-            dataset: "conform.people".to_owned(),
+            dataset: "conform.people".into(),
             locator: [("id".to_owned(), record.to_owned())].into(),
             not_after: now.saturating_add(LEASE),
             issued_at: now,

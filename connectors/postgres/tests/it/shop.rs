@@ -126,7 +126,7 @@ pub fn target(number: u64, collection: &str, key: &[(&str, &str)]) -> Target {
     Target {
         command: CommandId(command),
         attempt: 1,
-        dataset: format!("shop.{collection}"),
+        dataset: format!("shop.{collection}").into(),
         locator,
         identities: Vec::new(),
         answered_at: None,
