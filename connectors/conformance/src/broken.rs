@@ -187,7 +187,7 @@ impl Broken {
         let erases = |t: &&Target| !matches!(t.work, Work::Correct(_));
         for target in targets.iter().filter(erases).filter(|t| removed(&outcomes, t.command)) {
             for row in self.harness.rows().await.unwrap_or_default() {
-                if row.dataset == target.dataset && loose(&row) == loose_target(target) {
+                if *row.dataset == *target.dataset && loose(&row) == loose_target(target) {
                     self.delete(&row).await;
                 }
             }
@@ -199,7 +199,7 @@ impl Broken {
     async fn again(&self, targets: &[Target], permit: &Permit, gate: Arc<dyn Gate>) -> Vec<TargetOutcome> {
         for target in targets.iter().filter(|t| self.has_done(t.command)) {
             let rows = self.harness.rows().await.unwrap_or_default();
-            if let Some(row) = rows.iter().find(|r| r.dataset == target.dataset) {
+            if let Some(row) = rows.iter().find(|r| *r.dataset == *target.dataset) {
                 self.delete(row).await;
             }
         }
@@ -228,7 +228,7 @@ impl Broken {
 
     async fn is_there(&self, target: &Target) -> bool {
         let rows = self.harness.rows().await.unwrap_or_default();
-        rows.iter().any(|row| row.dataset == target.dataset && row.locator() == target.locator)
+        rows.iter().any(|row| *row.dataset == *target.dataset && row.locator() == target.locator)
     }
 
     async fn delete(&self, row: &Row) {

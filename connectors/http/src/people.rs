@@ -37,7 +37,7 @@ pub(crate) fn gather<'t>(
 }
 
 fn values(config: &Config, target: &Target) -> Result<BTreeSet<String>, String> {
-    let known = |o: &Option<String>| o.as_deref().is_none_or(|o| o == target.dataset);
+    let known = |o: &Option<String>| o.as_deref().is_none_or(|o| *o == *target.dataset);
     if !config.origins.is_empty() && !config.origins.iter().any(known) {
         return Err(format!("no entry of copies_of names {}", target.dataset));
     }

@@ -85,7 +85,7 @@ impl OutsideConnector {
     /// What the manifest says of datasets, this target keeps to.
     fn names(&self, target: &Target) -> bool {
         self.keys.is_empty()
-            || self.keys.get(&target.dataset).is_some_and(|columns| target.locator.keys().eq(columns.iter()))
+            || self.keys.get(&*target.dataset).is_some_and(|columns| target.locator.keys().eq(columns.iter()))
     }
 }
 
