@@ -13,7 +13,7 @@ use quietus_core::time::Millis;
 
 use super::cloudevent::{Batch, RawEvent};
 use super::context::Context;
-use super::dedupe::Recent;
+use super::dedupe::{Hashes, Recent};
 use super::refuse::Rejected;
 use super::route::Feed;
 use super::turn::Turn;
@@ -93,6 +93,17 @@ impl EventId {
 pub struct Receipt {
     pub(super) events: Vec<(u32, u64)>,
     pub(super) subjects: Vec<u64>,
+}
+
+impl Receipt {
+    /// Whether an event of this one stands in the other too.
+    pub fn repeats(&self, other: &Self) -> bool {
+        if self.events.is_empty() || other.events.is_empty() {
+            return false;
+        }
+        let known: Hashes<&(u32, u64)> = other.events.iter().collect();
+        self.events.iter().any(|event| known.contains(event))
+    }
 }
 
 impl Intake {

@@ -41,9 +41,11 @@ impl Turn<'_> {
     /// The sealed identity, unless it was sent lately.
     pub(super) fn identity(&mut self, who: &Who, sealer: &Sealer<'_>) -> Result<Option<Vec<u8>>, Refused> {
         let short = short(&who.key);
-        if self.intake.was_sent(short) || !self.subjects.insert(short) {
+        // Events of one person often follow each other.
+        if self.identified == Some(short) || self.intake.was_sent(short) || !self.subjects.insert(short) {
             return Ok(None);
         }
+        self.identified = Some(short);
         let (kind, value) = (&who.identity.kind, who.identity.value.reveal());
         sealer.identity(kind, value).map(Some).map_err(unsealed)
     }

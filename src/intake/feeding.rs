@@ -114,6 +114,7 @@ impl Feeding<'_> {
         let taken = if marks.is_empty() { Vec::new() } else { taken.iter().map(known).collect() };
         let feed = Feed { source: mapping.source().source.clone(), generation, taken, marks };
         let mut turn = intake.turn(&feed, context);
+        let schemas = &schemas.now();
         let (mut traces, mut trace) = (0, None);
         for (index, record) in records.iter().enumerate() {
             let mapped = match mapping.map(&record.message(), schemas) {

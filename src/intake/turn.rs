@@ -30,6 +30,8 @@ pub(super) struct Turn<'a> {
     position: Option<Position>,
     events: Hashes<(u32, u64)>,
     pub(super) subjects: Hashes<u64>,
+    /// Whose identity this batch sends, last.
+    pub(super) identified: Option<u64>,
     /// Of the person that the last cell was sealed for: events of one often follow each other.
     sealer: Option<Sealer<'a>>,
     /// The last subject, as it was written, for the same reason.
@@ -48,6 +50,7 @@ impl<'a> Turn<'a> {
             position: None,
             events: Hashes::default(),
             subjects: Hashes::default(),
+            identified: None,
             sealer: None,
             who: None,
             told: Accepted::default(),

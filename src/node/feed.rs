@@ -21,6 +21,8 @@ use crate::ledger::codec::encode_frame;
 
 /// Less than the ledger takes at once, so that a frame more still fits.
 const APPEND_BYTES: usize = 8 << 20;
+/// Records made ready while those before them are brought to disk.
+const PART: usize = 5_000;
 /// Letters of one frame weigh no more than this, unless one does.
 const LETTERS_BYTES: usize = 1 << 20;
 /// A record beyond this leaves a letter without it.
@@ -53,9 +55,10 @@ impl Node {
     ) -> Result<FedRecords, NodeError> {
         let mut out = FedRecords::default();
         let mut rest = records;
+        self.fetch_schemas(ready, records).await?;
+        let mut ahead = None;
         while !rest.is_empty() {
-            self.fetch_schemas(ready, rest).await?;
-            let mut fed = self.prepare_records(ready, rest, origin);
+            let mut fed = ahead.take().unwrap_or_else(|| self.prepare_records(ready, part_of(rest), origin));
             let done = out_of(rest, &fed);
             let mut frames = Vec::new();
             if letters {
@@ -68,7 +71,15 @@ impl Node {
                 }
                 None => frames.append(&mut fed.frames),
             }
-            self.append_records(frames).await?;
+            let behind = rest.get(done..).unwrap_or_default();
+            // While these are on their way to the disk, those behind them are made ready.
+            let next = async {
+                let next = (!behind.is_empty()).then(|| self.prepare_records(ready, part_of(behind), origin));
+                // What repeats one of these could not know it.
+                next.filter(|next| !next.receipt.repeats(&fed.receipt))
+            };
+            let (appended, next) = tokio::join!(biased; self.append_records(frames), next);
+            appended?;
             self.desk().intake().remember(&fed.receipt);
             self.count(ready, &fed);
             out.taken += fed.taken;
@@ -77,7 +88,7 @@ impl Node {
             out.newest = out.newest.max(fed.newest);
             let before = records.len() - rest.len();
             out.refused.extend(fed.refused.into_iter().map(|(index, refused)| (before + index, refused)));
-            rest = rest.get(done..).unwrap_or_default();
+            (rest, ahead) = (behind, next);
         }
         Ok(out)
     }
@@ -275,6 +286,11 @@ impl Node {
         count("skipped", fed.skipped);
         count("undeclared", fed.undeclared);
     }
+}
+
+/// What is made ready at once, of what is left.
+fn part_of(rest: &[Arrived]) -> &[Arrived] {
+    rest.get(..PART).unwrap_or(rest)
 }
 
 fn out_of(rest: &[Arrived], fed: &Fed) -> usize {

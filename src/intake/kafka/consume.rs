@@ -23,9 +23,9 @@ use tokio::runtime::Handle;
 use super::feed::{Feed, Trouble, guard};
 use crate::intake::arrived::Arrived;
 
-/// A batch ends here; it fits one append of the ledger. Each waits for an fsync: small ones would wait most of the time.
-const RECORDS_MAX: usize = 10_000;
-const BYTES_MAX: usize = 2 << 20;
+/// A batch ends here. Its end waits for an fsync: small ones would wait most of the time.
+const RECORDS_MAX: usize = 20_000;
+const BYTES_MAX: usize = 4 << 20;
 const POLL: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_millis(500);
 

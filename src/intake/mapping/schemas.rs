@@ -60,6 +60,12 @@ impl Schemas {
         schemas
     }
 
+    /// What is known now, for one thread: where several ask for each record, they wait for each other's counters.
+    pub fn now(&self) -> Self {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        Self { known: RwLock::new(known.clone()) }
+    }
+
     pub fn knows(&self, id: &SchemaId) -> bool {
         self.known.read().unwrap_or_else(PoisonError::into_inner).contains_key(id)
     }
