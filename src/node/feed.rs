@@ -22,7 +22,7 @@ use crate::ledger::codec::encode_frame;
 /// Less than the ledger takes at once, so that a frame more still fits.
 const APPEND_BYTES: usize = 8 << 20;
 /// Records made ready while those before them are brought to disk.
-const PART: usize = 5_000;
+pub(super) const PART: usize = 5_000;
 /// Letters of one frame weigh no more than this, unless one does.
 const LETTERS_BYTES: usize = 1 << 20;
 /// A record beyond this leaves a letter without it.
