@@ -14,6 +14,7 @@ use super::Turn;
 use super::decision::{Decision, Noticed, Row};
 use super::derived::{kept_by_name, outlives, revived_with};
 use super::duties::wishes;
+use super::needs::repeated;
 use super::reach::moment;
 
 pub(super) fn facts(turn: &mut Turn<'_>, record: &Facts) {
@@ -31,17 +32,6 @@ pub(super) fn facts(turn: &mut Turn<'_>, record: &Facts) {
             turn.write(Row::Identity { subject, cell });
         }
     }
-}
-
-/// Items that more than one row is about.
-fn repeated(record: &Facts) -> BTreeSet<ItemId> {
-    let mut ids: Vec<ItemId> = record.ids().collect();
-    ids.sort_unstable();
-    ids.chunk_by(|a, b| a == b)
-        .filter(|same| same.len() > 1)
-        .filter_map(|same| same.first())
-        .copied()
-        .collect()
 }
 
 /// True when the batch is news; its marks are then taken.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::hold::Scope;
 use crate::identity::{ItemId, ItemKey, SubjectKey};
 use crate::obligation::ObligationId;
-use crate::record::{Change, ChangeKind, Record};
+use crate::record::{Change, ChangeKind, Facts, Record};
 
 use super::reapply::undone;
 use super::{Input, State};
@@ -29,11 +29,8 @@ pub fn needs(state: &State, input: &Input<'_>) -> Needs {
     match input.record {
         Record::Facts(r) => {
             // Twice in one record: the second row is judged with its subject.
-            for id in r.ids() {
-                if !needs.news.insert(id) {
-                    needs.items.insert(id);
-                }
-            }
+            needs.items = repeated(r);
+            needs.news = r.ids().collect();
         }
         Record::Changes(r) => r.rows.iter().for_each(|c| change(&mut needs, c)),
         Record::Ordered(r) => {
@@ -124,6 +121,14 @@ fn with_linked(state: &State, scope: Scope) -> Scope {
     let mut scope = scope;
     scope.subjects.extend(more);
     scope
+}
+
+/// Items that more than one row is about.
+pub(super) fn repeated(record: &Facts) -> BTreeSet<ItemId> {
+    let mut ids: Vec<ItemId> = record.ids().collect();
+    ids.sort_unstable();
+    let same = ids.chunk_by(|a, b| a == b).filter(|same| same.len() > 1);
+    same.filter_map(|same| same.first()).copied().collect()
 }
 
 fn change(needs: &mut Needs, change: &Change) {
