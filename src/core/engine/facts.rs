@@ -1,6 +1,5 @@
 //! An item is recorded, perhaps not for the first time: news, echo, resurrection or a new life.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::identity::ItemId;
