@@ -11,6 +11,7 @@ pub mod cloudevent;
 pub mod context;
 pub mod data;
 pub mod dedupe;
+mod elements;
 pub mod feeding;
 pub mod identify;
 pub mod kafka;

@@ -1,7 +1,8 @@
 //! A body of records that came over HTTP, taken apart.
 
 use super::arrived::Arrived;
-use super::cloudevent::{self, BATCH_EVENTS_MAX, Unreadable};
+use super::cloudevent::{BATCH_EVENTS_MAX, Unreadable};
+use super::elements::elements;
 
 /// One record, a JSON array of objects, or one a line. Headers go with each, as Kafka would name them.
 pub fn records<'h>(
@@ -22,7 +23,7 @@ pub fn records<'h>(
     let values: Vec<&[u8]> = if lines {
         body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).collect()
     } else if body.trim_ascii_start().starts_with(b"[") {
-        cloudevent::elements(body)?
+        elements(body)?
     } else {
         vec![body]
     };

@@ -33,7 +33,7 @@ pub fn records(bytes: &[u8]) -> Vec<(usize, Result<Arrived, Refused>)> {
         read.iter().filter(|b| **b == b'\n').count() + 1
     };
     if bytes.trim_ascii_start().starts_with(b"[")
-        && let Ok(elements) = super::cloudevent::elements(bytes)
+        && let Ok(elements) = super::elements::elements(bytes)
     {
         let at = |element: &[u8]| element.as_ptr().addr().saturating_sub(bytes.as_ptr().addr());
         return elements

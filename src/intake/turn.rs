@@ -33,9 +33,9 @@ pub(super) struct Turn<'a> {
     /// Whose identity this batch sends, last.
     pub(super) identified: Option<u64>,
     /// Of the person that the last cell was sealed for: events of one often follow each other.
-    sealer: Option<Sealer<'a>>,
+    pub(super) sealer: Option<Sealer<'a>>,
     /// The last subject, as it was written, for the same reason.
-    who: Option<(String, Arc<Who>)>,
+    pub(super) who: Option<(String, Arc<Who>)>,
     pub told: Accepted,
 }
 
@@ -346,25 +346,6 @@ impl<'a> Turn<'a> {
                 identify::recorded(&self.intake.keys, None, copy, naming)
             }
         }
-    }
-
-    fn sealer(&mut self, subject: &SubjectKey) -> Result<Sealer<'a>, Refused> {
-        match self.sealer.take().filter(|sealer| sealer.is_of(subject)) {
-            Some(sealer) => Ok(sealer),
-            None => self.intake.keys.sealer(subject).map_err(unsealed),
-        }
-    }
-
-    fn who(&mut self, subject: &str) -> Result<Arc<Who>, Refused> {
-        if let Some((text, who)) = &self.who
-            && text == subject
-        {
-            return Ok(Arc::clone(who));
-        }
-        let (keys, default_type) = (&self.intake.keys, &self.context.default_type);
-        let who = Arc::new(identify::subject(keys, subject, default_type, "data.subject")?);
-        self.who = Some((subject.to_owned(), Arc::clone(&who)));
-        Ok(who)
     }
 
     fn in_time(&self, at: Millis, field: &str) -> Result<(), Refused> {
