@@ -5,6 +5,7 @@ use hashbrown::hash_table::Entry;
 use quietus_core::identity::{ItemKey, SubjectKey};
 
 use super::keyed::tail;
+use super::order::in_order;
 use super::row::{Family, Stored};
 
 /// No row comes before this one.
@@ -79,9 +80,7 @@ impl Memtable {
     /// The rows of one family, sorted for a run.
     pub fn sorted(&self, family: Family) -> impl Iterator<Item = &Stored> {
         let mine = self.rows.iter().filter(|(of, _)| *of == family);
-        let mut rows: Vec<(u128, &Stored)> = mine.map(|(_, row)| (row.lead(), row)).collect();
-        rows.sort_unstable_by(|(lead, a), (other, b)| lead.cmp(other).then_with(|| a.order(b)));
-        rows.into_iter().map(|(_, row)| row)
+        in_order(mine.map(|(_, row)| row).collect()).into_iter()
     }
 
     /// Keeps the room for as many again.

@@ -18,6 +18,7 @@ mod log;
 mod memtable;
 mod merge;
 mod opening;
+mod order;
 mod page;
 mod root;
 mod row;

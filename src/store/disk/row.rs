@@ -165,13 +165,6 @@ impl Stored {
         })
     }
 
-    /// The beginning of what [`Stored::order`] compares, as one number: sorting by it first leaves most rows unread.
-    pub fn lead(&self) -> u128 {
-        let start = self.start.map_or(0, |at| 1 << 64 | u128::from(at.0.cast_unsigned() ^ 1 << 63));
-        let [a, b, c, d, ..] = self.subject.0;
-        u128::from(self.shape) << 96 | start << 31 | u128::from(u32::from_be_bytes([a, b, c, d]) >> 1)
-    }
-
     pub fn order(&self, other: &Self) -> Ordering {
         (self.shape, self.start, self.subject, self.item, self.seq).cmp(&(
             other.shape,
@@ -191,28 +184,4 @@ fn write_fact(body: &mut Writer, fact: &FactRow) {
     fact.cells.iter().for_each(|cell| {
         body.bytes(cell);
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn stored() -> impl Strategy<Value = Stored> {
-        let start = prop_oneof![Just(i64::MIN), Just(i64::MAX), -3i64..3];
-        (0u32..3, prop::option::of(start), any::<[u8; 2]>()).prop_map(|(shape, start, [high, low])| {
-            let mut subject = SubjectKey::default();
-            (subject.0[0], subject.0[3]) = (high, low);
-            Stored { seq: 0, subject, item: None, shape, start: start.map(Millis), body: Vec::new() }
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn a_lead_never_contradicts_the_order(a in stored(), b in stored()) {
-            if a.lead() != b.lead() {
-                prop_assert_eq!(a.lead().cmp(&b.lead()), a.order(&b));
-            }
-        }
-    }
 }
