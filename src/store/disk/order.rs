@@ -2,7 +2,7 @@
 //!
 //! A flush sorts some ten thousand rows that lie all over memory. So numbers are sorted, of which each is the beginning
 //! of a row's key and its place; rows are looked at where two begin alike. Rejected: sorting rows by comparing them,
-//! which waits for memory at every comparison and took three times as long.
+//! waits for memory at every comparison.
 
 use super::row::Stored;
 
