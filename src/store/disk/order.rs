@@ -1,8 +1,8 @@
 //! Rows in the order of a run.
 //!
-//! A flush sorts some ten thousand rows that lie all over memory. So numbers are sorted, of which each is the beginning
-//! of a row's key and its place; rows are looked at where two begin alike. Rejected: sorting rows by comparing them,
-//! waits for memory at every comparison.
+//! A flush sorts some ten thousand rows that lie all over memory. So numbers are sorted, each the beginning of a row's
+//! key and its place; rows are looked at where two begin alike. Rejected: comparing rows, which waits for memory each
+//! time.
 
 use super::row::Stored;
 
