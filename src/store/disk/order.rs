@@ -53,7 +53,8 @@ mod tests {
     use quietus_core::time::Millis;
 
     fn stored() -> impl Strategy<Value = Stored> {
-        let start = prop_oneof![Just(i64::MIN), Just(i64::MAX), -3i64..3, 1_700_000_000_000i64..1_700_000_000_900];
+        let start =
+            prop_oneof![Just(i64::MIN), Just(i64::MAX), -3i64..3, 1_700_000_000_000i64..1_700_000_000_900];
         let shape = prop_oneof![0u32..3, Just(u32::MAX)];
         (shape, prop::option::of(start), any::<[u8; 3]>(), 0u64..4).prop_map(|(shape, start, bytes, seq)| {
             let mut subject = SubjectKey::default();
