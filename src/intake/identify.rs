@@ -87,7 +87,7 @@ pub fn recorded(
 
 /// Refuses a locator that leaves a key column of its dataset out.
 pub fn check_locator(locator: &Locator, naming: Option<&Naming>, copy: usize) -> Result<(), Refused> {
-    let missing = naming.and_then(|n| n.key.iter().find(|column| !locator.contains_key(*column)));
+    let missing = naming.and_then(|n| n.key.iter().find(|column| !locator.contains_key(column)));
     match missing {
         Some(column) if !locator.is_empty() => Err(Refused::new(
             "locator-key-missing",

@@ -60,7 +60,7 @@ mod tests {
             let mut subject = SubjectKey::default();
             let [high, low, far] = bytes;
             (subject.0[0], subject.0[3], subject.0[9]) = (high % 4, low % 2, far % 2);
-            let item = (far > 9).then(|| ItemKey([far % 3; 16]));
+            let item = (far > 9).then_some(ItemKey([far % 3; 16]));
             Stored { seq, subject, item, shape, start: start.map(Millis), body: Vec::new() }
         })
     }
