@@ -33,7 +33,7 @@ impl Harness for Memory {
         let fields: Fields = row
             .columns
             .iter()
-            .filter(|(c, _)| !key.contains_key(*c))
+            .filter(|(c, _)| !key.contains_key(c))
             .map(|(c, v)| (c.clone(), v.clone()))
             .collect();
         self.connector()?.put(&row.dataset, &key, fields);
