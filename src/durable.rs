@@ -98,6 +98,22 @@ pub fn sync_folder(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
+/// Every file below it, then the folder itself.
+pub fn sync_below(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => sync_below(&entry.path())?,
+            // One that went meanwhile needs no sync.
+            false => match File::open(entry.path()) {
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+                opened => opened?.sync_all()?,
+            },
+        }
+    }
+    sync_folder(dir)
+}
+
 fn draft_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(DRAFT);

@@ -195,7 +195,9 @@ impl Node {
         let kept = self.partitions.iter().map(one).collect::<Result<Vec<_>, _>>();
         let marked = kept.and_then(|kept| {
             let store = self.options.dir.join("store");
-            super::rest::write(&store, &kept).map_err(|error| StoreError::Disk(error.to_string()))
+            // A mark that outlives a power cut must not speak of a root that does not.
+            let synced = crate::durable::sync_below(&store).and_then(|()| super::rest::write(&store, &kept));
+            synced.map_err(|error| StoreError::Disk(error.to_string()))
         });
         if let Err(error) = marked {
             tracing::warn!(%error, "the store is not brought up to date: a start reads the ledger instead");

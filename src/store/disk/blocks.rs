@@ -13,8 +13,6 @@
 //! opening.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -180,7 +178,7 @@ impl Blocks {
     /// What was written outlives a power cut: sled's own flush waits for the kernel, not for the disk.
     fn sync(&self) -> Result<(), StoreError> {
         self.tree.flush()?;
-        let synced = sync_folder(&self.dir);
+        let synced = durable::sync_below(&self.dir);
         synced.map_err(|cause| StoreError::Disk(format!("syncing {}: {cause}", self.dir.display())))
     }
 
@@ -253,20 +251,4 @@ impl Blocks {
         of_block.copy_from_slice(&block.to_be_bytes());
         key
     }
-}
-
-/// Every file below it, then the folder itself.
-fn sync_folder(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        match entry.file_type()?.is_dir() {
-            true => sync_folder(&entry.path())?,
-            // One that went meanwhile needs no sync.
-            false => match File::open(entry.path()) {
-                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
-                opened => opened?.sync_all()?,
-            },
-        }
-    }
-    durable::sync_folder(dir)
 }

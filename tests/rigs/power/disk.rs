@@ -10,6 +10,8 @@ use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::content::{Change, Inode};
+use super::journal::{CREATE, LINK, MKDIR, RENAME, Record, SIZE, SYNC_BEGINS, SYNC_ENDS, UNLINK, WRITE};
 use crate::chance::Chance;
 
 /// What of it is lost that is not durable.
@@ -35,26 +37,28 @@ pub enum Names {
 }
 
 /// What a cut has undone.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Undone {
-    pub writes: usize,
+    /// Writes to files, by the part of the node's folder that they lie in.
+    pub writes: BTreeMap<String, usize>,
     pub names: usize,
 }
 
+impl Undone {
+    pub fn add(&mut self, other: Self) {
+        other.writes.into_iter().for_each(|(part, count)| *self.writes.entry(part).or_default() += count);
+        self.names += other.names;
+    }
+
+    fn wrote(&mut self, path: &Path, count: usize) {
+        if count > 0 {
+            let part = path.iter().nth(1).unwrap_or_default().to_string_lossy().into_owned();
+            *self.writes.entry(part).or_default() += count;
+        }
+    }
+}
+
 type Name = (usize, String);
-
-#[derive(Debug, Default)]
-struct Inode {
-    is_folder: bool,
-    durable: Vec<u8>,
-    since: Vec<(u64, Change)>,
-}
-
-#[derive(Debug)]
-enum Change {
-    Write { at: usize, bytes: Vec<u8> },
-    Size(usize),
-}
 
 /// A change of names; a move is both at once.
 #[derive(Debug)]
@@ -77,7 +81,8 @@ pub struct Disk {
     seen: BTreeMap<Name, usize>,
     durable: BTreeMap<Name, usize>,
     steps: Vec<Step>,
-    begun: BTreeMap<u64, u64>,
+    /// Syncs that have not ended, by ticket: of what, and since when.
+    begun: BTreeMap<u64, (usize, u64)>,
     moment: u64,
     names: Names,
     lies: Option<&'static str>,
@@ -132,7 +137,21 @@ impl Disk {
         (folder, last.to_owned())
     }
 
-    /// Takes in what the layer wrote down since. A process that ended took its unfinished syncs with it.
+    /// Takes in what is left of a process that ended; its unfinished syncs ended with it.
+    pub fn killed(&mut self) {
+        self.follow();
+        self.begun.clear();
+    }
+
+    /// Somebody waits for a sync of something that is not durable yet.
+    pub fn is_syncing(&self) -> bool {
+        self.begun.values().any(|(inode, _)| match &self.inodes[*inode] {
+            Inode { is_folder: true, .. } => self.steps.iter().any(|step| step.touches(*inode)),
+            file => !file.since.is_empty(),
+        })
+    }
+
+    /// Takes in what the layer wrote down since. Hold the journal, or let nobody write to it.
     pub fn follow(&mut self) {
         let mut bytes = Vec::new();
         let mut file = File::open(&self.journal).unwrap();
@@ -144,7 +163,6 @@ impl Disk {
             rest = after;
         }
         self.read += bytes.len() as u64;
-        self.begun.clear();
     }
 
     fn take(&mut self, record: &Record<'_>) {
@@ -173,9 +191,12 @@ impl Disk {
                 self.step((record.op == RENAME).then_some(from), Some((to, inode)));
             }
             UNLINK => self.step(Some(self.name(record.path)), None),
-            SYNC_BEGINS => drop(self.begun.insert(record.ticket, self.moment)),
+            SYNC_BEGINS => {
+                let inode = known();
+                self.begun.insert(record.ticket, (inode, self.moment));
+            }
             SYNC_ENDS => {
-                let (inode, until) = (known(), self.begun.remove(&record.ticket).unwrap());
+                let (inode, until) = self.begun.remove(&record.ticket).unwrap();
                 if self.lies.is_none_or(|ending| !record.path.ends_with(ending)) {
                     self.sync(inode, until);
                 }
@@ -208,12 +229,7 @@ impl Disk {
 
     /// Paths that are not in the folder as the layer wrote them down: it missed a call.
     pub fn missed(&self) -> BTreeSet<PathBuf> {
-        let all = |inode: &Inode, _: usize| {
-            let mut bytes = inode.durable.clone();
-            inode.since.iter().for_each(|(_, change)| change.apply(&mut bytes));
-            bytes
-        };
-        let (ours, theirs) = (self.laid_out(&self.seen, all), tree(&self.folder));
+        let (ours, theirs) = (self.laid_out(&self.seen, |inode, _| inode.whole()), tree(&self.folder));
         let differs = |path: &&PathBuf| ours.get(*path) != theirs.get(*path);
         ours.keys().chain(theirs.keys()).filter(differs).cloned().collect()
     }
@@ -240,24 +256,18 @@ impl Disk {
                 }
             }
         }
-        let mut lost = BTreeMap::new();
-        let tree = self.laid_out(&names, |inode, index| match cut {
+        let tree = self.laid_out(&names, |inode, path| match cut {
             Cut::Everything | Cut::Bytes => {
-                lost.insert(index, inode.since.len());
+                undone.wrote(path, inode.since.len());
                 inode.durable.clone()
             }
-            Cut::Names => {
-                let mut bytes = inode.durable.clone();
-                inode.since.iter().for_each(|(_, change)| change.apply(&mut bytes));
-                bytes
-            }
+            Cut::Names => inode.whole(),
             Cut::Torn(block) => {
-                let (bytes, count) = torn(inode, block, chance);
-                lost.insert(index, count);
+                let (bytes, count) = inode.torn(block, chance);
+                undone.wrote(path, count);
                 bytes
             }
         });
-        undone.writes = lost.values().sum();
         for entry in fs::read_dir(&self.folder).unwrap().map(Result::unwrap).filter(|e| e.path().is_dir()) {
             fs::remove_dir_all(entry.path()).unwrap();
         }
@@ -279,7 +289,7 @@ impl Disk {
     fn laid_out(
         &self,
         names: &BTreeMap<Name, usize>,
-        mut bytes: impl FnMut(&Inode, usize) -> Vec<u8>,
+        mut bytes: impl FnMut(&Inode, &Path) -> Vec<u8>,
     ) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
         let (mut out, mut open) = (BTreeMap::new(), vec![(0, PathBuf::new())]);
         while let Some((folder, path)) = open.pop() {
@@ -288,7 +298,8 @@ impl Disk {
                 if inode.is_folder {
                     open.push((*index, path.clone()));
                 }
-                out.insert(path, (!inode.is_folder).then(|| bytes(inode, *index)));
+                let content = (!inode.is_folder).then(|| bytes(inode, &path));
+                out.insert(path, content);
             }
         }
         out
@@ -314,66 +325,6 @@ impl Step {
     }
 }
 
-impl Change {
-    fn apply(&self, file: &mut Vec<u8>) {
-        match self {
-            Self::Size(size) => file.resize(*size, 0),
-            Self::Write { at, bytes } => {
-                file.resize(file.len().max(at + bytes.len()), 0);
-                file[*at..at + bytes.len()].copy_from_slice(bytes);
-            }
-        }
-    }
-
-    /// What it does to this part of a file.
-    fn apply_to(&self, block: &mut [u8], from: usize) {
-        let until = from + block.len();
-        match self {
-            Self::Size(size) => block[(*size).clamp(from, until) - from..].fill(0),
-            Self::Write { at, bytes } => {
-                let (start, end) = ((*at).clamp(from, until), (at + bytes.len()).clamp(from, until));
-                if start < end {
-                    block[start - from..end - from].copy_from_slice(&bytes[start - at..end - at]);
-                }
-            }
-        }
-    }
-
-    fn touches(&self, from: usize, until: usize) -> bool {
-        match self {
-            Self::Size(size) => *size < until,
-            Self::Write { at, bytes } => *at < until && from < at + bytes.len(),
-        }
-    }
-}
-
-/// And how many of its changes are not all there.
-fn torn(inode: &Inode, size: usize, chance: &mut Chance) -> (Vec<u8>, usize) {
-    let mut lengths = vec![inode.durable.len()];
-    for (_, change) in &inode.since {
-        let last = lengths[lengths.len() - 1];
-        lengths.push(match change {
-            Change::Size(size) => *size,
-            Change::Write { at, bytes } => last.max(at + bytes.len()),
-        });
-    }
-    let some = |chance: &mut Chance| usize::try_from(chance.below(lengths.len() as u64)).unwrap();
-    let at_length = some(chance);
-    let mut lost: BTreeSet<usize> = (at_length..inode.since.len()).collect();
-    lost.retain(|change| lengths[*change] != lengths[change + 1]);
-    let mut bytes = inode.durable.clone();
-    bytes.resize(lengths[at_length], 0);
-    for (index, block) in bytes.chunks_mut(size).enumerate() {
-        let (from, until) = (index * size, index * size + block.len());
-        let touches = |(at, (_, change)): (usize, &(u64, Change))| change.touches(from, until).then_some(at);
-        let touched: Vec<usize> = inode.since.iter().enumerate().filter_map(touches).collect();
-        let there = usize::try_from(chance.below(touched.len() as u64 + 1)).unwrap();
-        touched[..there].iter().for_each(|at| inode.since[*at].1.apply_to(block, from));
-        lost.extend(&touched[there..]);
-    }
-    (bytes, lost.len())
-}
-
 /// What lies below it; files of the folder itself are left out.
 fn tree(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let (mut out, mut open) = (BTreeMap::new(), vec![PathBuf::new()]);
@@ -389,44 +340,4 @@ fn tree(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
         }
     }
     out
-}
-
-const CREATE: u32 = 1;
-const MKDIR: u32 = 2;
-const WRITE: u32 = 3;
-const SIZE: u32 = 4;
-const RENAME: u32 = 5;
-const LINK: u32 = 6;
-const UNLINK: u32 = 7;
-const SYNC_BEGINS: u32 = 8;
-const SYNC_ENDS: u32 = 9;
-
-/// As the layer writes it: see there.
-struct Record<'a> {
-    op: u32,
-    inode: u64,
-    at: u64,
-    length: u64,
-    ticket: u64,
-    path: &'a str,
-    second: &'a str,
-    bytes: &'a [u8],
-}
-
-impl<'a> Record<'a> {
-    /// None = the rest is no whole record: the process ended while it wrote that.
-    fn read(rest: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let (head, rest) = rest.split_first_chunk::<40>()?;
-        let word = |at: usize| u64::from_ne_bytes(head[at..at + 8].try_into().unwrap());
-        let short = |at: usize| usize::from(u16::from_ne_bytes(head[at..at + 2].try_into().unwrap()));
-        let op = u32::from_ne_bytes(head[..4].try_into().unwrap());
-        let (path, rest) = rest.split_at_checked(short(4))?;
-        let (second, rest) = rest.split_at_checked(short(6))?;
-        let length = if op == WRITE { usize::try_from(word(24)).unwrap() } else { 0 };
-        let (bytes, rest) = rest.split_at_checked(length)?;
-        let text = |bytes: &'a [u8]| std::str::from_utf8(bytes).unwrap();
-        let (path, second) = (text(path), text(second));
-        let (inode, at, length, ticket) = (word(8), word(16), word(24), word(32));
-        Some((Self { op, inode, at, length, ticket, path, second, bytes }, rest))
-    }
 }

@@ -6,9 +6,6 @@ use std::process::Command;
 
 use crate::process::Process;
 
-/// How long a sync takes, microseconds: long enough that a random moment often falls into one.
-const SYNC_US: &str = "3000";
-
 #[derive(Debug)]
 pub struct Layer {
     library: PathBuf,
@@ -30,19 +27,20 @@ impl Layer {
         Self { library, journal, _folder: folder }
     }
 
-    /// A node in this folder, every file of which is looked at.
-    pub fn node(&self, folder: &Path) -> Process {
+    /// A node in this folder, every file of which is looked at. The longer a sync takes, the more often a random moment
+    /// falls into one.
+    pub fn node(&self, folder: &Path, sync_us: &str) -> Process {
         Process::at(folder)
             .set("LD_PRELOAD", self.library.to_str().unwrap())
             .set("QUIETUS_POWER_ROOT", folder.to_str().unwrap())
             .set("QUIETUS_POWER_JOURNAL", self.journal.to_str().unwrap())
-            .set("QUIETUS_POWER_SYNC_US", SYNC_US)
+            .set("QUIETUS_POWER_SYNC_US", sync_us)
     }
 
-    /// `kill -9` between two of its calls, so that the journal has every one that was made.
-    pub fn kill(&self, node: &mut Process) {
+    /// While this is held the node is between two of its calls, and the journal has every one that it made.
+    pub fn hold(&self) -> File {
         let journal = File::open(&self.journal).unwrap();
         journal.lock().unwrap();
-        node.kill();
+        journal
     }
 }
