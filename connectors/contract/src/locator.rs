@@ -70,11 +70,16 @@ impl fmt::Debug for Locator {
 /// Of two values for one column, the later one stays.
 impl FromIterator<(String, Scalar)> for Locator {
     fn from_iter<I: IntoIterator<Item = (String, Scalar)>>(columns: I) -> Self {
-        let mut locator = Self::new();
-        for (column, value) in columns {
-            locator.insert(column, value);
-        }
-        locator
+        let mut columns: Vec<_> = columns.into_iter().collect();
+        columns.sort_by(|(one, _), (other, _)| one.cmp(other));
+        columns.dedup_by(|later, kept| {
+            let is_same = later.0 == kept.0;
+            if is_same {
+                std::mem::swap(later, kept);
+            }
+            is_same
+        });
+        Self(columns)
     }
 }
 

@@ -10,7 +10,7 @@ use quietus_contract::Locator;
 use super::avro::{AvroSchema, Reader, Type, whole};
 use super::native;
 use super::tree::Tree;
-use crate::intake::data::{At, CopyData, Data, Given, Place, Text, Time, Words};
+use crate::intake::data::{At, COLUMNS_MAX, CopyData, Data, Given, Place, Text, Time, Words};
 use crate::intake::identify;
 use crate::intake::refuse::Refused;
 
@@ -141,6 +141,7 @@ fn locator<'s>(reader: &mut Reader<'s, '_>, of: &'s Type) -> Option<Given<Place>
             other => tree(reader, other)?.and_then(|tree| native::scalar(&tree)),
         };
         match value {
+            Some(_) if locator.len() > COLUMNS_MAX => {}
             Some(value) => drop(locator.insert(column.to_owned(), value)),
             None => fits = false,
         }

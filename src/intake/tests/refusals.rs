@@ -80,6 +80,16 @@ fn data_that_does_not_fit_its_type() {
 }
 
 #[test]
+fn a_locator_of_many_columns_is_too_long_in_whatever_order_they_come() {
+    let columns: Vec<String> = (0..60_000).rev().map(|n| format!(r#""c{n:05}": 1"#)).collect();
+    let data = format!(
+        r#"{{"subject": "1", "category": "c", "copies": [{{"system": "s", "dataset": "d.c", "locator": {{{}}}}}]}}"#,
+        columns.join(", ")
+    );
+    assert_eq!(refused(&event("e-1", "item.recorded", &data)), "too-long");
+}
+
+#[test]
 fn attributes_that_are_no_cloudevent() {
     let data = r#""data": {"item": "u", "subject": "1"}"#;
     let kind = r#""type": "quietus.item.touched.v1""#;
