@@ -29,7 +29,8 @@ pub fn draft_by(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) ->
         file.sync_all()
     });
     if written.is_err() {
-        // It takes room on a disk that may be full; should this fail too, the next start takes it away.
+        // It takes room on a disk that may be full; should this fail too, [`discard_all`] at a start or the next draft
+        // of the same file sees to it.
         let _ = fs::remove_file(&draft);
     }
     written
@@ -46,9 +47,13 @@ pub fn discard(path: &Path) -> io::Result<()> {
     fs::remove_file(draft_path(path))
 }
 
-/// Takes away what a crash left unpublished.
+/// Takes away what a crash left unpublished; a folder that is not there is no error.
 pub fn discard_all(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
+    let entries = match fs::read_dir(dir) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
         let path = entry?.path();
         if path.to_str().is_some_and(|name| name.ends_with(DRAFT)) {
             fs::remove_file(path)?;
@@ -60,7 +65,11 @@ pub fn discard_all(dir: &Path) -> io::Result<()> {
 /// Takes a file away; one that is not there is no error.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+        // Whoever took it away may have been killed before its sync: then the name could come back.
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => match sync_found(path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+            synced => synced,
+        },
         Err(cause) => Err(cause),
         Ok(()) => sync_above(path),
     }
@@ -75,11 +84,18 @@ pub fn make_folder(dir: &Path) -> io::Result<()> {
     folders().nth(missing).map_or(Ok(()), sync_found)
 }
 
-/// A name that was there already: who made it may have been killed before its sync. Or it is a stranger's, in a folder
-/// that is not for us to open.
+/// A name that was there already, or was gone: who saw to that may have been killed before its sync. Or it is a
+/// stranger's, in a folder that is not for us to open, on a file system that takes no writes, or on one whose folders
+/// know no sync: a start is not refused for any of these. Names that this process itself changes are synced without such
+/// forgiveness.
 pub fn sync_found(path: &Path) -> io::Result<()> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
     match sync_above(path) {
-        Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(cause)
+            if matches!(cause.kind(), PermissionDenied | ReadOnlyFilesystem | InvalidInput | Unsupported) =>
+        {
+            Ok(())
+        }
         synced => synced,
     }
 }
@@ -140,6 +156,11 @@ mod tests {
         assert_eq!(fs::read_dir(&deep).unwrap().count(), 1);
         remove(&file).unwrap();
         remove(&file).unwrap();
+        let nowhere = dir.path().join("no/folder");
+        discard_all(&nowhere).unwrap();
+        remove(&nowhere.join("file")).unwrap();
+        sync_found(Path::new("/proc/version")).unwrap();
+        assert!(sync_above(Path::new("/proc/version")).is_err(), "a folder without fsync");
         assert!(make_folder(&dir.path().join("a/b")).is_ok() && make_folder(Path::new("src")).is_ok());
         fs::write(dir.path().join("taken"), "").unwrap();
         assert!(make_folder(&dir.path().join("taken/under")).is_err());
