@@ -10,8 +10,9 @@
 //! | run, length | the list that the root named, see [`super::root`] |
 //!
 //! Invariant: what a snapshot names is whole, is never dropped before it, and was synced to the disk before it was
-//! named. Runs never change, so that a snapshot costs what was merged or dropped since, and its list. A copy outside sled is
-//! made only where a ledger is truncated: see [`super::apart`].
+//! named. Runs never change, so that a snapshot costs what was merged or dropped since, and its list; the run of the audit
+//! log alone grows, and a list says how many of its bytes count. A copy outside sled is made only where a ledger is
+//! truncated: see [`super::apart`].
 
 use std::collections::BTreeSet;
 
