@@ -45,3 +45,5 @@ pub mod faults;
 pub mod bench;
 pub mod demo;
 mod sabotage;
+#[cfg(test)]
+mod small_disk;

@@ -78,7 +78,8 @@ pub fn replay_dir(dir: &Path, evidence: &Evidence) -> Result<Replayed, NodeError
     let keys = if tenant.exists() { Some(Keys::load(&tenant)?) } else { None };
     // Without it the salts of the leaves are unknown; neither digest nor counts depend on them.
     let salt = keys.as_ref().map_or([0; 32], Keys::audit_salt);
-    let stored = if keys.is_some() { Stored::open(&dir, of)? } else { None };
+    let truncated = verified.starts.iter().skip(1).any(|first| *first > 0);
+    let stored = if keys.is_some() { Stored::open(&dir, of, truncated)? } else { None };
     let mut reading = Reading::new(&verified, salt, stored)?;
     let verified = replay::<NodeError>(&ledger, |frame| reading.take_in(&frame))?;
     let (partitions, stored) = reading.end()?;

@@ -2,11 +2,12 @@
 //!
 //! Invariant: what a store holds is believed only where the ledger bears it out: same ledger, same key, no more than
 //! the ledger has, and the frame that it ended with is the frame that stands there. Otherwise it is built anew, or,
-//! where the ledger was truncated, made of the copies of its snapshots; without them the node does not start and nothing
-//! is touched.
+//! where the ledger was truncated, made of the copies of its snapshots; without copies that are this ledger's the node
+//! does not start and nothing is touched.
 
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quietus_core::engine::control::Control;
@@ -14,11 +15,12 @@ use quietus_core::record::Record;
 
 use super::open::read;
 use super::{Node, NodeError, NodeOptions};
+use crate::durable;
 use crate::ledger::codec::Avro;
 use crate::ledger::embedded::Ledger;
 use crate::ledger::{LedgerError, Stream};
 use crate::partition::{Home, Partition, Unfit};
-use crate::store::{Database, DiskStore, Sizes, StoreError, put_back};
+use crate::store::{Copies, Database, DiskStore, Sizes, StoreError};
 
 /// Every partition with the hashes of the events that it took in lately.
 pub(super) type Opened = Vec<(Partition, Vec<u64>)>;
@@ -54,24 +56,72 @@ impl From<Stopped> for NodeError {
 /// From the store in `options.dir`, or empty ones where there is none or it is not to be believed.
 pub(super) fn open(ledger: &Ledger, options: &NodeOptions, salt_key: &[u8]) -> Result<Opened, NodeError> {
     let dir = options.dir.join("store");
-    super::rest::remove(&dir).map_err(|error| StoreError::Disk(error.to_string()))?;
-    let resumed = || all(&Database::open(&dir).map_err(unfit)?, ledger, options, salt_key);
-    // sled ends some reads of what it never wrote with a panic.
-    let why = match catch_unwind(AssertUnwindSafe(resumed)) {
-        Ok(Ok(opened)) => return Ok(opened),
-        Ok(Err(Stopped::Unfit(why))) => why,
-        Ok(Err(Stopped::Failed(error))) => return Err(error),
-        Err(_) => Unfit::Store(StoreError::Damaged("it cannot be opened".to_owned())),
+    super::rest::remove(&dir).map_err(disk(&dir))?;
+    Copies::discard_drafts(&dir).and_then(|()| durable::discard_all(&dir)).map_err(disk(&dir))?;
+    let why = match attempt(|| all(&Database::open(&dir).map_err(unfit)?, ledger, options, salt_key)) {
+        Ok(opened) => {
+            // What a start left that was killed after it had put the copies in.
+            take_away(&aside(&dir)).map_err(disk(&dir))?;
+            return Ok(opened);
+        }
+        Err(Stopped::Unfit(why)) => why,
+        Err(Stopped::Failed(error)) => return Err(error),
     };
     if begins_late(ledger)? {
         let is_lost = matches!(why, Unfit::Store(_) | Unfit::Unreadable(_) | Unfit::Behind);
-        let copies = is_lost.then(|| put_back(&dir, &dir, options.partitions)).transpose()?;
-        let Some(database) = copies.flatten() else { return Err(lost(&dir, &why)) };
-        tracing::warn!(%why, dir = %dir.display(), "the store is put back from the copies of its snapshots");
-        return Ok(all(&database, ledger, options, salt_key)?);
+        let copies = is_lost.then(|| Copies::whole(&dir, options.partitions)).transpose()?;
+        let Some(copies) = copies.flatten() else { return Err(lost(&dir, &why)) };
+        tracing::warn!(%why, dir = %dir.display(), "the store cannot be gone on from: the copies of its snapshots are put in its place");
+        let put_in = || all(&copies.put_in(&dir).map_err(unfit)?, ledger, options, salt_key);
+        return instead(&dir, put_in).map_err(|stopped| match stopped {
+            Stopped::Unfit(why) => lost(&dir, &why),
+            Stopped::Failed(error) => error,
+        });
     }
     tracing::warn!(%why, dir = %dir.display(), "the store is built anew from the ledger");
     Ok(all(&Database::anew(&dir)?, ledger, options, salt_key)?)
+}
+
+/// sled ends some reads of what it never wrote with a panic.
+fn attempt(open: impl FnOnce() -> Result<Opened, Stopped>) -> Result<Opened, Stopped> {
+    let cannot = |_| Err(Stopped::Unfit(Unfit::Store(StoreError::Damaged("it cannot be opened".to_owned()))));
+    catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(cannot)
+}
+
+/// Another store in this one's place, which is put aside until the other was found to be this ledger's, and comes back
+/// if it is not.
+fn instead(dir: &Path, open: impl FnOnce() -> Result<Opened, Stopped>) -> Result<Opened, Stopped> {
+    let (aside, failed) = (aside(dir), |cause| NodeError::from(disk(dir)(cause)));
+    // What is there already was put aside by a start that was killed: then a half made store is in its place.
+    if !aside.exists() && dir.exists() {
+        fs::rename(dir, &aside).and_then(|()| durable::sync_above(dir)).map_err(failed)?;
+    }
+    let opened = attempt(open);
+    let ended = match &opened {
+        Ok(_) => take_away(&aside),
+        Err(_) => take_away(dir).and_then(|()| match aside.exists() {
+            true => fs::rename(&aside, dir).and_then(|()| durable::sync_above(dir)),
+            false => Ok(()),
+        }),
+    };
+    ended.map_err(failed)?;
+    opened
+}
+
+fn aside(store: &Path) -> PathBuf {
+    store.with_file_name("store.aside")
+}
+
+/// A folder that is not there is no error.
+fn take_away(dir: &Path) -> std::io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        gone => gone,
+    }
+}
+
+fn disk(dir: &Path) -> impl Fn(std::io::Error) -> StoreError {
+    move |cause| StoreError::Disk(format!("{}: {cause}", dir.display()))
 }
 
 fn all(
@@ -97,12 +147,17 @@ fn all(
         let went_back = store.went_back();
         let opened = Partition::open(&home, store, |k| folded(&entries, k), &Avro);
         let (partition, events) = opened.map_err(unfit)?;
-        let news = options.dir.join("news").join(index.to_string());
-        partition.keep_news_in(&news, went_back, truncated).map_err(unfit)?;
         stands_in(ledger, &partition)?;
+        Ok((went_back, (partition, events)))
+    };
+    let opened = (0..options.partitions).map(one).collect::<Result<Vec<_>, Stopped>>()?;
+    // News that a store does not know of is taken away: so not before each store is known to be this ledger's.
+    let with_news = |(went_back, (partition, events)): (bool, (Partition, Vec<u64>))| {
+        let news = options.dir.join("news").join(partition.index().to_string());
+        partition.keep_news_in(&news, went_back, truncated).map_err(unfit)?;
         Ok((partition, events))
     };
-    (0..options.partitions).map(one).collect()
+    opened.into_iter().map(with_news).collect()
 }
 
 /// A disk that fails is no reason to throw away what it holds.
@@ -196,7 +251,7 @@ impl Node {
         let marked = kept.and_then(|kept| {
             let store = self.options.dir.join("store");
             // A mark that outlives a power cut must not speak of a root that does not.
-            let synced = crate::durable::sync_below(&store).and_then(|()| super::rest::write(&store, &kept));
+            let synced = durable::sync_below(&store).and_then(|()| super::rest::write(&store, &kept));
             synced.map_err(|error| StoreError::Disk(error.to_string()))
         });
         if let Err(error) = marked {

@@ -12,7 +12,7 @@ use quietus_core::record::{EVENTS_REMEMBERED, Frame};
 use super::NodeError;
 use crate::ledger::codec::Avro;
 use crate::partition::{Home, Partition, Unfit};
-use crate::store::{Database, DiskStore, Sizes, Store, StoreError, put_back};
+use crate::store::{Copies, Database, DiskStore, Sizes, Store, StoreError};
 
 /// The partitions' stores, each until the replay comes to where its last root was made.
 pub(super) struct Stored {
@@ -28,29 +28,43 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// None = there is no store, or a node has it open.
-    pub fn open(dir: &Path, partitions: u32) -> Result<Option<Self>, NodeError> {
+    /// None = there is no store, or a node has it open. Of a truncated ledger the copies are a store, as for a start.
+    pub fn open(dir: &Path, partitions: u32, truncated: bool) -> Result<Option<Self>, NodeError> {
         let store = dir.join("store");
+        let is_there = store.is_dir();
         let lock = File::open(dir.join("ledger").join("lock")).ok();
         let running = lock.as_ref().is_some_and(|lock| lock.try_lock_shared().is_err());
-        if running || !store.is_dir() {
+        if running || !(is_there || truncated) {
             return Ok(None);
         }
         let disk = |cause: io::Error| StoreError::Disk(format!("{}: {cause}", store.display()));
         let copy = tempfile::tempdir().map_err(disk)?;
-        duplicate(&store, copy.path()).map_err(disk)?;
-        // sled ends some reads of what it never wrote with a panic.
-        let opened = catch_unwind(AssertUnwindSafe(|| whole(&Database::open(copy.path())?, partitions)));
-        let opened = opened.unwrap_or_else(|_| Err(StoreError::Damaged("it cannot be opened".to_owned())));
-        let (waiting, findings): (Vec<_>, _) = match opened {
-            Ok(stores) => (stores.into_iter().map(Some).collect(), Vec::new()),
+        let opened = match is_there {
+            true => {
+                duplicate(&store, &copy.path().join("found")).map_err(disk)?;
+                attempt(|| whole(&Database::open(&copy.path().join("found"))?, partitions))
+            }
+            false => Err(StoreError::Damaged("it is not there".to_owned())),
+        };
+        let (stores, findings) = match opened {
+            Ok(stores) => (stores, Vec::new()),
             Err(error @ StoreError::Damaged(_)) => {
-                let database = put_back(&copy.path().join("store"), &store, partitions)?;
-                let stores = database.map_or(Ok(Vec::new()), |database| whole(&database, partitions))?;
-                (stores.into_iter().map(Some).collect(), vec![error.to_string()])
+                let made = attempt(|| {
+                    let Some(copies) = Copies::whole(&store, partitions)? else { return Ok(Vec::new()) };
+                    whole(&copies.put_in(&copy.path().join("made"))?, partitions)
+                });
+                match made {
+                    Ok(none) if none.is_empty() && !is_there => return Ok(None),
+                    Ok(stores) => (stores, vec![error.to_string()]),
+                    Err(of_copies) => {
+                        let copies = format!("the copies of its snapshots: {of_copies}");
+                        (Vec::new(), vec![error.to_string(), copies])
+                    }
+                }
             }
             Err(error) => return Err(error.into()),
         };
+        let waiting: Vec<_> = stores.into_iter().map(Some).collect();
         let events = vec![Vec::new(); waiting.len()];
         let mut stored = Self { waiting, events, compared: 0, findings, unknown: false, _copy: copy };
         for (index, store) in (0u32..).zip(&stored.waiting) {
@@ -161,6 +175,12 @@ impl Stored {
     fn found(&mut self, partition: u32, what: &str) {
         self.findings.push(format!("the store of partition {partition}: {what}"));
     }
+}
+
+/// sled ends some reads of what it never wrote with a panic.
+fn attempt(open: impl FnOnce() -> Result<Vec<DiskStore>, StoreError>) -> Result<Vec<DiskStore>, StoreError> {
+    let cannot = |_| Err(StoreError::Damaged("it cannot be opened".to_owned()));
+    catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(cannot)
 }
 
 /// Every partition's store, all of it read.

@@ -1,6 +1,7 @@
 //! Snapshots and the ledger's beginning: what a start, a look back, a certificate and a check need of what is gone.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::resume::{SMALL, busy, copy, image, opened, same};
 use super::*;
@@ -39,6 +40,38 @@ async fn stopped(w: &mut World) -> tempfile::TempDir {
 fn verified(dir: &Path) -> Result<Replayed, NodeError> {
     let tenant_key = Some(dir.join("tenant.key"));
     replay_dir(&dir.join("data"), &Evidence { tenant_key, ..Evidence::default() })
+}
+
+/// Why it does not start.
+async fn refused(dir: &Path) -> NodeError {
+    let (keys, _) = Keys::load_or_create(&dir.join("tenant.key")).unwrap();
+    let options = NodeOptions { settle_ms: 0, ..NodeOptions::at(dir.join("data")) };
+    Node::open(options, keys, Arc::new(SystemClock::new())).await.map(drop).unwrap_err()
+}
+
+/// What a start must leave as it is when it is refused: every file of its folder but the ledger's.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for path in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        match path.is_dir() {
+            true if path.ends_with("ledger") => {}
+            true => found.extend(files(&path)),
+            false => drop(found.insert(path.clone(), std::fs::read(&path).unwrap())),
+        }
+    }
+    found
+}
+
+fn unchanged(before: &BTreeMap<PathBuf, Vec<u8>>, dir: &Path) {
+    let after = files(&dir.join("data"));
+    assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+    before.iter().for_each(|(path, bytes)| assert!(after[path] == *bytes, "{path:?}"));
+}
+
+/// A store that sled does not open, as a crash leaves it.
+fn tear(dir: &Path) {
+    std::fs::write(dir.join("data/store/conf"), b"nothing that sled ever wrote").unwrap();
+    super::super::rest::remove(&dir.join("data/store")).unwrap();
 }
 
 fn firsts(node: &Node) -> Vec<u64> {
@@ -104,11 +137,14 @@ async fn a_ledger_keeps_its_beginning_unless_it_is_asked_to_let_it_go() {
     let early = request(&w, 21).await;
     w.node.take_snapshots(0).await.unwrap();
     let mut stopped = stopped(&mut w).await;
+    let open = async |dir: &Path, truncate, snapshot_every_ms| {
+        let (keys, _) = Keys::load_or_create(&dir.join("tenant.key")).unwrap();
+        let at = NodeOptions::at(dir.join("data"));
+        let options = NodeOptions { settle_ms: 0, store: SMALL, snapshot_every_ms, truncate, ..at };
+        Node::open(options, keys, Arc::new(SystemClock::new())).await.unwrap()
+    };
     for truncate in [false, true] {
-        let (keys, _) = Keys::load_or_create(&stopped.path().join("tenant.key")).unwrap();
-        let at = NodeOptions::at(stopped.path().join("data"));
-        let options = NodeOptions { settle_ms: 0, store: SMALL, snapshot_every_ms: 1_000, truncate, ..at };
-        let node = Node::open(options, keys, Arc::new(SystemClock::new())).await.unwrap();
+        let node = open(stopped.path(), truncate, 1_000).await;
         let (running, began) = (node.start().await.unwrap(), node.now().0);
         let oldest = || node.now().0 - node.oldest_forgettable().unwrap().0;
         let is_over = || {
@@ -130,6 +166,19 @@ async fn a_ledger_keeps_its_beginning_unless_it_is_asked_to_let_it_go() {
         running.stop().await.unwrap();
         stopped = image(stopped.path(), "");
     }
+    // Whoever runs it now: what it lost is in the store alone.
+    let copies = stopped.path().join("data/snapshots");
+    std::fs::remove_dir_all(&copies).unwrap();
+    let running = open(stopped.path(), false, 7 * 86_400_000).await.start().await.unwrap();
+    let kept = || std::fs::read_dir(&copies).map_or(0, |found| found.count());
+    for _ in 0..200 {
+        if kept() == 4 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    running.stop().await.unwrap();
+    assert_eq!(kept(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,23 +216,57 @@ async fn a_database_that_does_not_open_is_made_anew_of_the_copies_of_its_snapsho
         "{:?}",
         read.stored
     );
-    for dir in [without, torn] {
+    let killed = image(torn.path(), "");
+    for dir in [&without, &torn] {
         let node = opened(dir.path(), SMALL).await;
         same(&node, &w.node);
         assert!(node.read_at_start() > 0);
         assert_eq!(node.state_digest(), w.node.state_digest());
     }
+    // A start that was killed when it had put the store aside, and one when the other was in its place.
+    let (data, aside) = (killed.path().join("data"), killed.path().join("data/store.aside"));
+    std::fs::rename(data.join("store"), &aside).unwrap();
+    std::fs::write(data.join("snapshots/2.new"), b"half a copy").unwrap();
+    for _ in 0..2 {
+        let node = opened(killed.path(), SMALL).await;
+        assert_eq!(node.state_digest(), w.node.state_digest());
+        assert!(!aside.exists() && !data.join("snapshots/2.new").exists());
+        node.ledger().close().await.unwrap();
+        drop(node);
+        std::fs::create_dir(&aside).unwrap();
+    }
     // A copy that is not whole is none, and nothing is touched.
     let whole = std::fs::read(stopped.path().join("data/snapshots/2")).unwrap();
     for at in [0, whole.len() / 2, whole.len() - 1] {
-        let bent = image(stopped.path(), "store");
+        let bent = image(stopped.path(), "");
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
         std::fs::write(bent.path().join("data/snapshots/2"), bytes).unwrap();
-        let (keys, _) = Keys::load_or_create(&bent.path().join("tenant.key")).unwrap();
-        let options = NodeOptions { settle_ms: 0, ..NodeOptions::at(bent.path().join("data")) };
-        let error = Node::open(options, keys, Arc::new(SystemClock::new())).await.map(drop).unwrap_err();
+        tear(bent.path());
+        let before = files(&bent.path().join("data"));
+        let error = refused(bent.path()).await;
         assert!(matches!(error, NodeError::Refused { code: "store-lost", .. }), "{at}: {error:?}");
+        unchanged(&before, bent.path());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_that_are_not_this_ledgers_replace_no_store() {
+    let (w, ..) = forgetful().await;
+    let older = image(w.dir.path(), "");
+    request(&w, 23).await;
+    forgotten(&w).await;
+    let newer = image(w.dir.path(), "");
+    let restored = image(older.path(), "snapshots");
+    copy(&newer.path().join("data/snapshots"), &restored.path().join("data/snapshots"), "");
+    let foreign = image(newer.path(), "tenant.key");
+    for (dir, says) in [(restored, "seen more of the ledger"), (foreign, "another key")] {
+        tear(dir.path());
+        let before = files(&dir.path().join("data"));
+        let error = refused(dir.path()).await;
+        assert!(matches!(error, NodeError::Refused { code: "store-lost", .. }), "{error:?}");
+        assert!(error.to_string().contains(says), "{error}");
+        unchanged(&before, dir.path());
     }
 }
 
@@ -191,11 +274,6 @@ async fn a_database_that_does_not_open_is_made_anew_of_the_copies_of_its_snapsho
 async fn a_store_that_nothing_can_bring_back_is_left_as_it_is() {
     let (mut w, ..) = forgetful().await;
     let stopped = stopped(&mut w).await;
-    let start = async |dir: &Path| {
-        let (keys, _) = Keys::load_or_create(&dir.join("tenant.key")).unwrap();
-        let options = NodeOptions { settle_ms: 0, ..NodeOptions::at(dir.join("data")) };
-        Node::open(options, keys, Arc::new(SystemClock::new())).await.map(drop).unwrap_err()
-    };
     std::fs::remove_dir_all(stopped.path().join("data/snapshots")).unwrap();
     let without = image(stopped.path(), "store");
     let torn = image(stopped.path(), "");
@@ -204,7 +282,7 @@ async fn a_store_that_nothing_can_bring_back_is_left_as_it_is() {
     for (dir, says) in
         [(&without, "before the ledger begins"), (&torn, "corrupted"), (&foreign, "another key")]
     {
-        let error = start(dir.path()).await;
+        let error = refused(dir.path()).await;
         assert!(matches!(error, NodeError::Refused { code: "store-lost", .. }), "{error:?}");
         assert!(error.to_string().contains(says), "{error}");
     }
@@ -219,7 +297,7 @@ async fn a_store_that_nothing_can_bring_back_is_left_as_it_is() {
         blocks.runs().unwrap()
     };
     let before = runs();
-    let error = start(rootless.path()).await;
+    let error = refused(rootless.path()).await;
     assert!(matches!(error, NodeError::Refused { code: "store-lost", .. }), "{error:?}");
     assert!(!before.is_empty() && runs() == before, "runs that nothing names any more are left too");
     // What was refused was not touched.
@@ -267,6 +345,13 @@ async fn a_changed_byte_of_what_is_left_is_found() {
     verified(stopped.path()).unwrap();
 
     let without = image(stopped.path(), "store");
+    let read = verified(without.path()).unwrap();
+    assert!(
+        matches!(&read.stored, Held::Otherwise(what) if what[0].contains("it is not there")),
+        "{:?}",
+        read.stored
+    );
+    std::fs::remove_dir_all(without.path().join("data/snapshots")).unwrap();
     let unknown = verified(without.path()).unwrap_err();
     assert!(matches!(unknown, NodeError::Refused { code: "ledger-truncated", .. }), "{unknown}");
 }

@@ -6,9 +6,10 @@
 //! ```
 //! Numbers are little endian. What the ledger no longer has is in the store alone, and sled waits for the kernel where it
 //! should wait for the disk: a power cut can leave a database that does not open, snapshots and all. Invariant: before
-//! a segment is given up there is a copy of each partition's newest snapshot, durable and never written again; a store
-//! that cannot be opened is made anew from the copies once all of them were found whole. Rejected: to sync sled's file
-//! more often, for what it writes in between is torn all the same, in places that it uses again.
+//! a segment is given up there is a copy of each partition's newest snapshot, whole, durable and never written again; a
+//! store that cannot be opened is made anew from the copies once all of them were found whole. What cannot be read as a
+//! start would read it, or has no room, takes the place of no copy. Rejected: to sync sled's file more often, for what it
+//! writes in between is torn all the same, in places that it uses again.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -17,12 +18,20 @@ use std::path::{Path, PathBuf};
 use super::blocks::{Blocks, Database, StoreError};
 use super::page::MAX_BYTES;
 use super::snapshot::{PLACES, Pinned};
+use super::{DiskStore, Sizes};
 use crate::durable;
 
 const MAGIC: [u8; 8] = *b"quietusS";
 const FORMAT: u32 = 1;
 const FOLDER: &str = "snapshots";
 const SUM: u64 = 32;
+/// Run, block, length.
+const BEFORE_BLOCK: u64 = 12;
+/// Left to the ledger, which answers nobody any more on a full disk.
+const MARGIN: u64 = 64 << 20;
+/// Fewer rows at a time than a sweep reads: this may run beside one.
+const READING: Sizes =
+    Sizes { flush_rows: 0, flush_frames: 0, fan_in: 0, run_rows: 0, slice_rows: 64 * 1024 };
 
 /// The copy that belongs to this partition of the store in this folder.
 pub fn path(store: &Path, partition: u32) -> PathBuf {
@@ -41,12 +50,28 @@ impl Apart {
     pub fn run(&self) -> Result<(), StoreError> {
         let (path, value) = (self.blocks.apart(), self.pinned.encode());
         let failed = |cause: io::Error| StoreError::Disk(format!("{}: {cause}", path.display()));
-        if Copy::open(&path).is_ok_and(|copy| copy.value == value) {
+        // One that cannot be read is made again.
+        let is_there = Copy::open(&path).is_ok_and(|copy| copy.value == value);
+        if is_there && is_whole(&path).unwrap_or(false) {
             return Ok(());
         }
-        path.parent().map_or(Ok(()), durable::make_folder).map_err(failed)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        durable::make_folder(folder).map_err(failed)?;
+        let (needed, free) = (self.bytes()?.saturating_add(MARGIN), room(folder).map_err(failed)?);
+        if free < needed {
+            let what = format!("a copy of the snapshot needs {needed} bytes of free disk, there are {free}");
+            return Err(failed(io::Error::new(io::ErrorKind::StorageFull, what)));
+        }
+        // A hollow copy must not take a whole one's place.
+        DiskStore::of_pinned(&self.blocks, READING, &self.pinned)?;
         durable::draft_by(&path, |file| self.write(file, &value)).map_err(failed)?;
         durable::publish(&path).map_err(failed)
+    }
+
+    /// What the blocks take in a copy.
+    fn bytes(&self) -> Result<u64, StoreError> {
+        let blocks = self.pinned.runs().flat_map(|run| self.blocks.of_run(run));
+        blocks.map(|block| Ok(BEFORE_BLOCK + block?.1.len() as u64)).sum()
     }
 
     fn write(&self, file: &mut File, value: &[u8]) -> io::Result<()> {
@@ -68,29 +93,49 @@ impl Apart {
     }
 }
 
-/// The database in the folder `into` anew, each partition's snapshot as its copy beside the store `of` has it; None =
-/// not every partition has a copy that is whole, and nothing was touched.
-pub fn put_back(into: &Path, of: &Path, partitions: u32) -> Result<Option<Database>, StoreError> {
-    let mut found = Vec::new();
-    for index in 0..partitions {
-        let path = path(of, index);
-        match is_whole(&path) {
-            Ok(true) => found.push((index, path)),
-            Ok(false) => return Ok(None),
-            Err(cause) => return Err(StoreError::Disk(format!("{}: {cause}", path.display()))),
+/// A copy of each partition's snapshot, every one whole.
+#[derive(Debug)]
+pub struct Copies(Vec<PathBuf>);
+
+impl Copies {
+    /// Those beside this store; None = one is not there, or not whole.
+    pub fn whole(store: &Path, partitions: u32) -> Result<Option<Self>, StoreError> {
+        let mut found = Vec::new();
+        for path in (0..partitions).map(|index| path(store, index)) {
+            match is_whole(&path) {
+                Ok(true) => found.push(path),
+                Ok(false) => return Ok(None),
+                Err(cause) => return Err(StoreError::Disk(format!("{}: {cause}", path.display()))),
+            }
         }
+        Ok(Some(Self(found)))
     }
-    let database = Database::anew(into)?;
-    for (index, path) in found {
-        let failed = |cause: io::Error| StoreError::Disk(format!("{}: {cause}", path.display()));
-        let blocks = database.partition(index);
-        let mut copy = Copy::open(&path).map_err(failed)?;
-        while let Some((run, block, bytes)) = copy.next().map_err(failed)? {
-            blocks.put(run, block, &bytes)?;
+
+    /// Takes away what a crash left of one that was being made: it may be as long as they are.
+    pub fn discard_drafts(store: &Path) -> io::Result<()> {
+        durable::discard_all(&store.with_file_name(FOLDER))
+    }
+
+    /// The database in this folder anew, whatever lay there, with the snapshots alone: opened, it goes back to them.
+    pub fn put_in(&self, dir: &Path) -> Result<Database, StoreError> {
+        let database = Database::anew(dir)?;
+        for (index, path) in (0u32..).zip(&self.0) {
+            let failed = |cause: io::Error| StoreError::Disk(format!("{}: {cause}", path.display()));
+            let blocks = database.partition(index);
+            let mut copy = Copy::open(path).map_err(failed)?;
+            while let Some((run, block, bytes)) = copy.next().map_err(failed)? {
+                blocks.put(run, block, &bytes)?;
+            }
+            blocks.set_snapshot(PLACES[0], &copy.value)?;
         }
-        blocks.set_snapshot(PLACES[0], &copy.value)?;
+        Ok(database)
     }
-    Ok(Some(database))
+}
+
+/// Bytes that may still be written there.
+fn room(dir: &Path) -> io::Result<u64> {
+    let of = rustix::fs::statvfs(dir)?;
+    Ok(of.f_bavail.saturating_mul(of.f_frsize))
 }
 
 /// Every byte is as it was written.

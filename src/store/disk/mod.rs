@@ -41,7 +41,7 @@ use quietus_core::identity::{ItemId, ShownItem, SubjectKey};
 use quietus_core::item::Subject;
 use quietus_core::life::Lives;
 
-pub use apart::{Apart, put_back};
+pub use apart::{Apart, Copies};
 pub use blocks::{Database, StoreError};
 pub(crate) use keyed::KeySet;
 pub use merge::{Merge, Merged};

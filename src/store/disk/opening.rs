@@ -48,16 +48,9 @@ impl DiskStore {
     fn go_back(blocks: &Blocks, sizes: Sizes, mut snapshots: Vec<Pinned>) -> Result<Self, StoreError> {
         let mut damaged = Vec::new();
         while let Some(newest) = snapshots.last() {
-            let (list, run) = (newest.list.clone(), newest.list_run);
-            let whole = newest.runs().try_for_each(|run| blocks.read_run(run));
-            let read = whole.and_then(|()| {
-                let store = Self::load(blocks, sizes, list, run)?;
-                store.read_named()?;
-                Ok(store)
-            });
-            match read {
+            match Self::of_pinned(blocks, sizes, newest) {
                 Ok(store) => {
-                    store.list.commit(blocks, run)?;
+                    store.list.commit(blocks, newest.list_run)?;
                     damaged.into_iter().try_for_each(|place| blocks.remove_snapshot(place))?;
                     blocks.trust()?;
                     tracing::warn!(frames = store.list.applied, "the store goes back to a snapshot");
@@ -71,6 +64,14 @@ impl DiskStore {
             }
         }
         Err(StoreError::Damaged("neither its root nor a snapshot of it can be read".to_owned()))
+    }
+
+    /// What a snapshot names, all of it read.
+    pub(super) fn of_pinned(blocks: &Blocks, sizes: Sizes, pinned: &Pinned) -> Result<Self, StoreError> {
+        pinned.runs().try_for_each(|run| blocks.read_run(run))?;
+        let store = Self::load(blocks, sizes, pinned.list.clone(), pinned.list_run)?;
+        store.read_named()?;
+        Ok(store)
     }
 
     /// A root under suspicion, where no snapshot can be gone back to: what was come upon may not have been its own.

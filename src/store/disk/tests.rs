@@ -348,6 +348,47 @@ fn it_goes_back_to_a_snapshot_that_can_be_read_or_not_at_all() {
     assert_eq!(blocks.runs().unwrap(), before, "nothing is given up while there is nothing to go on from");
 }
 
+#[test]
+fn a_copy_is_checked_as_one_and_a_hollow_snapshot_takes_the_place_of_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::open(&dir.path().join("store")).unwrap();
+    let mut disk = DiskStore::open(&database, 3, SMALL).unwrap();
+    disk.flush(1, beside(1).into()).unwrap();
+    keep_root(&mut disk, described(1, 0));
+    let (file, copy) =
+        (dir.path().join("snapshots/3"), |disk: &DiskStore| disk.newest_apart().unwrap().run());
+    copy(&disk).unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    for end in [whole.len() - 1, whole.len() / 2, 0] {
+        std::fs::write(&file, &whole[..end]).unwrap();
+        copy(&disk).unwrap();
+        assert!(std::fs::read(&file).unwrap() == whole, "shortened to {end}");
+        let mut bent = whole.clone();
+        bent[end] ^= 1;
+        std::fs::write(&file, bent).unwrap();
+        copy(&disk).unwrap();
+        assert!(std::fs::read(&file).unwrap() == whole, "bent at {end}");
+    }
+    disk.flush(2, beside(2).into()).unwrap();
+    keep_root(&mut disk, described(2, 0));
+    disk.blocks.drop_run(disk.list.state.unwrap().0).unwrap();
+    assert!(matches!(copy(&disk), Err(StoreError::Damaged(_))));
+    assert!(std::fs::read(&file).unwrap() == whole);
+}
+
+#[test]
+fn a_copy_that_has_no_room_is_not_begun() {
+    let (dir, small) = (tempfile::tempdir().unwrap(), crate::small_disk::Small::mount());
+    std::os::unix::fs::symlink(small.path(), dir.path().join("snapshots")).unwrap();
+    let database = Database::open(&dir.path().join("store")).unwrap();
+    let mut disk = DiskStore::open(&database, 3, SMALL).unwrap();
+    disk.flush(1, beside(1).into()).unwrap();
+    keep_root(&mut disk, described(1, 0));
+    let error = disk.newest_apart().unwrap().run().unwrap_err().to_string();
+    assert!(error.contains("bytes of free disk, there are 10"), "{error}");
+    assert_eq!(std::fs::read_dir(small.path()).unwrap().count(), 0);
+}
+
 /// The process dies and comes back.
 fn again(disk: DiskStore, database: &Database, ledger: &[Row]) -> DiskStore {
     drop(disk);

@@ -1,39 +1,14 @@
 //! A disk that fails, and one that is full: a file system of 1 MiB, which needs the right to mount it.
 
-use std::process::Command;
-
 use super::*;
 use crate::ledger::embedded::{recover, verify};
-
-struct Small(tempfile::TempDir);
-
-impl Small {
-    fn mount() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mount =
-            Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(dir.path()).output();
-        let output = mount.expect("`mount` must be installed for the test of a full disk");
-        assert!(
-            output.status.success(),
-            "the test of a full disk mounts a tmpfs of 1 MiB, which was refused here (run it as root): {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Self(dir)
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg(self.0.path()).status();
-        assert!(std::thread::panicking() || unmounted.is_ok_and(|status| status.success()));
-    }
-}
+use crate::small_disk::Small;
 
 #[tokio::test]
 async fn a_full_disk_loses_nothing_and_appends_go_on_when_there_is_room() {
     let small = Small::mount();
-    let dir = small.0.path().join("ledger");
-    let ballast = small.0.path().join("ballast");
+    let dir = small.path().join("ledger");
+    let ballast = small.path().join("ballast");
     fs::write(&ballast, vec![0; 300 << 10]).unwrap();
     let options = Options { segment_bytes: 200 << 10, ..options() };
     let (ledger, _) = Ledger::create_or_open(&dir, options.clone()).unwrap();
