@@ -28,6 +28,8 @@ pub const SNAPSHOT_EVERY: i64 = 7 * Millis::DAY;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Each try begins a segment.
 const AGAIN: Duration = Duration::from_secs(60);
+/// A copy that failed for want of room or for damage reads all of a snapshot again, and writes up to as much.
+const COPY_AGAIN: Duration = Duration::from_secs(600);
 /// A sweep that is under way takes longer: then there is no snapshot now.
 const PATIENCE: Duration = Duration::from_secs(10);
 const UNKNOWN: i64 = i64::MIN;
@@ -54,34 +56,44 @@ impl Node {
             return;
         }
         let every = every(self.options.snapshot_every_ms);
-        // What a crash between the snapshots and this left, or a start without `truncate`.
-        let mut owed = self.options.truncate;
+        // What a crash between the snapshots and this left, or a start without `truncate`; and a ledger that was
+        // truncated once needs its copies whoever runs it now.
+        let mut owed = self.options.truncate || begins_late(&self.ledger).unwrap_or(true);
         loop {
-            let done = self.keep_snapshot(&mut owed).await;
-            let pause = if done.is_ok() { LOOK_EVERY } else { AGAIN };
-            if let Err(error) = done {
-                tracing::warn!(%error, "no snapshot, or the ledger's beginning stays: it is tried again");
+            let mut pause = LOOK_EVERY;
+            if let Err((error, again)) = self.keep_snapshot(&mut owed).await {
+                let seconds = again.min(every).as_secs();
+                tracing::warn!(%error, seconds, "no snapshot, or the ledger's beginning stays: it is tried again");
+                pause = again;
             }
             tokio::time::sleep(pause.min(every)).await;
         }
     }
 
-    /// One look; `owed` = something may be given up, or the copies are of snapshots that went.
-    async fn keep_snapshot(self: &Arc<Self>, owed: &mut bool) -> Result<(), NodeError> {
-        let (node, every) = (Arc::clone(self), self.options.snapshot_every_ms);
-        let is_due = move || Ok(node.partitions.iter().any(|partition| node.is_due(partition, every)));
-        if blocking(is_due).await? {
-            self.take_snapshots(every).await?;
-            *owed = self.options.truncate || begins_late(&self.ledger)?;
-        }
+    /// One look; `owed` = something may be given up, or the copies are of snapshots that went. An error comes with how
+    /// long to wait after it.
+    async fn keep_snapshot(self: &Arc<Self>, owed: &mut bool) -> Result<(), (NodeError, Duration)> {
+        *owed |= self.renew_snapshots().await.map_err(|error| (error, AGAIN))?;
         if *owed {
-            match self.options.truncate {
-                true => drop(self.give_up().await?),
-                false => self.copy_snapshots().await?,
-            }
+            let given_up = match self.options.truncate {
+                true => self.give_up().await.map(drop),
+                false => self.copy_snapshots().await,
+            };
+            given_up.map_err(|error| (error, COPY_AGAIN))?;
             *owed = false;
         }
         Ok(())
+    }
+
+    /// New snapshots where they are due; true = the copies are of others now, if there are any.
+    async fn renew_snapshots(self: &Arc<Self>) -> Result<bool, NodeError> {
+        let (node, every) = (Arc::clone(self), self.options.snapshot_every_ms);
+        let is_due = move || Ok(node.partitions.iter().any(|partition| node.is_due(partition, every)));
+        if !blocking(is_due).await? {
+            return Ok(false);
+        }
+        self.take_snapshots(every).await?;
+        Ok(self.options.truncate || begins_late(&self.ledger)?)
     }
 
     fn is_due(&self, partition: &Partition, every: i64) -> bool {
