@@ -14,6 +14,8 @@ const FLOW: &[(&str, &[&str])] = &[
     ("durable", &[]),
     ("faults", &[]),
     ("sabotage", &[]),
+    // Of tests alone.
+    ("small_disk", &[]),
     ("sealing", &["durable"]),
     ("telemetry", &[]),
     ("store", &["durable", "faults"]),
