@@ -58,8 +58,8 @@ impl Step {
 
     /// Steps that one statement carries out.
     pub(crate) fn is_alike(&self, other: &Self) -> bool {
-        let is_same = || self.table.oid == other.table.oid && self.table.shown == other.table.shown;
-        (Arc::ptr_eq(&self.table, &other.table) || is_same())
+        self.table.oid == other.table.oid
+            && self.table.shown == other.table.shown
             && self.columns().eq(other.columns())
             && matches!(self.act, Act::Delete) == matches!(other.act, Act::Delete)
     }
