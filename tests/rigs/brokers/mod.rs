@@ -28,7 +28,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use self::topic::Topic;
-use crate::chance::Chance;
+use crate::chance::{Chance, number, seed};
 use crate::database::Database;
 use crate::process::{Caller, Process, now};
 
@@ -47,11 +47,8 @@ type Sent = BTreeMap<i64, (&'static str, i64)>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_away() {
-    let env =
-        |name: &str, default: u64| std::env::var(name).map_or(default, |n| n.parse().expect("a number"));
-    let kills = env("QUIETUS_KILLS", 10);
-    let seed = env("QUIETUS_KILL_SEED", now().unsigned_abs()).max(1);
-    eprintln!("QUIETUS_KILL_SEED={seed}");
+    let kills = number("QUIETUS_KILLS", 10);
+    let seed = seed("QUIETUS_KILL_SEED");
     let mut chance = Chance(seed);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let cluster = Cluster::start(root, NODES).unwrap_or_else(|why| panic!("{why}"));

@@ -28,9 +28,9 @@ use self::books::Books;
 use self::load::Load;
 use self::settle::{PATIENCE, settle};
 use self::verdict::Verdict;
-use crate::chance::Chance;
+use crate::chance::{Chance, number, seed};
 use crate::database::Database;
-use crate::process::{Process, now};
+use crate::process::Process;
 
 /// Kinds of points that few moments fall on.
 pub const POINTS: [&str; 4] = ["BeforeSnapshot", "AfterSnapshot", "BeforeTruncate", "AfterTruncate"];
@@ -39,11 +39,8 @@ const POINT_WITHIN: u64 = 6_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kill() {
-    let env =
-        |name: &str, default: u64| std::env::var(name).map_or(default, |n| n.parse().expect("a number"));
-    let kills = env("QUIETUS_KILLS", 10);
-    let seed = env("QUIETUS_KILL_SEED", now().unsigned_abs()).max(1);
-    eprintln!("QUIETUS_KILL_SEED={seed}");
+    let kills = number("QUIETUS_KILLS", 10);
+    let seed = seed("QUIETUS_KILL_SEED");
     let mut chance = Chance(seed);
     let server = Postgres::start().unwrap();
     let database = Database::postgres(&server.database().unwrap()).await;

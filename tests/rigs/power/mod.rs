@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 
 use self::disk::{Cut, Disk, Names, Undone};
 use self::layer::Layer;
-use crate::chance::Chance;
+use crate::chance::{Chance, number, seed};
 use crate::database::Database;
 use crate::kill::POINTS;
 use crate::kill::books::Books;
@@ -220,11 +220,8 @@ async fn digest(node: &Process) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn power() {
-    let env =
-        |name: &str, default: u64| std::env::var(name).map_or(default, |n| n.parse().expect("a number"));
-    let cuts = env("QUIETUS_CUTS", 4);
-    let seed = env("QUIETUS_CUT_SEED", now().unsigned_abs()).max(1);
-    eprintln!("QUIETUS_CUT_SEED={seed}");
+    let cuts = number("QUIETUS_CUTS", 4);
+    let seed = seed("QUIETUS_CUT_SEED");
     let mut chance = Chance(seed);
     let (server, layer) = (Postgres::start().unwrap(), Layer::build());
     let (mut verdict, mut tally, mut made) = (Verdict::default(), Tally::default(), 0);
