@@ -55,9 +55,10 @@ fn consume(feed: &Arc<Feed>, n: u32, runtime: &Handle) -> Result<(), Trouble> {
     std::thread::scope(|scope| {
         let (hand, handed) = sync_channel(1);
         scope.spawn(|| take_in(feed, handed, &moved, runtime));
-        let mut at_end = BTreeSet::new();
+        let (mut at_end, mut before) = (BTreeSet::new(), 0);
         while feed.is_ready() {
-            let polled = poll(&consumer, feed, &mut at_end);
+            let polled = poll(&consumer, feed, &mut at_end, before);
+            before = polled.records.len();
             let is_news = !polled.records.is_empty() || !polled.ends.is_empty();
             if is_news && hand.send(polled).is_err() {
                 break;
@@ -84,7 +85,8 @@ fn take_in(feed: &Feed, handed: Receiver<Polled>, moved: &AtomicBool, runtime: &
     }
 }
 
-fn poll(consumer: &BaseConsumer<Assigned>, feed: &Feed, at_end: &mut BTreeSet<i32>) -> Polled {
+/// `before`: as many records came last time.
+fn poll(consumer: &BaseConsumer<Assigned>, feed: &Feed, at_end: &mut BTreeSet<i32>, before: usize) -> Polled {
     let (mut records, mut bytes, mut wait) = (Vec::new(), 0, POLL);
     let topic: Arc<str> = feed.topic().into();
     while records.len() < RECORDS_MAX && bytes < BYTES_MAX {
@@ -99,6 +101,9 @@ fn poll(consumer: &BaseConsumer<Assigned>, feed: &Feed, at_end: &mut BTreeSet<i3
                 at_end.remove(&message.partition());
                 let record = delivered(&message, &topic);
                 bytes += record.size();
+                if records.is_empty() {
+                    records.reserve(before);
+                }
                 records.push(record);
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {

@@ -35,7 +35,7 @@ pub(super) fn run(feed: &Arc<Feed>, runtime: &Handle) {
     while !feed.is_stopped() {
         let looked = match &mut watch {
             Some(watch) => watch.look(feed, runtime),
-            None => Watch::new(feed, runtime).map(|new| watch = Some(new)),
+            None => Watch::new(feed, runtime).and_then(|new| watch.insert(new).look(feed, runtime)),
         };
         match looked {
             Ok(()) => feed.mended(&["brokers_unreachable", "topic_missing", "not_allowed", "group_taken"]),
