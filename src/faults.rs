@@ -3,9 +3,10 @@
 //! `QUIETUS_KILL_AT=N` names the point, or `QUIETUS_KILL_AT=AfterSnapshot` its kind. Points are: before a group is
 //! written to the ledger, after it was synced and before anybody is answered, after a command was decided and before it
 //! is sent, after a connector's commit and before its answer is recorded, before and after a store's root is replaced or
-//! a snapshot of it is named, before and after the ledger's beginning is given up. `QUIETUS_FLUSH_ROWS=N` makes the
-//! store flush after N rows, so that roots come often. Compiled into builds with debug assertions only; a release knows
-//! no such switches.
+//! a snapshot of it is named, before and after the ledger's beginning is given up, and around the two steps by which a
+//! store that was written anew takes the other's place. `QUIETUS_FLUSH_ROWS=N` makes the store flush after N rows, so
+//! that roots come often, and `QUIETUS_REWRITE_ABOVE=N` makes it be written anew from N bytes on. Compiled into builds
+//! with debug assertions only; a release knows no such switches.
 
 /// Where a crash may hurt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,9 @@ pub enum Point {
     AfterSnapshot,
     BeforeTruncate,
     AfterTruncate,
+    BeforeExchange,
+    AmidExchange,
+    AfterExchange,
 }
 
 /// Passes a point, or ends here as a power cut would end it.
@@ -51,7 +55,18 @@ pub fn flush_rows() -> Option<usize> {
     std::env::var("QUIETUS_FLUSH_ROWS").ok()?.parse().ok()
 }
 
+/// Bytes of a store that is written anew, where a rig wants it otherwise.
+#[cfg(debug_assertions)]
+pub fn rewrite_above() -> Option<u64> {
+    std::env::var("QUIETUS_REWRITE_ABOVE").ok()?.parse().ok()
+}
+
 #[cfg(not(debug_assertions))]
 pub const fn flush_rows() -> Option<usize> {
+    None
+}
+
+#[cfg(not(debug_assertions))]
+pub const fn rewrite_above() -> Option<u64> {
     None
 }

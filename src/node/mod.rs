@@ -4,6 +4,7 @@
 //! for that. Start order: open the partitions where the store left them, replay the rest of the ledger, own them,
 //! then run.
 
+mod aside;
 mod audit;
 mod certificates;
 pub mod conform;

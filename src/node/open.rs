@@ -14,7 +14,7 @@ use crate::ledger::codec::{Avro, decode_frame, encode_frame};
 use crate::ledger::embedded::{Ledger, Options};
 use crate::ledger::{Frame, LedgerError, Stream};
 use crate::sealing::Keys;
-use crate::store::Sizes;
+use crate::store::{REWRITE_ABOVE, Sizes};
 use crate::telemetry::{Metrics, trace};
 
 /// How a node is made.
@@ -40,6 +40,8 @@ pub struct NodeOptions {
     pub resolver: Resolver,
     /// When the store flushes and merges.
     pub store: Sizes,
+    /// Bytes of the store's files from which on it is written anew where more than half of them are dead.
+    pub rewrite_above: u64,
     /// How long after a snapshot the next one is taken, milliseconds.
     pub snapshot_every_ms: i64,
     /// What lies below the older of two snapshots leaves the ledger.
@@ -61,6 +63,7 @@ impl NodeOptions {
             kafka: None,
             resolver: Resolver::default(),
             store: Sizes::default(),
+            rewrite_above: REWRITE_ABOVE,
             snapshot_every_ms: super::SNAPSHOT_EVERY,
             truncate: false,
         }

@@ -5,22 +5,21 @@
 //! where the ledger was truncated, made of the copies of its snapshots; without copies that are this ledger's the node
 //! does not start and nothing is touched.
 
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use quietus_core::engine::control::Control;
 use quietus_core::record::Record;
 
 use super::open::read;
-use super::{Node, NodeError, NodeOptions};
+use super::{Node, NodeError, NodeOptions, aside};
 use crate::durable;
 use crate::ledger::codec::Avro;
 use crate::ledger::embedded::Ledger;
 use crate::ledger::{LedgerError, Stream};
 use crate::partition::{Home, Partition, Unfit};
-use crate::store::{Copies, Database, DiskStore, Sizes, StoreError};
+use crate::store::{Copies, Database, DiskStore, Rewrite, Sizes, StoreError};
 
 /// Every partition with the hashes of the events that it took in lately.
 pub(super) type Opened = Vec<(Partition, Vec<u64>)>;
@@ -56,13 +55,34 @@ impl From<Stopped> for NodeError {
 /// From the store in `options.dir`, or empty ones where there is none or it is not to be believed.
 pub(super) fn open(ledger: &Ledger, options: &NodeOptions, salt_key: &[u8]) -> Result<Opened, NodeError> {
     let dir = options.dir.join("store");
-    super::rest::remove(&dir).map_err(disk(&dir))?;
+    aside::settle(&dir).and_then(|()| super::rest::remove(&dir)).map_err(disk(&dir))?;
     Copies::discard_drafts(&dir).and_then(|()| durable::discard_all(&dir)).map_err(disk(&dir))?;
-    let why = match attempt(|| all(&Database::open(&dir).map_err(unfit)?, ledger, options, salt_key)) {
-        Ok(opened) => {
-            // What a start left that was killed after it had put the copies in.
-            take_away(&aside(&dir)).map_err(disk(&dir))?;
-            return Ok(opened);
+    let all = |database: &Database| all(database, ledger, options, salt_key);
+    let here = || {
+        let database = Database::open(&dir).map_err(unfit)?;
+        let opened = all(&database)?;
+        Ok((database, opened))
+    };
+    let mut opened = attempt(here);
+    if matches!(opened, Err(Stopped::Unfit(_))) && aside::come_back(&dir).map_err(disk(&dir))? {
+        opened = attempt(here);
+    }
+    let why = match opened {
+        Ok((database, opened)) => {
+            aside::forget(&dir).map_err(disk(&dir))?;
+            if !write_anew(&database, options, &dir).map_err(disk(&dir))? {
+                return Ok(opened);
+            }
+            drop((database, opened));
+            aside::exchange(&dir).map_err(disk(&dir))?;
+            return instead(&dir, || Ok(here()?.1)).or_else(|why| {
+                let why = NodeError::from(why).to_string();
+                tracing::warn!(
+                    why,
+                    "the store that was written anew is not to be believed: the one of before stays"
+                );
+                Ok(attempt(here)?.1)
+            });
         }
         Err(Stopped::Unfit(why)) => why,
         Err(Stopped::Failed(error)) => return Err(error),
@@ -72,52 +92,54 @@ pub(super) fn open(ledger: &Ledger, options: &NodeOptions, salt_key: &[u8]) -> R
         let copies = is_lost.then(|| Copies::whole(&dir, options.partitions)).transpose()?;
         let Some(copies) = copies.flatten() else { return Err(lost(&dir, &why)) };
         tracing::warn!(%why, dir = %dir.display(), "the store cannot be gone on from: the copies of its snapshots are put in its place");
-        let put_in = || all(&copies.put_in(&dir).map_err(unfit)?, ledger, options, salt_key);
-        return instead(&dir, put_in).map_err(|stopped| match stopped {
-            Stopped::Unfit(why) => lost(&dir, &why),
-            Stopped::Failed(error) => error,
-        });
+        aside::put(&dir).map_err(disk(&dir))?;
+        return instead(&dir, || all(&copies.put_in(&dir).map_err(unfit)?)).map_err(
+            |stopped| match stopped {
+                Stopped::Unfit(why) => lost(&dir, &why),
+                Stopped::Failed(error) => error,
+            },
+        );
     }
     tracing::warn!(%why, dir = %dir.display(), "the store is built anew from the ledger");
-    Ok(all(&Database::anew(&dir)?, ledger, options, salt_key)?)
+    Ok(all(&Database::anew(&dir)?)?)
+}
+
+/// Another store, where most of this one is dead; true = it is there, whole, beside this one.
+fn write_anew(database: &Database, options: &NodeOptions, dir: &Path) -> std::io::Result<bool> {
+    let above = crate::faults::rewrite_above().unwrap_or(options.rewrite_above);
+    let written = attempt(|| {
+        let Some(rewrite) = Rewrite::of(database, options.partitions, above).map_err(unfit)? else {
+            return Ok(false);
+        };
+        rewrite.run(&aside::draft(dir)).map_err(unfit)?;
+        Ok(true)
+    });
+    written.or_else(|why| {
+        let why = NodeError::from(why).to_string();
+        tracing::warn!(why, "the store is not written anew, and stays as large as it is");
+        aside::take_away(&aside::draft(dir)).map(|()| false)
+    })
 }
 
 /// sled ends some reads of what it never wrote with a panic.
-fn attempt(open: impl FnOnce() -> Result<Opened, Stopped>) -> Result<Opened, Stopped> {
+fn attempt<T>(open: impl FnOnce() -> Result<T, Stopped>) -> Result<T, Stopped> {
     let cannot = |_| Err(Stopped::Unfit(Unfit::Store(StoreError::Damaged("it cannot be opened".to_owned()))));
     catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(cannot)
 }
 
-/// Another store in this one's place, which is put aside until the other was found to be this ledger's, and comes back
-/// if it is not.
+/// Another store in the place of the one that was put aside, which comes back if the other is not this ledger's.
 fn instead(dir: &Path, open: impl FnOnce() -> Result<Opened, Stopped>) -> Result<Opened, Stopped> {
-    let (aside, failed) = (aside(dir), |cause| NodeError::from(disk(dir)(cause)));
-    // What is there already was put aside by a start that was killed: then a half made store is in its place.
-    if !aside.exists() && dir.exists() {
-        fs::rename(dir, &aside).and_then(|()| durable::sync_above(dir)).map_err(failed)?;
-    }
     let opened = attempt(open);
     let ended = match &opened {
-        Ok(_) => take_away(&aside),
-        Err(_) => take_away(dir).and_then(|()| match aside.exists() {
-            true => fs::rename(&aside, dir).and_then(|()| durable::sync_above(dir)),
-            false => Ok(()),
-        }),
+        Ok(_) => aside::forget(dir),
+        // There was none, if none comes back.
+        Err(_) => match aside::come_back(dir) {
+            Ok(false) => aside::take_away(dir),
+            back => back.map(drop),
+        },
     };
-    ended.map_err(failed)?;
+    ended.map_err(|cause| NodeError::from(disk(dir)(cause)))?;
     opened
-}
-
-fn aside(store: &Path) -> PathBuf {
-    store.with_file_name("store.aside")
-}
-
-/// A folder that is not there is no error.
-fn take_away(dir: &Path) -> std::io::Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        gone => gone,
-    }
 }
 
 fn disk(dir: &Path) -> impl Fn(std::io::Error) -> StoreError {

@@ -10,6 +10,7 @@ use quietus_core::time::Millis;
 
 mod parts;
 mod resume;
+mod rewrite;
 mod snapshots;
 
 use super::*;

@@ -19,7 +19,10 @@ use quietus_core::life::Lives;
 pub use beside::{Beside, DutyRow, Unkept};
 pub use census::{Census, Matters};
 pub(crate) use disk::KeySet;
-pub use disk::{Apart, Copies, Database, DiskStore, Merge, Merged, Naming, Sizes, Snapshot, StoreError};
+pub use disk::{
+    Apart, Copies, Database, DiskStore, Merge, Merged, Naming, REWRITE_ABOVE, Rewrite, Sizes, Snapshot,
+    StoreError,
+};
 pub use memory::MemoryStore;
 
 /// Items read for a pass, not all of them shown yet.

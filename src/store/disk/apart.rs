@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use super::blocks::{Blocks, Database, StoreError};
 use super::page::MAX_BYTES;
+use super::queue::Queue;
 use super::snapshot::{PLACES, Pinned};
 use super::{DiskStore, Sizes};
 use crate::durable;
@@ -28,7 +29,7 @@ const SUM: u64 = 32;
 /// Run, block, length.
 const BEFORE_BLOCK: u64 = 12;
 /// Left to the ledger, which answers nobody any more on a full disk.
-const MARGIN: u64 = 64 << 20;
+pub(super) const MARGIN: u64 = 64 << 20;
 /// Fewer rows at a time than a sweep reads: this may run beside one.
 const READING: Sizes =
     Sizes { flush_rows: 0, flush_frames: 0, fan_in: 0, run_rows: 0, slice_rows: 64 * 1024 };
@@ -123,9 +124,11 @@ impl Copies {
             let failed = |cause: io::Error| StoreError::Disk(format!("{}: {cause}", path.display()));
             let blocks = database.partition(index);
             let mut copy = Copy::open(path).map_err(failed)?;
+            let mut queue = Queue::new(&blocks);
             while let Some((run, block, bytes)) = copy.next().map_err(failed)? {
-                blocks.put(run, block, &bytes)?;
+                queue.put(run, block, bytes)?;
             }
+            queue.end()?;
             blocks.set_snapshot(PLACES[0], &copy.value)?;
         }
         Ok(database)
@@ -133,7 +136,7 @@ impl Copies {
 }
 
 /// Bytes that may still be written there.
-fn room(dir: &Path) -> io::Result<u64> {
+pub(super) fn room(dir: &Path) -> io::Result<u64> {
     let of = rustix::fs::statvfs(dir)?;
     Ok(of.f_bavail.saturating_mul(of.f_frsize))
 }

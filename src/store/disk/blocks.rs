@@ -44,6 +44,8 @@ impl From<sled::Error> for StoreError {
     }
 }
 
+/// Blocks that stand for the others of their run.
+const LOOKED_AT: usize = 16;
 /// Where [`Blocks::suspect`] leaves its mark.
 const SUSPECT: u32 = 3;
 
@@ -70,6 +72,11 @@ impl Database {
             }
             Ok(()) | Err(_) => Self::open(dir),
         }
+    }
+
+    /// Bytes that its files take.
+    pub fn taken_bytes(&self) -> Result<u64, StoreError> {
+        Ok(self.tree.size_on_disk()?)
     }
 
     /// Bytes of every key and value that something names.
@@ -101,7 +108,7 @@ impl Blocks {
 
     pub fn get(&self, run: u32, block: u32) -> Result<IVec, StoreError> {
         let found = self.tree.get(self.key(run, block))?;
-        found.ok_or_else(|| StoreError::Damaged(format!("run {run} lacks block {block}")))
+        found.filter(|bytes| !bytes.is_empty()).ok_or_else(|| lacks(run, block))
     }
 
     /// Bytes of any length, from `first` on; says how many blocks they took.
@@ -212,10 +219,31 @@ impl Blocks {
 
     /// Every block of a run, with its number.
     pub fn of_run(&self, run: u32) -> impl Iterator<Item = Result<(u32, IVec), StoreError>> {
-        self.tree.range(self.key(run, 0)..=self.key(run, u32::MAX)).map(|block| {
-            let (key, bytes) = block?;
-            Ok((key.last_chunk().map_or(0, |block| u32::from_be_bytes(*block)), bytes))
+        self.tree.range(self.key(run, 0)..=self.key(run, u32::MAX)).map(move |entry| {
+            let (key, bytes) = entry?;
+            let block = key.last_chunk().map_or(0, |block| u32::from_be_bytes(*block));
+            if bytes.is_empty() { Err(lacks(run, block)) } else { Ok((block, bytes)) }
         })
+    }
+
+    /// Every value that names runs, with its place.
+    pub fn names(&self) -> impl Iterator<Item = Result<(u32, IVec), StoreError>> {
+        self.of_run(0)
+    }
+
+    /// About how many bytes a run's blocks take: exact for a short one, else by those it begins with.
+    pub fn size_of_run(&self, run: u32) -> Result<u64, StoreError> {
+        let first: Vec<u64> = self
+            .of_run(run)
+            .take(LOOKED_AT)
+            .map(|block| Ok(block?.1.len() as u64))
+            .collect::<Result<_, StoreError>>()?;
+        let looked_at = first.iter().sum::<u64>();
+        // Blocks follow one another but for a header.
+        let last = self.tree.range(self.key(run, 0)..self.key(run, u32::MAX)).next_back().transpose()?;
+        let last = last.and_then(|(key, _)| key.last_chunk().copied()).map_or(0, u32::from_be_bytes);
+        let count = (u64::from(last) + 1).max(first.len() as u64);
+        Ok(looked_at * count / (first.len() as u64).max(1))
     }
 
     /// Where the copy of a snapshot lies, outside sled: see [`super::apart`].
@@ -251,4 +279,9 @@ impl Blocks {
         of_block.copy_from_slice(&block.to_be_bytes());
         key
     }
+}
+
+/// An empty block is one whose key alone is there: see [`super::queue`].
+fn lacks(run: u32, block: u32) -> StoreError {
+    StoreError::Damaged(format!("run {run} lacks block {block}"))
 }

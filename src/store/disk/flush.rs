@@ -10,6 +10,7 @@ use quietus_core::record::EVENTS_REMEMBERED;
 
 use super::blocks::StoreError;
 use super::group::Group;
+use super::queue::Queue;
 use super::row::{Family, Stored};
 use super::run::RunWriter;
 use super::{DiskStore, log};
@@ -75,7 +76,9 @@ impl DiskStore {
 
     fn put_long(&self, bytes: &[u8]) -> Result<(u32, u64), StoreError> {
         let run = self.take_number();
-        self.blocks.put_long(run, 0, bytes)?;
+        let mut queue = Queue::new(&self.blocks);
+        queue.put_long(run, 0, bytes)?;
+        queue.end()?;
         Ok((run, bytes.len() as u64))
     }
 

@@ -7,6 +7,7 @@ use xorf::{BinaryFuse8, Filter};
 
 use super::blocks::{Blocks, StoreError};
 use super::page::MAX_BYTES;
+use super::queue::Queue;
 
 /// Fingerprint 4 bytes, page 2 bytes.
 const ENTRY: usize = 6;
@@ -31,7 +32,7 @@ impl Collected {
     }
 
     /// Writes the index from block `first` on; says how many blocks it took.
-    pub fn write(mut self, blocks: &Blocks, run: u32, first: u32) -> Result<(Index, u32), StoreError> {
+    pub fn write(mut self, queue: &mut Queue<'_>, run: u32, first: u32) -> Result<(Index, u32), StoreError> {
         self.0.sort_unstable();
         self.0.dedup();
         let mut count = 0;
@@ -41,7 +42,7 @@ impl Collected {
                 bytes.extend_from_slice(&fingerprint.to_be_bytes());
                 bytes.extend_from_slice(&page.to_be_bytes());
             }
-            blocks.put(run, first + count, &bytes)?;
+            queue.put(run, first + count, bytes)?;
             count += 1;
         }
         Ok((Index::of(run, first, &self.0), count))

@@ -21,6 +21,8 @@ mod merge;
 mod opening;
 mod order;
 mod page;
+mod queue;
+mod rewrite;
 mod root;
 mod row;
 mod run;
@@ -45,6 +47,7 @@ pub use apart::{Apart, Copies};
 pub use blocks::{Database, StoreError};
 pub(crate) use keyed::KeySet;
 pub use merge::{Merge, Merged};
+pub use rewrite::{REWRITE_ABOVE, Rewrite};
 pub use sift::Rows;
 pub use snapshot::{Naming, Snapshot};
 

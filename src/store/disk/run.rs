@@ -9,6 +9,7 @@ use super::blocks::{Blocks, StoreError};
 use super::bytes::{Reader, Writer};
 use super::index::{Collected, Index};
 use super::page::{self, Body, Builder, Group, PageRow};
+use super::queue::Queue;
 use super::row::{Family, Stored};
 
 /// More would make a page's number in the index longer.
@@ -34,6 +35,7 @@ pub struct Run {
 #[derive(Debug)]
 pub struct RunWriter<'a> {
     blocks: &'a Blocks,
+    queue: Queue<'a>,
     number: u32,
     family: Family,
     next: u32,
@@ -48,6 +50,7 @@ impl<'a> RunWriter<'a> {
     pub fn new(blocks: &'a Blocks, number: u32, family: Family) -> Self {
         Self {
             blocks,
+            queue: Queue::new(blocks),
             number,
             family,
             next: 0,
@@ -78,7 +81,7 @@ impl<'a> RunWriter<'a> {
         }
         let far = if Builder::is_far(&row) {
             let block = self.next;
-            self.next += self.blocks.put_long(self.number, block, &row.body)?;
+            self.next += self.queue.put_long(self.number, block, &row.body)?;
             Some((row.body.len() as u64, block))
         } else {
             None
@@ -96,7 +99,7 @@ impl<'a> RunWriter<'a> {
     fn end_page(&mut self) -> Result<(), StoreError> {
         if !self.page.is_empty() {
             let (bytes, groups) = self.page.finish();
-            self.blocks.put(self.number, self.next, &bytes)?;
+            self.queue.put(self.number, self.next, bytes)?;
             self.pages.push((self.next, groups));
             self.next += 1;
         }
@@ -113,13 +116,14 @@ impl<'a> RunWriter<'a> {
         let mut header = Writer::default();
         header.byte(self.family.byte()).byte(level).number(self.rows);
         header.number(directory.len() as u64).number(u64::from(self.next));
-        self.next += self.blocks.put_long(self.number, self.next, &directory)?;
-        let (items, count) = self.items.write(self.blocks, self.number, self.next)?;
+        self.next += self.queue.put_long(self.number, self.next, &directory)?;
+        let (items, count) = self.items.write(&mut self.queue, self.number, self.next)?;
         header.number(u64::from(self.next)).number(u64::from(count));
         self.next += count;
-        let (subjects, count) = self.subjects.write(self.blocks, self.number, self.next)?;
+        let (subjects, count) = self.subjects.write(&mut self.queue, self.number, self.next)?;
         header.number(u64::from(self.next)).number(u64::from(count));
-        self.blocks.put(self.number, HEADER, &header.0)?;
+        self.queue.put(self.number, HEADER, header.0)?;
+        self.queue.end()?;
         let (number, family, rows, pages) = (self.number, self.family, self.rows, self.pages);
         Ok(Some(Run { number, family, level, rows, pages, items, subjects }))
     }

@@ -9,8 +9,8 @@
 //! - no row is touched before its date or its request;
 //! - nothing commits between the moment a hold was effective and its release.
 //!
-//! Some of its lives end at a point where a snapshot is named or the ledger's beginning given up, which a random moment
-//! hardly ever meets.
+//! Some of its lives end at a point where a snapshot is named, the ledger's beginning given up, or a store that was
+//! written anew put in the other's place, which a random moment hardly ever meets.
 //!
 //! `QUIETUS_KILLS` says how often; `QUIETUS_KILL_SEED` repeats a run's choices.
 
@@ -33,7 +33,15 @@ use crate::database::Database;
 use crate::process::Process;
 
 /// Kinds of points that few moments fall on.
-pub const POINTS: [&str; 4] = ["BeforeSnapshot", "AfterSnapshot", "BeforeTruncate", "AfterTruncate"];
+pub const POINTS: [&str; 7] = [
+    "BeforeSnapshot",
+    "AfterSnapshot",
+    "BeforeTruncate",
+    "AfterTruncate",
+    "BeforeExchange",
+    "AmidExchange",
+    "AfterExchange",
+];
 /// A life that is to end at a point may last as long, milliseconds: snapshots are a second apart.
 const POINT_WITHIN: u64 = 6_000;
 
@@ -49,6 +57,8 @@ async fn kill() {
     // So few that every life of the node writes roots, and its next one goes on from one of them.
     let mut node = Process::at(folder.path())
         .set("QUIETUS_FLUSH_ROWS", "40")
+        // Every start writes the store anew: what is in the least that sled makes is mostly nothing.
+        .set("QUIETUS_REWRITE_ABOVE", "0")
         .set("QUIETUS_LEDGER__SNAPSHOT_EVERY", "1s")
         .set("QUIETUS_LEDGER__TRUNCATE", "true");
     for life in 0..kills {
