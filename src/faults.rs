@@ -5,7 +5,7 @@
 //! is sent, after a connector's commit and before its answer is recorded, before and after a store's root is replaced or
 //! a snapshot of it is named, before and after the ledger's beginning is given up, and around the two steps by which a
 //! store that was written anew takes the other's place. `QUIETUS_FLUSH_ROWS=N` makes the store flush after N rows, so
-//! that roots come often, and `QUIETUS_REWRITE_ABOVE=N` makes it be written anew from N bytes on. Compiled into builds
+//! that roots come often, and `QUIETUS_REWRITE=1` makes every start write it anew. Compiled into builds
 //! with debug assertions only; a release knows no such switches.
 
 /// Where a crash may hurt.
@@ -55,10 +55,10 @@ pub fn flush_rows() -> Option<usize> {
     std::env::var("QUIETUS_FLUSH_ROWS").ok()?.parse().ok()
 }
 
-/// Bytes of a store that is written anew, where a rig wants it otherwise.
+/// A start writes the store anew whether that is worth it or not.
 #[cfg(debug_assertions)]
-pub fn rewrite_above() -> Option<u64> {
-    std::env::var("QUIETUS_REWRITE_ABOVE").ok()?.parse().ok()
+pub fn rewrites() -> bool {
+    std::env::var_os("QUIETUS_REWRITE").is_some()
 }
 
 #[cfg(not(debug_assertions))]
@@ -67,6 +67,6 @@ pub const fn flush_rows() -> Option<usize> {
 }
 
 #[cfg(not(debug_assertions))]
-pub const fn rewrite_above() -> Option<u64> {
-    None
+pub const fn rewrites() -> bool {
+    false
 }

@@ -106,11 +106,12 @@ pub(super) fn open(ledger: &Ledger, options: &NodeOptions, salt_key: &[u8]) -> R
 
 /// Another store, where most of this one is dead; true = it is there, whole, beside this one.
 fn write_anew(database: &Database, options: &NodeOptions, dir: &Path) -> std::io::Result<bool> {
-    let above = crate::faults::rewrite_above().unwrap_or(options.rewrite_above);
     let written = attempt(|| {
-        let Some(rewrite) = Rewrite::of(database, options.partitions, above).map_err(unfit)? else {
-            return Ok(false);
+        let sparse = match crate::faults::rewrites() {
+            true => Rewrite::of(database, options.partitions).map(Some),
+            false => Rewrite::if_sparse(database, options.partitions, options.rewrite_above),
         };
+        let Some(rewrite) = sparse.map_err(unfit)? else { return Ok(false) };
         rewrite.run(&aside::draft(dir)).map_err(unfit)?;
         Ok(true)
     });

@@ -27,14 +27,21 @@ pub struct Rewrite {
 
 impl Rewrite {
     /// None = as much lives as is dead, or it takes no more than `above` bytes. What nothing names was dropped before.
-    pub fn of(database: &Database, partitions: u32, above: u64) -> Result<Option<Self>, StoreError> {
+    pub fn if_sparse(database: &Database, partitions: u32, above: u64) -> Result<Option<Self>, StoreError> {
         let taken = database.taken_bytes()?;
         if taken <= above {
             return Ok(None);
         }
+        let rewrite = Self::of(database, partitions)?;
+        Ok((taken / 2 > rewrite.live).then_some(rewrite))
+    }
+
+    /// However much of it lives.
+    pub fn of(database: &Database, partitions: u32) -> Result<Self, StoreError> {
+        let taken = database.taken_bytes()?;
         let partitions: Vec<Blocks> = (0..partitions).map(|index| database.partition(index)).collect();
         let live = partitions.iter().map(live).sum::<Result<u64, StoreError>>()?;
-        Ok((taken / 2 > live).then_some(Self { partitions, live, taken }))
+        Ok(Self { partitions, live, taken })
     }
 
     /// Writes what lives to a database in this folder, whatever lay there.
@@ -47,7 +54,7 @@ impl Rewrite {
             let what = format!("writing it anew needs {needed} bytes of free disk, there are {free}");
             return Err(StoreError::Disk(what));
         }
-        tracing::info!(taken, live, "more than half of the store is dead: what lives is written anew");
+        tracing::info!(taken, live, "what lives in the store is written anew");
         let fresh = Database::anew(into)?;
         let mut progress = Progress { copied: 0, live, told: begun };
         for (index, from) in (0u32..).zip(&self.partitions) {
@@ -141,7 +148,7 @@ mod tests {
     fn what_lives_is_all_there_and_takes_less() {
         let dir = tempfile::tempdir().unwrap();
         let database = sparse(dir.path());
-        let rewrite = Rewrite::of(&database, 2, 0).unwrap().unwrap();
+        let rewrite = Rewrite::if_sparse(&database, 2, 0).unwrap().unwrap();
         let live = database.live_bytes().unwrap();
         assert!(rewrite.live.abs_diff(live) * 20 < live, "reckoned {}, it is {live}", rewrite.live);
         let into = dir.path().join("store.new");
@@ -152,15 +159,15 @@ mod tests {
         assert_eq!(content(&anew), content(&database));
         let (before, after) = (database.taken_bytes().unwrap(), anew.taken_bytes().unwrap());
         assert!(after < before / 2, "{after} of {before}");
-        assert!(Rewrite::of(&anew, 2, 0).unwrap().is_none(), "once is enough: {live} live in {after}");
-        assert!(Rewrite::of(&database, 2, before).unwrap().is_none(), "too small to be worth it");
+        assert!(Rewrite::if_sparse(&anew, 2, 0).unwrap().is_none(), "once is enough: {live} live in {after}");
+        assert!(Rewrite::if_sparse(&database, 2, before).unwrap().is_none(), "too small to be worth it");
     }
 
     #[test]
     fn without_room_or_with_a_block_that_is_not_there_it_stays_as_it_is() {
         let (dir, small) = (tempfile::tempdir().unwrap(), crate::small_disk::Small::mount());
         let database = sparse(dir.path());
-        let rewrite = Rewrite::of(&database, 2, 0).unwrap().unwrap();
+        let rewrite = Rewrite::if_sparse(&database, 2, 0).unwrap().unwrap();
         let error = rewrite.run(&small.path().join("store.new")).unwrap_err().to_string();
         assert!(error.contains("bytes of free disk, there are"), "{error}");
         assert_eq!(std::fs::read_dir(small.path()).unwrap().count(), 0);

@@ -57,8 +57,7 @@ async fn kill() {
     // So few that every life of the node writes roots, and its next one goes on from one of them.
     let mut node = Process::at(folder.path())
         .set("QUIETUS_FLUSH_ROWS", "40")
-        // Every start writes the store anew: what is in the least that sled makes is mostly nothing.
-        .set("QUIETUS_REWRITE_ABOVE", "0")
+        .set("QUIETUS_REWRITE", "1")
         .set("QUIETUS_LEDGER__SNAPSHOT_EVERY", "1s")
         .set("QUIETUS_LEDGER__TRUNCATE", "true");
     for life in 0..kills {
