@@ -34,6 +34,9 @@ fn taken(dir: &Path) -> u64 {
     std::fs::metadata(store(dir).join("db")).unwrap().len()
 }
 
+/// What was done to the folder when a start was killed.
+type Case<'a> = (&'a str, &'a dyn Fn(&Path));
+
 /// Nothing is beside the store but what belongs there.
 fn is_tidy(dir: &Path) -> bool {
     ["store.new", "store.aside"].iter().all(|left| !dir.join("data").join(left).exists())
@@ -89,7 +92,7 @@ async fn wherever_the_exchange_is_cut_off_there_is_one_whole_store() {
     node.ledger().close().await.unwrap();
     drop(node);
     let anew = store(written.path());
-    let cases: [(&str, &dyn Fn(&Path)); 6] = [
+    let cases: [Case<'_>; 6] = [
         ("half of it is written", &|data| {
             copy(&anew, &data.join("store.new"), "db");
             std::fs::write(data.join("store.new/db"), b"torn").unwrap();
