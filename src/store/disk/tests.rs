@@ -389,6 +389,16 @@ fn a_copy_that_has_no_room_is_not_begun() {
     assert_eq!(std::fs::read_dir(small.path()).unwrap().count(), 0);
 }
 
+#[test]
+fn a_store_that_has_no_room_beside_it_is_not_written_anew() {
+    let (dir, small) = (tempfile::tempdir().unwrap(), crate::small_disk::Small::mount());
+    let database = Database::open(dir.path()).unwrap();
+    let rewrite = super::Rewrite::of(&database, 4).unwrap();
+    let error = rewrite.run(&small.path().join("store.new")).unwrap_err().to_string();
+    assert!(error.contains("bytes of free disk, there are 10"), "{error}");
+    assert_eq!(std::fs::read_dir(small.path()).unwrap().count(), 0);
+}
+
 /// The process dies and comes back.
 fn again(disk: DiskStore, database: &Database, ledger: &[Row]) -> DiskStore {
     drop(disk);
