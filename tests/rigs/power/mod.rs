@@ -8,8 +8,8 @@
 //! - a world ends with a cut: then the node, started again, says the same digest as a replay of its ledger.
 //!
 //! Some lives end in an ordinary `kill -9` or in order, after which the kernel still has what is not on the disk: the
-//! next cut loses that too. Some end at a point of a start, of a snapshot or of a truncation. Of cuts of every kind half are on a disk
-//! that makes names durable by a sync of their folder alone.
+//! next cut loses that too. Some end at a point of a start, of a store that is written anew, of a snapshot or of a
+//! truncation. Of cuts of every kind half are on a disk that makes names durable by a sync of their folder alone.
 //!
 //! `QUIETUS_CUTS` says how many; `QUIETUS_CUT_SEED` repeats a run's choices.
 
@@ -80,6 +80,10 @@ impl World<'_> {
         let truncate = ["true", "true", "false"][usize::try_from(self.chance.below(3)).unwrap()];
         let sync_us = ["1000", "5000", "20000"][usize::try_from(self.chance.below(3)).unwrap()];
         let mut node = self.layer.node(self.folder, sync_us).set("QUIETUS_FLUSH_ROWS", rows);
+        if self.chance.below(2) == 0 {
+            // Its start writes the store anew.
+            node = node.set("QUIETUS_REWRITE", "1");
+        }
         if self.news {
             node = node.set("QUIETUS_KAFKA__BROKERS", NOBODY).set("QUIETUS_KAFKA__EVENTS", "true");
         }
@@ -199,7 +203,7 @@ impl World<'_> {
         assert_eq!(digest(&node).await, said, "a start gives another state");
         node.stop();
         assert_eq!(self.verify(), Some(said), "the ledger gives another state than the store");
-        tally.copies += node.said("put back from the copies");
+        tally.copies += node.said("copies of its snapshots are put in its place");
         tally.snapshots += node.said("goes back to a snapshot");
         tally.anew += node.said("built anew from the ledger");
     }
