@@ -7,12 +7,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use quietus_core::engine::State;
 use quietus_core::obligation::{Duty, Obligation, ObligationId, Stand};
 
 use super::runner::Dispatcher;
 use super::send;
-use crate::partition::Inner;
+use crate::partition::Partition;
 
 const HOUR: i64 = 3_600_000;
 const HOURS: i64 = 24;
@@ -39,7 +38,7 @@ impl Dispatcher {
             return;
         }
         for partition in self.node().partitions.iter() {
-            let sample = sample(&partition.read(), &self.manifest().system, hour, share);
+            let sample = sample(partition, &self.manifest().system, hour, share);
             for batch in sample.chunks(self.batch()) {
                 let (this, batch) = (Arc::clone(self), batch.to_vec());
                 tokio::spawn(async move {
@@ -53,8 +52,9 @@ impl Dispatcher {
 }
 
 /// Verified erasures whose turn it is, and whose copy nothing else has taken the place of since.
-fn sample(inner: &Inner, system: &str, hour: i64, share: u32) -> Vec<Obligation> {
-    let drawn = drawn(&inner.state, system, hour, share);
+fn sample(partition: &Partition, system: &str, hour: i64, share: u32) -> Vec<Obligation> {
+    let drawn = drawn(partition, system, hour, share);
+    let inner = partition.read();
     let gone = |duty: &Obligation| {
         let Some(lives) = inner.store.lives(duty.item) else { return false };
         let lies = |l: &quietus_core::life::Life| {
@@ -67,10 +67,15 @@ fn sample(inner: &Inner, system: &str, hour: i64, share: u32) -> Vec<Obligation>
     drawn.into_iter().filter(gone).collect()
 }
 
-fn drawn(state: &State, system: &str, hour: i64, share: u32) -> Vec<Obligation> {
-    let verified = state.duties.standing(Stand::Verified);
-    let mine = verified.filter(|d| *d.place.system == *system && d.duty == Duty::Delete);
-    mine.filter(|d| is_drawn(d.id, hour, share)).cloned().collect()
+fn drawn(partition: &Partition, system: &str, hour: i64, share: u32) -> Vec<Obligation> {
+    let mut drawn = Vec::new();
+    partition.each_duty(&mut |duty| {
+        let mine = duty.stand == Stand::Verified && *duty.place.system == *system;
+        if mine && duty.duty == Duty::Delete && is_drawn(duty.id, hour, share) {
+            drawn.push(duty.clone());
+        }
+    });
+    drawn
 }
 
 fn is_drawn(id: ObligationId, hour: i64, share: u32) -> bool {

@@ -194,7 +194,7 @@ fn explain_in(inner: &Inner, id: ItemId, now: Millis) -> Result<Option<Explained
         item: id,
         places: copies.clone().map(|c| (c.system.to_string(), c.dataset.to_string())).collect(),
         holds: copies.zip(&verdict.copies).map(|(c, v)| held(c, v)).collect(),
-        standing: ItemView::of(&inner.state, &life, &subject),
+        standing: ItemView::of(&inner.state, &life, &subject, &inner.duties_of(id)),
         verdict,
     }))
 }

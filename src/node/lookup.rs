@@ -100,7 +100,10 @@ impl Node {
 
     /// An item as it stands; None = nothing was recorded under this key.
     pub fn item_view(&self, id: ItemId) -> Option<ItemView> {
-        self.with_life(id, |inner, life, subject| ItemView::of(&inner.state, life, subject))
+        let view = |inner: &Inner, life: &Life, subject: &Subject| {
+            ItemView::of(&inner.state, life, subject, &inner.duties_of(id))
+        };
+        self.with_life(id, view)
     }
 
     /// Looks at the newest life of an item.

@@ -155,7 +155,7 @@ impl Node {
         self.may_be_used(name)?;
         let open = self.open_at(name);
         if !open.is_empty() {
-            let all: usize = open.values().sum();
+            let all: u64 = open.values().sum();
             let each: Vec<String> = open.iter().map(|(stand, count)| format!("{count} {stand}")).collect();
             return Err(NodeError::Conflict {
                 code: "system-open",
@@ -169,14 +169,16 @@ impl Node {
     }
 
     /// Where the open duties of a system stand → how many.
-    fn open_at(&self, system: &str) -> BTreeMap<&'static str, usize> {
+    fn open_at(&self, system: &str) -> BTreeMap<&'static str, u64> {
         use quietus_core::obligation::Stand;
         let closed = |s: Stand| s.is_gone() || s == Stand::Withdrawn;
         let mut open = BTreeMap::new();
         for partition in self.partitions.iter() {
             let inner = partition.read();
-            for duty in inner.state.duties.all().filter(|d| *d.place.system == *system && !closed(d.stand)) {
-                *open.entry(crate::partition::outcome_name(duty.stand)).or_default() += 1;
+            let mine =
+                inner.state.duties.tallies().filter(|(at, stand, _)| ***at == *system && !closed(*stand));
+            for (_, stand, count) in mine {
+                *open.entry(crate::partition::outcome_name(stand)).or_default() += count;
             }
         }
         open

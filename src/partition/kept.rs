@@ -6,14 +6,14 @@
 //! nobody else reads).
 
 use quietus_core::engine::control::Control;
-use quietus_core::engine::{Decision, Kept, State};
+use quietus_core::engine::{Decision, Kept, State, rests};
 use quietus_core::obligation::{Obligation, ObligationId};
 use quietus_core::record::{Codec, Frame, Record, SEMANTICS};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::audit::{Chain, ENTRY_BYTES, Entry};
-use crate::store::{Beside, DutyRow, KeySet, StoreError, Unkept};
+use crate::store::{Beside, DutyRow, KeySet, Lies, StoreError, Unkept};
 
 /// Raised with every change of what lies in [`Kept`] or in an [`Obligation`]: `the_bytes_are_of_this_version`.
 const VERSION: u32 = 2;
@@ -136,19 +136,36 @@ impl Since {
         codec: &C,
     ) -> Option<Unkept<'a>> {
         let head = Head { home: self.home, last: self.last, open_frames: chain.open_frames() };
-        let mut moved: Vec<&Obligation> = self.duties.iter().filter_map(|id| state.duties.get(*id)).collect();
-        moved.sort_unstable_by_key(|duty| (duty.item.subject, duty.id));
-        let row = |duty: &Obligation| {
-            let bytes = postcard::to_allocvec(duty)
-                .map_err(|error| StoreError::Disk(format!("a duty cannot be written as bytes: {error}")))?;
-            Ok(DutyRow { id: duty.id.0, subject: duty.item.subject, bytes })
-        };
         Some(Unkept {
             state: postcard::to_allocvec(&(VERSION, SEMANTICS, head, kept(state, codec)?)).ok()?,
-            duties: Box::new(moved.into_iter().map(row)),
+            duties: Box::new(self.moved(state, |_| true)),
             entries: chain.entries().iter().skip(self.entries).flat_map(Entry::bytes).collect(),
             events: self.events.clone(),
         })
+    }
+
+    /// Duties that moved and came to rest, for the disk.
+    pub(super) fn at_rest<'a>(
+        &self,
+        state: &'a State,
+    ) -> impl Iterator<Item = Result<DutyRow, StoreError>> + use<'a> {
+        self.moved(state, rests)
+    }
+
+    /// They are on the disk.
+    pub(super) fn spilled(&mut self, state: &State) {
+        self.duties.retain(|id| state.duties.get(*id).is_some_and(|duty| !rests(duty)));
+    }
+
+    fn moved<'a>(
+        &self,
+        state: &'a State,
+        which: fn(&Obligation) -> bool,
+    ) -> impl Iterator<Item = Result<DutyRow, StoreError>> + use<'a> {
+        let moved = self.duties.iter().filter_map(|id| state.duties.get(*id));
+        let mut moved: Vec<&Obligation> = moved.filter(|duty| which(duty)).collect();
+        moved.sort_unstable_by_key(|duty| (duty.item.subject, duty.id));
+        moved.into_iter().map(written)
     }
 
     /// Everything is on the disk.
@@ -158,6 +175,21 @@ impl Since {
         self.decided = false;
         self.entries = entries;
     }
+}
+
+fn written(duty: &Obligation) -> Result<DutyRow, StoreError> {
+    let lies = match (rests(duty), duty.sent) {
+        (false, _) => Lies::UnderWay,
+        (true, Some(_)) => Lies::AtRestNow,
+        (true, None) => Lies::AtRest,
+    };
+    let bytes = postcard::to_allocvec(duty)
+        .map_err(|error| StoreError::Disk(format!("a duty cannot be written as bytes: {error}")))?;
+    Ok(DutyRow { id: duty.id.0, subject: duty.item.subject, lies, bytes })
+}
+
+pub(super) fn read_duty(row: &DutyRow) -> Option<Obligation> {
+    postcard::from_bytes(&row.bytes).ok()
 }
 
 fn kept<C: Codec>(state: &State, codec: &C) -> Option<Kept> {
@@ -171,11 +203,12 @@ pub(super) fn bytes<C: Codec>(state: &State, codec: &C) -> Option<Vec<u8>> {
     postcard::to_allocvec(&kept(state, codec)?).ok()
 }
 
-/// `control`: what the control log's first `k` entries add up to.
+/// `duties` tells every duty, `control` what the control log's first `k` entries add up to.
 pub(super) fn restore<C: Codec>(
     home: &Home,
     fresh: State,
     beside: Beside,
+    duties: impl FnOnce(&mut dyn FnMut(DutyRow) -> Result<(), Unfit>) -> Result<(), Unfit>,
     control: impl FnOnce(u64) -> Option<Control>,
     codec: &C,
 ) -> Result<Restored, Unfit> {
@@ -191,24 +224,33 @@ pub(super) fn restore<C: Codec>(
         return Err(Unfit::Foreign);
     }
     let control = control(kept.k).ok_or(Unfit::Ahead("control log"))?;
-    let duties = beside.duties.iter().map(|row| postcard::from_bytes::<Obligation>(&row.bytes));
-    let duties = duties.collect::<Result<Vec<_>, _>>().map_err(|_| Unfit::Unreadable("duties"))?;
+    let (mut recalled, mut misplaced) = (kept.recalled(), KeySet::default());
+    duties(&mut |row| {
+        let duty = read_duty(&row).ok_or(Unfit::Unreadable("duties"))?;
+        let stays = row.lies != Lies::UnderWay;
+        if rests(&duty) && !stays {
+            misplaced.insert(duty.id);
+        }
+        recalled.put(duty, stays);
+        Ok(())
+    })?;
     let decode = |schema: i32, body: &[u8]| {
         let schema = u16::try_from(schema).map_err(|_| ())?;
         codec.decode_record(schema, body).map_err(|_| ())
     };
-    let state = kept.restore(fresh, control, duties, decode).map_err(|()| Unfit::Unreadable("state"))?;
+    let state =
+        kept.restore(fresh, control, recalled.all(), decode).map_err(|()| Unfit::Unreadable("state"))?;
     let entries = beside.entries.chunks(ENTRY_BYTES).map(Entry::from_bytes).collect::<Option<Vec<_>>>();
     let count = entries.as_ref().map_or(0, Vec::len);
     let chain = entries.and_then(|all| Chain::resume(home.index, &home.salt_key, all, &head.open_frames));
     let chain = chain.ok_or(Unfit::Unreadable("audit chain"))?;
-    let since = Since { entries: count, last: head.last, ..Since::new(home) };
+    let since = Since { duties: misplaced, entries: count, last: head.last, ..Since::new(home) };
     Ok(Restored { state, chain, since, events: beside.events })
 }
 
 #[cfg(test)]
 mod tests {
-    use quietus_core::engine::{Covered, Slice, Tally};
+    use quietus_core::engine::{Covered, Recalled, Slice, Tally};
     use quietus_core::identity::{ItemId, ItemKey, SubjectKey};
     use quietus_core::obligation::{Block, Cause, Duty, Place, Residue, Stand};
     use quietus_core::request::{Request, RequestAnswer, RequestKind, RequestTarget};
@@ -307,7 +349,7 @@ mod tests {
         Home { index: 0, of: 4, salt_key: vec![1; 32], ledger: [2; 16] }
     }
 
-    fn sample() -> Beside {
+    fn sample() -> (Beside, Vec<DutyRow>) {
         let (mut since, mut state) = (Since::new(&home()), State { partitions: 4, ..State::default() });
         let duty = obligation();
         state.requests.insert("rq_1".into(), request(&duty));
@@ -315,23 +357,27 @@ mod tests {
         state.covered.insert("hd_1".into(), Covered { items: 1, by_system: [("s".into(), 1)].into() });
         state.tally = Tally { ignored: 1, ..Tally::default() };
         since.frame(1, b"frame", &Frame::of(Vec::new()));
-        state.duties = Kept::duties([duty.clone()]);
+        let mut recalled = Recalled::default();
+        recalled.put(duty.clone(), false);
+        state.duties = recalled.all();
         since.decided(&[Decision::Opened(duty.into())]);
         let chain = Chain::new(0, &home().salt_key);
         let Unkept { state, duties, entries, events } = since.beside(&state, &chain, &NoRecords).unwrap();
-        Beside { state, duties: duties.collect::<Result<_, _>>().unwrap(), entries, events }
+        (Beside { state, entries, events }, duties.collect::<Result<_, _>>().unwrap())
     }
 
-    fn read(home: &Home, beside: Beside) -> Result<Restored, Unfit> {
+    fn read(home: &Home, (beside, duties): (Beside, Vec<DutyRow>)) -> Result<Restored, Unfit> {
         let fresh = State { partition: home.index, partitions: home.of, ..State::default() };
-        restore(home, fresh, beside, |k| (k == 0).then(Control::default), &NoRecords)
+        let duties =
+            |tell: &mut dyn FnMut(DutyRow) -> Result<(), Unfit>| duties.into_iter().try_for_each(tell);
+        restore(home, fresh, beside, duties, |k| (k == 0).then(Control::default), &NoRecords)
     }
 
     /// Bytes of another layout must not be read as this one: raise [`VERSION`] with these.
     #[test]
     fn the_bytes_are_of_this_version() {
-        let beside = sample();
-        let all = [beside.state.as_slice(), &beside.duties[0].bytes].concat();
+        let (beside, duties) = sample();
+        let all = [beside.state.as_slice(), &duties[0].bytes].concat();
         let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(&all)[..8]);
         assert_eq!((VERSION, hash.as_str()), (2, "918bd6d3efc3c2ef"));
     }
@@ -351,16 +397,16 @@ mod tests {
         assert_eq!(refused(Home { ledger: [3; 16], ..home() }, sample()), Unfit::Foreign);
         assert_eq!(refused(Home { salt_key: vec![2; 32], ..home() }, sample()), Unfit::Foreign);
         let mut newer = sample();
-        newer.state[0] += 1;
+        newer.0.state[0] += 1;
         assert_eq!(refused(home(), newer), Unfit::Version);
         let mut short = sample();
-        short.state.truncate(40);
+        short.0.state.truncate(40);
         assert_eq!(refused(home(), short), Unfit::Unreadable("state"));
         let mut duty = sample();
-        duty.duties[0].bytes.truncate(9);
+        duty.1[0].bytes.truncate(9);
         assert_eq!(refused(home(), duty), Unfit::Unreadable("duties"));
         let mut entry = sample();
-        entry.entries = vec![0; 7];
+        entry.0.entries = vec![0; 7];
         assert_eq!(refused(home(), entry), Unfit::Unreadable("audit chain"));
     }
 }

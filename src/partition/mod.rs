@@ -4,6 +4,7 @@
 //! frames in order as they were made durable. Readers (HTTP, the dispatcher, the gate in a connector's
 //! transaction) see it between two frames, or between two slices of a sweep or hold.
 
+mod duties;
 mod kept;
 mod news;
 mod report;
@@ -19,12 +20,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use quietus_core::digest::Digest;
 use quietus_core::engine::control::Control;
 use quietus_core::engine::news::Item;
-use quietus_core::engine::{Decision, Effect, Input, Pass, Row, State, Step, begin, needs, step};
+use quietus_core::engine::{Decision, Effect, Input, Pass, Row, State, Step, begin, may_move, needs, step};
+use quietus_core::identity::ItemId;
+use quietus_core::obligation::Obligation;
 use quietus_core::record::{Codec, Frame, Record};
 use tokio::sync::watch;
 
 use crate::audit::{Chain, Leaves, Witness};
-use crate::store::{DiskStore, MemoryStore, Store, StoreError};
+use crate::store::{DiskStore, DutyRow, MemoryStore, Store, StoreError};
 
 use news::Waiting;
 use taken::TakenUpTo;
@@ -90,7 +93,8 @@ impl Partition {
             let (chain, since) = (Chain::new(home.index, &home.salt_key), kept::Since::new(home));
             return Ok((Self::made(state, chain, Box::new(store), Some(since)), Vec::new()));
         };
-        let restored = kept::restore(home, state, beside, control, codec)?;
+        let duties = |tell: &mut dyn FnMut(DutyRow) -> Result<(), Unfit>| store.each_duty(tell);
+        let restored = kept::restore(home, state, beside, duties, control, codec)?;
         let kept::Restored { state, chain, since, events } = restored;
         Ok((Self::made(state, chain, Box::new(store), Some(since)), events))
     }
@@ -153,6 +157,7 @@ impl Partition {
                     record,
                     control: control_entry(record, codec),
                 };
+                inner.lend_named(&input);
                 let needs = needs(&inner.state, &input);
                 let begun = needs.everything.then(|| begin(&mut inner.state, &input)).flatten();
                 match begun {
@@ -165,7 +170,9 @@ impl Partition {
                     }
                     None => {
                         let found = inner.store.fetch(&needs);
+                        inner.lend_found(&found);
                         let step = step(&mut inner.state, &input, found);
+                        inner.state.duties.give_back();
                         inner.decided(offset, &step.decisions, &mut leaves);
                         step.rows().for_each(|row| inner.store.put(row));
                         effects.extend(step.effects);
@@ -204,8 +211,13 @@ impl Partition {
         }
         let (one, other) = (self.read(), other.read());
         let bytes = |inner: &Inner| kept::bytes(&inner.state, codec);
+        let duties = |inner: &Inner| {
+            let mut all = Vec::new();
+            inner.each_duty(&mut |duty| all.push(duty.clone()));
+            all
+        };
         one.chain.head() == other.chain.head()
-            && one.state.duties.all().eq(other.state.duties.all())
+            && duties(&one) == duties(&other)
             && bytes(&one).is_some_and(|known| Some(known) == bytes(&other))
     }
 
@@ -229,15 +241,28 @@ impl Partition {
             inner.store.parts(&pass.sieve(&inner.state))
         };
         for n in 0..of {
-            let mut part = {
+            let (mut part, mut resting) = {
                 let inner = self.read();
-                inner.store.part(&pass.sieve(&inner.state), n, of)
+                let resting = inner.resting_in(n, of);
+                let may_move = |duty: &&Arc<Obligation>| may_move(duty.stand);
+                let also: Vec<ItemId> = resting.iter().filter(may_move).map(|duty| duty.item).collect();
+                let part = inner.store.part(&pass.sieve(&inner.state), &also, n, of);
+                (part, resting.into_iter().peekable())
             };
             loop {
                 let Some(slice) = self.read().store.next(&mut part) else { break };
-                let inner = &mut *self.write();
-                let step = pass.slice(&mut inner.state, slice.everything());
+                let (inner, found) = (&mut *self.write(), slice.everything());
+                // Both come by subject, and no subject comes in two slices.
+                let last = found.lives.last_key_value().map(|(id, _)| id.subject);
+                while let Some(duty) = resting.next_if(|duty| Some(duty.item.subject) <= last) {
+                    if found.lives.contains_key(&duty.item) {
+                        inner.state.duties.lend(duty);
+                    }
+                }
+                let step = pass.slice(&mut inner.state, found);
+                inner.state.duties.give_back();
                 take(inner, step);
+                inner.spill();
             }
         }
         let inner = &mut *self.write();
@@ -294,7 +319,7 @@ impl Partition {
         let inner = self.read();
         let mut digest = Digest::default();
         inner.store.digest(&mut digest);
-        inner.state.duties.all().for_each(|d| digest.duty(d));
+        inner.each_duty(&mut |duty| digest.duty(duty));
         inner.state.requests.values().for_each(|r| digest.request(r));
         digest.finish()
     }
@@ -346,6 +371,24 @@ impl Inner {
         }
     }
 
+    /// In the middle of a pass: what it brought to rest need not wait in memory for its end.
+    fn spill(&mut self) {
+        let Some(since) = self.since.as_mut().filter(|since| self.store.is_full(since.rows(), 0)) else {
+            return;
+        };
+        let spilled = self.store.spill(&mut since.at_rest(&self.state));
+        match spilled {
+            Ok(()) => {
+                since.spilled(&self.state);
+                self.state.duties.put_away();
+            }
+            Err(error) => {
+                let partition = self.state.partition;
+                tracing::error!(%error, partition, "the store cannot be written: its duties stay in memory");
+            }
+        }
+    }
+
     fn flush<C: Codec>(&mut self, applied: u64, codec: &C) -> Result<(), StoreError> {
         let Some(since) = &mut self.since else { return Ok(()) };
         let beside = since.beside(&self.state, &self.chain, codec);
@@ -356,6 +399,9 @@ impl Inner {
         }
         self.store.flush(applied, beside)?;
         since.flushed(self.chain.entries().len());
+        if self.state.duties.held() > self.store.duties_held() {
+            self.state.duties.put_away();
+        }
         // Not earlier: a start from the root before would miss what was told since.
         match news_of(&self.news).as_mut() {
             Some(waiting) => waiting.forget(self.state.news.told_up_to()).map_err(|error| news_lost(&error)),

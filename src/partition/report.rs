@@ -74,27 +74,29 @@ impl Report {
         self.corrected += inner.state.tally.corrected;
         self.resurrected += inner.state.tally.resurrected;
         self.generations += inner.state.tally.generations;
-        let mut of_item: Vec<&Obligation> = Vec::new();
-        for duty in inner.state.duties.by_item().filter(|d| counts(d)) {
-            if of_item.first().is_some_and(|first| first.item != duty.item) {
-                self.item(&mut of_item);
+        let mut of_item: Vec<Obligation> = Vec::new();
+        inner.each_duty(&mut |duty| {
+            if counts(duty) {
+                if of_item.first().is_some_and(|first| first.item != duty.item) {
+                    self.item(&mut of_item);
+                }
+                of_item.push(duty.clone());
             }
-            of_item.push(duty);
-        }
+        });
         self.item(&mut of_item);
     }
 
     /// The duties of one item, copy by copy.
-    fn item(&mut self, duties: &mut Vec<&Obligation>) {
-        duties.sort_by_key(|duty| (duty.generation, &duty.place));
-        let alike = |a: &&Obligation, b: &&Obligation| a.generation == b.generation && a.place == b.place;
+    fn item(&mut self, duties: &mut Vec<Obligation>) {
+        duties.sort_by(|a, b| (a.generation, &a.place).cmp(&(b.generation, &b.place)));
+        let alike = |a: &Obligation, b: &Obligation| a.generation == b.generation && a.place == b.place;
         duties.chunk_by(alike).for_each(|duties| self.copy(duties));
         duties.clear();
     }
 
-    fn copy(&mut self, duties: &[&Obligation]) {
+    fn copy(&mut self, duties: &[Obligation]) {
         let whole_gone = duties.iter().any(|d| d.duty == Duty::Delete && d.stand.is_gone());
-        let columns = duties.iter().filter_map(|d| column(d));
+        let columns = duties.iter().filter_map(column);
         let Some(worst) = (if whole_gone { Some(Column::Erased) } else { columns.min() }) else { return };
         self.due += 1;
         *self.cell(worst) += 1;

@@ -1,5 +1,7 @@
 //! An item as people are shown it: where each copy stands, and since when.
 
+use std::sync::Arc;
+
 use quietus_core::engine::{State, judge};
 use quietus_core::item::{CopyState, Subject};
 use quietus_core::life::Life;
@@ -38,7 +40,8 @@ pub struct CopyView {
 }
 
 impl ItemView {
-    pub fn of(state: &State, life: &Life, subject: &Subject) -> Self {
+    /// `duties`: of its item.
+    pub fn of(state: &State, life: &Life, subject: &Subject, duties: &[Arc<Obligation>]) -> Self {
         let mut life = life.clone();
         state.control.complete(&mut life);
         let life = &life;
@@ -54,7 +57,7 @@ impl ItemView {
             .iter()
             .map(|copy| {
                 let place = copy.place();
-                let duties = state.duties.of_item(life.item.id);
+                let duties = duties.iter().map(|duty| &**duty);
                 let mine = duties.filter(|d| d.generation == life.item.generation && d.place == place);
                 copy_view(&copy.system, &copy.dataset, copy.state, mine.collect())
             })

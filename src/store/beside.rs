@@ -9,8 +9,6 @@ use super::StoreError;
 pub struct Beside {
     /// Takes the place of the one before.
     pub state: Vec<u8>,
-    /// Of each duty the newest row counts.
-    pub duties: Vec<DutyRow>,
     /// Goes behind the entries that are there.
     pub entries: Vec<u8>,
     /// Hashes of events that were taken in, oldest first; those of long ago are forgotten.
@@ -18,11 +16,23 @@ pub struct Beside {
 }
 
 /// A duty as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DutyRow {
     pub id: [u8; 16],
     pub subject: SubjectKey,
+    pub lies: Lies,
     pub bytes: Vec<u8>,
+}
+
+/// Among which duties one lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lies {
+    /// Read by a start alone.
+    UnderWay,
+    /// Looked for by its id and its subject.
+    AtRest,
+    /// The same, and so far it lay among the others.
+    AtRestNow,
 }
 
 /// The same as it is handed to a flush: a sweep moves more duties than should lie in memory twice.
@@ -36,8 +46,8 @@ pub struct Unkept<'a> {
 
 impl From<Beside> for Unkept<'_> {
     fn from(all: Beside) -> Self {
-        let Beside { state, duties, entries, events } = all;
-        Self { state, duties: Box::new(duties.into_iter().map(Ok)), entries, events }
+        let Beside { state, entries, events } = all;
+        Self { state, duties: Box::new(std::iter::empty()), entries, events }
     }
 }
 

@@ -94,7 +94,7 @@ impl Store for MemoryStore {
         1
     }
 
-    fn part(&self, _: &Sieve<'_>, _: u64, _: u64) -> Part {
+    fn part(&self, _: &Sieve<'_>, _: &[ItemId], _: u64, _: u64) -> Part {
         Part::Whole(Some(self.clone()))
     }
 

@@ -16,12 +16,12 @@ use quietus_core::identity::{ItemId, ShownItem, SubjectKey};
 use quietus_core::item::Subject;
 use quietus_core::life::Lives;
 
-pub use beside::{Beside, DutyRow, Unkept};
+pub use beside::{Beside, DutyRow, Lies, Unkept};
 pub use census::{Census, Matters};
 pub(crate) use disk::KeySet;
 pub use disk::{
     Apart, Copies, Database, DiskStore, Merge, Merged, Naming, REWRITE_ABOVE, Rewrite, Sizes, Snapshot,
-    StoreError,
+    StoreError, part_of,
 };
 pub use memory::MemoryStore;
 
@@ -56,6 +56,43 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// when there is more.
     fn flush(&mut self, _applied: u64, _beside: Unkept<'_>) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// In the middle of a frame that concerns every item: brings duties at rest to disk, under no root until the next
+    /// flush; what is under way stays in memory until then.
+    fn spill(&mut self, _: &mut dyn Iterator<Item = Result<DutyRow, StoreError>>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// A duty at rest, by its id. It may be under way again: then this is how it stood before.
+    fn duty(&self, _: [u8; 16]) -> Option<DutyRow> {
+        None
+    }
+
+    /// Duties at rest of a subject's items.
+    fn duties_of(&self, _: SubjectKey) -> Vec<DutyRow> {
+        Vec::new()
+    }
+
+    /// Duties in memory from which on those at rest leave it.
+    fn duties_held(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Ends this process, as whenever a store cannot read what it wrote.
+    fn unreadable(&self, what: &str) -> ! {
+        tracing::error!(what, "the store holds something that cannot be read: this node ends here");
+        std::process::exit(3)
+    }
+
+    /// Into how many parts duties at rest are cut, where all of them are looked at.
+    fn duty_parts(&self) -> u64 {
+        1
+    }
+
+    /// Duties at rest of part `n` of `of`, by (subject, id): the parts of [`Store::part`], where as many are asked for.
+    fn duties_in(&self, _n: u64, _of: u64) -> Vec<DutyRow> {
+        Vec::new()
     }
 
     /// Something should be merged.
@@ -120,8 +157,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Into how many parts a pass over what the sieve lets through is cut.
     fn parts(&self, sieve: &Sieve<'_>) -> u64;
 
-    /// Part `n` of `of`, in key order, no subject in two parts. What is written meanwhile may be in it or not.
-    fn part(&self, sieve: &Sieve<'_>, n: u64, of: u64) -> Part;
+    /// Part `n` of `of`, in key order, no subject in two parts, and of that part the items in `also`, whatever the sieve
+    /// says of them. What is written meanwhile may be in it or not.
+    fn part(&self, sieve: &Sieve<'_>, also: &[ItemId], n: u64, of: u64) -> Part;
 
     /// The next items of a part, in key order; None = there are no more.
     fn next(&self, part: &mut Part) -> Option<MemoryStore>;
@@ -130,7 +168,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     fn slices(&self, sieve: &Sieve<'_>, visit: &mut dyn FnMut(&MemoryStore)) {
         let of = self.parts(sieve);
         for n in 0..of {
-            let mut part = self.part(sieve, n, of);
+            let mut part = self.part(sieve, &[], n, of);
             while let Some(slice) = self.next(&mut part) {
                 visit(&slice);
             }

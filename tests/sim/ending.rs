@@ -7,7 +7,7 @@ use quietus::ledger::Stream;
 use quietus::ledger::codec::{Avro, decode_frame};
 use quietus::partition::{Inner, Partition};
 use quietus::schedule::sweeps;
-use quietus_core::engine::Alive;
+use quietus_core::engine::{Alive, Duties, State};
 use quietus_core::identity::ItemId;
 use quietus_core::obligation::{Obligation, Stand};
 
@@ -172,7 +172,7 @@ impl World {
     /// The duties of an item, for whoever looks for what went wrong.
     fn duties_of(&self, item: Item) -> String {
         let inner = self.node.partitions.iter().map(|p| p.read());
-        let duties = inner.flat_map(|i| i.state.duties.all().cloned().collect::<Vec<_>>());
+        let duties = inner.flat_map(|i| every_duty(&i));
         let word = |d: &Obligation| {
             format!(
                 "  {} life {} round {} {:?} {:?} {:?} {:?}: {:?} tries {} {:?}",
@@ -255,7 +255,7 @@ impl World {
         invariants::six_same_again(&kept.chain.head(), &again.chain.head(), "audit chain")?;
         let at = self.rng.usize(..1_000_000);
         invariants::seven_chain_tells(kept.chain.entries(), kept.chain.head(), at)?;
-        for duty in kept.state.duties.standing(Stand::Verified) {
+        for duty in every_duty(&kept).iter().filter(|duty| duty.stand == Stand::Verified) {
             invariants::eight_seen_gone(duty.id, self.memory.saw_gone(duty))?;
         }
         Ok(())
@@ -278,7 +278,16 @@ impl World {
 
 /// A state word by word.
 fn words(inner: &Inner) -> String {
-    format!("{:?}", inner.state)
+    let state = State { duties: Duties::default(), ..inner.state.clone() };
+    let tallies: Vec<_> = inner.state.duties.tallies().collect();
+    format!("{state:?} {tallies:?} {:?}", every_duty(inner))
+}
+
+/// Wherever they lie.
+fn every_duty(inner: &Inner) -> Vec<Obligation> {
+    let mut all = Vec::new();
+    inner.each_duty(&mut |duty| all.push(duty.clone()));
+    all
 }
 
 /// What lives, counted anew from every item.

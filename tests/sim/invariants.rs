@@ -178,8 +178,7 @@ impl Memory {
     pub fn before(&self, owner: &Partition, frame: &Frame, repeated: bool) -> Before {
         let digest = repeated.then(|| owner.digest());
         let inner = owner.read();
-        let is_verified =
-            |id: &ObligationId| inner.state.duties.get(*id).is_some_and(|d| d.stand == Stand::Verified);
+        let is_verified = |id: &ObligationId| inner.duty(*id).is_some_and(|d| d.stand == Stand::Verified);
         Before { digest, verified: named(frame).into_iter().filter(is_verified).collect() }
     }
 
@@ -192,8 +191,8 @@ impl Memory {
         }
         let inner = owner.read();
         for id in named(frame).into_iter().filter(|id| !before.verified.contains(id)) {
-            if let Some(duty) = inner.state.duties.get(id).filter(|d| d.stand == Stand::Verified) {
-                eight_seen_gone(id, self.saw_gone(duty))?;
+            if let Some(duty) = inner.duty(id).filter(|d| d.stand == Stand::Verified) {
+                eight_seen_gone(id, self.saw_gone(&duty))?;
             }
         }
         Ok(())

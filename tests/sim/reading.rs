@@ -102,7 +102,7 @@ impl World {
         let at = usize::try_from(partition).unwrap();
         let inner = self.node.partitions[at].read();
         for id in crate::invariants::named(frame) {
-            let Some(duty) = inner.state.duties.get(id) else { continue };
+            let Some(duty) = inner.duty(id) else { continue };
             if duty.duty == Duty::Delete {
                 let item = self.by_id[&duty.item];
                 let system = System::of(&duty.place.system);

@@ -39,6 +39,7 @@ pub(super) fn evolve(state: &mut State, found: &mut Found, decision: &Decision) 
         }
         Decision::Noted(duty) => state.duties.put(Arc::clone(duty)),
         Decision::Requested(request) => {
+            state.duties.name(request);
             state.requests.insert(request.id.clone(), (**request).clone());
         }
         Decision::Swept { sweep, slice } => {

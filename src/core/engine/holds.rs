@@ -86,17 +86,16 @@ fn block(turn: &mut Turn<'_>, duty: ObligationId, hold: &str) {
     });
 }
 
+pub(super) fn is_held_by(duty: &Obligation, hold: &str) -> bool {
+    matches!(&duty.block, Some(Block::Hold(ids)) if ids.iter().any(|h| h == hold))
+}
+
 /// Release re-queues after the cool-down; whether it is still owed is judged when it is sent.
 pub(super) fn released(turn: &mut Turn<'_>, id: &str) {
     let cool_down = turn.state.control.policy.as_ref().map_or(DEFAULT_COOL_DOWN, |p| p.policy.cool_down);
     let free_at = turn.state.now.plus(cool_down);
-    let held: Vec<ObligationId> = turn
-        .state
-        .duties
-        .standing(Stand::Blocked)
-        .filter(|d| matches!(&d.block, Some(Block::Hold(ids)) if ids.iter().any(|h| h == id)))
-        .map(|d| d.id)
-        .collect();
+    let held: Vec<ObligationId> =
+        turn.state.duties.standing(Stand::Blocked).filter(|d| is_held_by(d, id)).map(|d| d.id).collect();
     for duty in held {
         turn.note(duty, |d| {
             let Some(Block::Hold(ids)) = &mut d.block else { return };

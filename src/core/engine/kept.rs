@@ -4,14 +4,14 @@
 //! rebuilt from one of the other two.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::control::Control;
 use super::dead_letters::DeadLetters;
+use super::duty_book::Duties;
 use super::news::News;
-use super::state::{Alive, Covered, Duties, Letter, Slice, State, Tally};
+use super::state::{Alive, Covered, Letter, Slice, State, Tally};
 use super::words::Words;
 use crate::identity::SubjectKey;
 use crate::obligation::Obligation;
@@ -116,14 +116,11 @@ impl Kept {
         })
     }
 
-    /// Duties as they were kept, in any order.
-    pub fn duties(kept: impl IntoIterator<Item = Obligation>) -> Duties {
-        let (mut all, mut words) = (Duties::default(), Words::default());
-        for mut duty in kept {
-            words.duty(&mut duty);
-            all.put(Arc::new(duty));
-        }
-        all
+    /// To be told of every duty as it was kept.
+    pub fn recalled(&self) -> Recalled {
+        let mut recalled = Recalled::default();
+        self.requests.values().for_each(|request| recalled.duties.name(request));
+        recalled
     }
 
     /// `control` has taken in its first `k` entries. `fresh` = the state that a partition begins with.
@@ -131,7 +128,7 @@ impl Kept {
         self,
         fresh: State,
         control: Control,
-        duties: impl IntoIterator<Item = Obligation>,
+        duties: Duties,
         decode: impl Fn(i32, &[u8]) -> Result<Record, E>,
     ) -> Result<State, E> {
         let mut dead_letters = DeadLetters::default();
@@ -148,7 +145,7 @@ impl Kept {
             positions: self.positions,
             marks: self.marks,
             dead_letters,
-            duties: Self::duties(duties),
+            duties,
             requests: self.requests,
             slices: self.slices,
             covered: self.covered,
@@ -165,5 +162,25 @@ impl Kept {
             resurrected: self.resurrected,
             ..fresh
         })
+    }
+}
+
+/// Duties that were kept, told one by one.
+#[derive(Debug, Default)]
+pub struct Recalled {
+    duties: Duties,
+    words: Words,
+}
+
+impl Recalled {
+    /// `stays` = it is at rest where the store finds it by itself.
+    pub fn put(&mut self, duty: Obligation, stays: bool) {
+        let mut duty = duty;
+        self.words.duty(&mut duty);
+        self.duties.recall(duty, stays);
+    }
+
+    pub fn all(self) -> Duties {
+        self.duties
     }
 }

@@ -24,9 +24,13 @@ pub(super) fn undone<'a>(
     state: &'a State,
     record: &'a ReapplyOrdered,
 ) -> impl Iterator<Item = &'a Obligation> {
-    let there = |d: &&Obligation| record.system.as_ref().is_none_or(|s| **s == *d.place.system);
-    let since = |d: &&Obligation| d.executed.is_some_and(|at| at >= Millis(record.since));
-    state.duties.all().filter(there).filter(since).filter(|d| d.stand.is_gone())
+    state.duties.all().filter(|duty| is_undone(duty, record))
+}
+
+pub(super) fn is_undone(duty: &Obligation, record: &ReapplyOrdered) -> bool {
+    let there = record.system.as_ref().is_none_or(|s| **s == *duty.place.system);
+    let since = duty.executed.is_some_and(|at| at >= Millis(record.since));
+    there && since && duty.stand.is_gone()
 }
 
 pub(super) fn ordered(turn: &mut Turn<'_>, record: &ReapplyOrdered) {

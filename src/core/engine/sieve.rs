@@ -136,15 +136,23 @@ impl<'a> Due<'a> {
         })
     }
 
-    /// Items with a duty that a sweep may take back, whatever is due. Some come twice.
+    /// Items with a duty in memory that a sweep may take back, whatever is due; of those in the store: [`may_move`]. Some come twice.
     pub fn standing(&self) -> impl Iterator<Item = ItemId> + 'a {
-        let may_move = |stand: &Stand| stand.after(Event::Withdraw).is_some();
         let duties = &self.state.duties;
-        Stand::ALL.into_iter().filter(may_move).flat_map(|stand| duties.standing(stand)).map(|duty| duty.item)
+        Stand::ALL
+            .into_iter()
+            .filter(|stand| may_move(*stand))
+            .flat_map(|stand| duties.standing(stand))
+            .map(|duty| duty.item)
     }
 
     fn listens(&self, purpose: &str) -> bool {
         let known = self.state.control.policy.as_ref().and_then(|a| a.policy.purposes.get(purpose));
         known.is_some_and(|purpose| purpose.ends_on.contains(&EndsOn::Withdraw))
     }
+}
+
+/// A sweep may take such a duty back.
+pub fn may_move(stand: Stand) -> bool {
+    stand.after(Event::Withdraw).is_some()
 }

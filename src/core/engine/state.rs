@@ -1,20 +1,17 @@
 //! What a partition knows beside its items: duties, requests, sweeps, marks, and its position in the control log.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::control::Control;
 use crate::engine::dead_letters::DeadLetters;
+use crate::engine::duty_book::Duties;
 use crate::engine::news::News;
-use crate::engine::orders::MAX_TRIES;
-use crate::identity::{ItemId, SubjectKey};
-use crate::obligation::{Cause, Obligation, ObligationId, Stand};
+use crate::identity::SubjectKey;
 use crate::record::Record;
 use crate::request::Request;
 use crate::time::Millis;
-use crate::word::Word;
 
 /// A partition's state. It changes in [`super::step`] alone.
 #[derive(Clone, Debug, Default)]
@@ -132,110 +129,4 @@ pub struct Tally {
     pub undeclared: u64,
     /// Partners that accepted and did not answer in time.
     pub past_deadline: u64,
-}
-
-/// Every duty, with the ways to find it.
-#[derive(Clone, Debug, Default)]
-pub struct Duties {
-    all: BTreeMap<ObligationId, Arc<Obligation>>,
-    by_item: BTreeSet<(ItemId, ObligationId)>,
-    by_stand: BTreeMap<Stand, BTreeSet<ObligationId>>,
-    /// Per system and item: the command that is out.
-    out: BTreeMap<(ItemId, Word), ObligationId>,
-    /// What wants looking at when time has come: back-off, cool-down, lost commands.
-    timers: BTreeSet<(Millis, ObligationId)>,
-}
-
-impl Duties {
-    pub fn get(&self, id: ObligationId) -> Option<&Obligation> {
-        self.all.get(&id).map(|duty| &**duty)
-    }
-
-    pub fn all(&self) -> impl Iterator<Item = &Obligation> {
-        self.all.values().map(|duty| &**duty)
-    }
-
-    pub fn of_item(&self, item: ItemId) -> impl Iterator<Item = &Obligation> {
-        let of_item = (item, ObligationId([0; 16]))..=(item, ObligationId([255; 16]));
-        self.by_item.range(of_item).filter_map(|(_, id)| self.get(*id))
-    }
-
-    /// All of them, an item's together.
-    pub fn by_item(&self) -> impl Iterator<Item = &Obligation> {
-        self.by_item.iter().filter_map(|(_, id)| self.get(*id))
-    }
-
-    pub fn standing(&self, stand: Stand) -> impl Iterator<Item = &Obligation> {
-        self.by_stand.get(&stand).into_iter().flatten().filter_map(|id| self.get(*id))
-    }
-
-    pub fn count(&self, stand: Stand) -> usize {
-        self.by_stand.get(&stand).map_or(0, BTreeSet::len)
-    }
-
-    /// The command that is out for this item at this system.
-    pub fn out(&self, item: ItemId, system: &str) -> Option<ObligationId> {
-        self.out.get(&(item, Word::from(system))).copied()
-    }
-
-    /// Duties whose time has come at `now`, earliest first.
-    pub fn ripe(&self, now: Millis) -> Vec<ObligationId> {
-        self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
-    }
-
-    /// The earliest time anything wants looking at.
-    pub fn next_timer(&self) -> Option<Millis> {
-        self.timers.first().map(|(at, _)| *at)
-    }
-
-    pub(super) fn put(&mut self, duty: Arc<Obligation>) {
-        match self.all.insert(duty.id, Arc::clone(&duty)) {
-            Some(old) => self.forget(&old),
-            None => {
-                self.by_item.insert((duty.item, duty.id));
-            }
-        }
-        self.by_stand.entry(duty.stand).or_default().insert(duty.id);
-        if duty.stand.is_out() {
-            self.out.insert((duty.item, duty.place.system.clone()), duty.id);
-        }
-        if let Some(at) = timer(&duty) {
-            self.timers.insert((at, duty.id));
-        }
-    }
-
-    /// Takes the ways to it back.
-    fn forget(&mut self, old: &Obligation) {
-        let id = old.id;
-        // Where none is left none is kept: what was restored is the same, word by word.
-        if let Some(ids) = self.by_stand.get_mut(&old.stand)
-            && ids.remove(&id)
-            && ids.is_empty()
-        {
-            self.by_stand.remove(&old.stand);
-        }
-        if old.stand.is_out() {
-            let key = (old.item, old.place.system.clone());
-            if self.out.get(&key) == Some(&id) {
-                self.out.remove(&key);
-            }
-        }
-        if let Some(at) = timer(old) {
-            self.timers.remove(&(at, id));
-        }
-    }
-}
-
-/// When a duty wants looking at without news from outside.
-fn timer(duty: &Obligation) -> Option<Millis> {
-    match duty.stand {
-        Stand::Ordered => duty.not_after,
-        Stand::Accepted => duty.deadline,
-        Stand::Failed if duty.may_retry && duty.tries < MAX_TRIES => duty.not_before,
-        // What a sweep made due waits for the next one; a person's request waits for none.
-        Stand::Blocked if duty.block.is_none() && !matches!(duty.cause, Cause::Sweep(_)) => duty.not_before,
-        Stand::Owed | Stand::Executed | Stand::Verified | Stand::Blocked => None,
-        Stand::Residual | Stand::Refused | Stand::OutOfReach | Stand::Failed => None,
-        Stand::Observed | Stand::Withdrawn => None,
-    }
 }

@@ -10,7 +10,7 @@ use crate::obligation::{Cause, Obligation, Place};
 use crate::word::Word;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Words {
+pub struct Words {
     texts: BTreeSet<Word>,
     lists: BTreeSet<Arc<[String]>>,
 }
@@ -31,7 +31,7 @@ impl Words {
     }
 
     /// A duty that was read back from the disk has words of its own.
-    pub(super) fn duty(&mut self, duty: &mut Obligation) {
+    pub fn duty(&mut self, duty: &mut Obligation) {
         let Place { system, dataset, .. } = &mut duty.place;
         self.text(system);
         self.text(dataset);

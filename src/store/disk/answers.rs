@@ -70,7 +70,7 @@ impl DiskStore {
     }
 
     pub(super) fn runs(&self) -> impl Iterator<Item = (Family, &run::Run)> {
-        let rows = self.groups.iter().filter(|group| group.family != Family::Duties);
+        let rows = self.groups.iter().filter(|group| Family::ROWS.contains(&group.family));
         rows.flat_map(|group| group.runs.iter().map(|run| (group.family, &**run)))
     }
 

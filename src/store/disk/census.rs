@@ -119,7 +119,7 @@ impl DiskStore {
         let rows = |(family, run): (Family, &super::run::Run)| match family {
             Family::Facts => run.rows_where(&|group| numbers.is_shown(group.shape)),
             Family::Changes => run.rows,
-            Family::Identities | Family::Duties => 0,
+            Family::Identities | Family::Duties | Family::Rests => 0,
         };
         let rows = self.runs().map(rows).sum::<u64>() + self.memtable.len() as u64;
         (rows / self.sizes.slice_rows.max(1) + 1).min(1 << 15)

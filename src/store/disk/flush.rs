@@ -24,18 +24,13 @@ impl DiskStore {
             self.list.shapes.push(self.put_long(&bytes)?);
         }
         for family in Family::ROWS {
-            let groups =
-                self.put_run(family, self.memtable.sorted(family).map(|row| Ok(Cow::Borrowed(row))))?;
+            let groups = self.put_run(family, self.memtable.sorted(family).map(Cow::Borrowed))?;
             self.groups.extend(groups);
         }
-        let mut seq = self.list.next_seq;
-        let duties = beside.duties.map(|duty| {
-            seq += 1;
-            Ok(Cow::Owned(Stored::of_duty(seq - 1, duty?)))
-        });
-        let groups = self.put_run(Family::Duties, duties)?;
+        let (mut duties, spilled) = (beside.duties, std::mem::take(&mut self.spilled));
+        self.groups.extend(spilled);
+        let groups = self.put_duties(&mut *duties)?;
         self.groups.extend(groups);
-        self.list.next_seq = seq;
 
         let mut unused: Vec<u32> = self.list.state.into_iter().map(|(run, _)| run).collect();
         self.list.state = Some(self.put_long(&beside.state)?);
@@ -57,21 +52,11 @@ impl DiskStore {
     fn put_run<'a>(
         &'a self,
         family: Family,
-        rows: impl Iterator<Item = Result<Cow<'a, Stored>, StoreError>>,
+        rows: impl Iterator<Item = Cow<'a, Stored>>,
     ) -> Result<Vec<Group>, StoreError> {
-        let mut groups = Vec::new();
-        let mut writer = RunWriter::new(&self.blocks, self.take_number(), family);
-        for row in rows {
-            if writer.is_full() {
-                let next = writer.successor(self.take_number());
-                let full = std::mem::replace(&mut writer, next).finish(0)?;
-                groups.extend(full.map(|run| Group { family, level: 0, runs: vec![Arc::new(run)] }));
-            }
-            writer.push(row?)?;
-        }
-        let last = writer.finish(0)?;
-        groups.extend(last.map(|run| Group { family, level: 0, runs: vec![Arc::new(run)] }));
-        Ok(groups)
+        let mut runs = Runs::new(self, family);
+        rows.into_iter().try_for_each(|row| runs.push(row))?;
+        runs.finish()
     }
 
     fn put_long(&self, bytes: &[u8]) -> Result<(u32, u64), StoreError> {
@@ -111,5 +96,41 @@ impl DiskStore {
 
     pub(super) fn take_number(&self) -> u32 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Rows of one family as they come, in order: as many runs as they need, each a group of its own.
+pub(super) struct Runs<'a> {
+    store: &'a DiskStore,
+    family: Family,
+    writer: RunWriter<'a>,
+    groups: Vec<Group>,
+}
+
+impl<'a> Runs<'a> {
+    pub fn new(store: &'a DiskStore, family: Family) -> Self {
+        let writer = RunWriter::new(&store.blocks, store.take_number(), family);
+        Self { store, family, writer, groups: Vec::new() }
+    }
+
+    pub fn push(&mut self, row: Cow<'a, Stored>) -> Result<(), StoreError> {
+        if self.writer.is_full() {
+            let next = self.writer.successor(self.store.take_number());
+            self.end(next)?;
+        }
+        self.writer.push(row)
+    }
+
+    pub fn finish(mut self) -> Result<Vec<Group>, StoreError> {
+        let none = self.writer.successor(0);
+        self.end(none)?;
+        Ok(self.groups)
+    }
+
+    fn end(&mut self, next: RunWriter<'a>) -> Result<(), StoreError> {
+        let (family, level) = (self.family, 0);
+        let run = std::mem::replace(&mut self.writer, next).finish(level)?;
+        self.groups.extend(run.map(|run| Group { family, level, runs: vec![Arc::new(run)] }));
+        Ok(())
     }
 }

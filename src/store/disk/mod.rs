@@ -11,6 +11,7 @@ mod bytes;
 mod census;
 mod change;
 pub mod decode;
+mod duties;
 mod flush;
 mod group;
 mod index;
@@ -34,7 +35,8 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -48,7 +50,7 @@ pub use blocks::{Database, StoreError};
 pub(crate) use keyed::KeySet;
 pub use merge::{Merge, Merged};
 pub use rewrite::{REWRITE_ABOVE, Rewrite};
-pub use sift::Rows;
+pub use sift::{Rows, part_of};
 pub use snapshot::{Naming, Snapshot};
 
 use super::census::Census;
@@ -75,6 +77,8 @@ pub struct Sizes {
     pub run_rows: u64,
     /// Rows read at a time when many items are looked at.
     pub slice_rows: u64,
+    /// Duties in memory from which on those at rest leave it.
+    pub duties_held: usize,
 }
 
 impl Default for Sizes {
@@ -86,6 +90,7 @@ impl Default for Sizes {
             fan_in: 8,
             run_rows: merge::MAX_RUN_ROWS,
             slice_rows: 512 * 1024,
+            duties_held: 16 * 1024,
         }
     }
 }
@@ -104,6 +109,8 @@ pub struct DiskStore {
     /// …and frames that are in before it.
     flush_after: u64,
     groups: Vec<Group>,
+    /// Duties that no root names yet.
+    spilled: Vec<Group>,
     /// The next run's number; numbers below are taken.
     numbers: Arc<AtomicU32>,
     merging: bool,
@@ -133,26 +140,9 @@ impl DiskStore {
         }
         Ok(Some(Beside {
             state: self.blocks.get_long(run, 0, len)?,
-            duties: self.duties()?,
             entries: log::read(&self.blocks, entries, of_entries)?,
             events,
         }))
-    }
-
-    /// The newest row of every duty.
-    fn duties(&self) -> Result<Vec<DutyRow>, StoreError> {
-        let mut newest = BTreeMap::new();
-        for run in self.groups.iter().filter(|g| g.family == Family::Duties).flat_map(|g| &g.runs) {
-            for page in 0..run.pages() {
-                for row in run.page(&self.blocks, page)? {
-                    let known = newest.entry(row.item).or_insert_with(|| row.clone());
-                    if known.seq < row.seq {
-                        *known = row;
-                    }
-                }
-            }
-        }
-        Ok(newest.into_values().filter_map(Stored::duty).collect())
     }
 
     /// What was read, or the end of this process: with rows that it cannot read it would answer wrongly or erase what
@@ -198,7 +188,7 @@ impl Store for DiskStore {
     }
 
     fn flush(&mut self, applied: u64, beside: Unkept<'_>) -> Result<(), StoreError> {
-        let (groups, list) = (self.groups.len(), self.list.clone());
+        let (groups, list, spilled) = (self.groups.len(), self.list.clone(), self.spilled.clone());
         let flushed = self.write_out(applied, beside).and_then(|unused| {
             faults::pass(Point::BeforeRoot);
             self.commit()?;
@@ -215,12 +205,43 @@ impl Store for DiskStore {
             // Nothing names what was half written; the rows are in memory still, and tried again when there are more.
             Err(_) => {
                 self.groups.truncate(groups);
-                self.list = list;
+                (self.list, self.spilled) = (list, spilled);
                 self.flush_at = self.memtable.len() + self.sizes.flush_rows / 8 + 1;
                 self.flush_after = applied + self.sizes.flush_frames / 8 + 1;
             }
         }
         flushed
+    }
+
+    fn spill(
+        &mut self,
+        duties: &mut dyn Iterator<Item = Result<DutyRow, StoreError>>,
+    ) -> Result<(), StoreError> {
+        self.put_apart(duties)
+    }
+
+    fn duty(&self, id: [u8; 16]) -> Option<DutyRow> {
+        self.certain(self.resting_duty(id))
+    }
+
+    fn duties_of(&self, subject: SubjectKey) -> Vec<DutyRow> {
+        self.certain(self.resting_of(subject))
+    }
+
+    fn duties_held(&self) -> usize {
+        self.sizes.duties_held
+    }
+
+    fn unreadable(&self, what: &str) -> ! {
+        match self.certain(Err::<Infallible, _>(StoreError::Damaged(format!("{what} cannot be read")))) {}
+    }
+
+    fn duty_parts(&self) -> u64 {
+        self.resting_parts()
+    }
+
+    fn duties_in(&self, n: u64, of: u64) -> Vec<DutyRow> {
+        self.certain(self.resting_in(n, of))
     }
 
     fn is_crowded(&self) -> bool {
@@ -302,8 +323,8 @@ impl Store for DiskStore {
         self.parts_of(sieve)
     }
 
-    fn part(&self, sieve: &Sieve<'_>, n: u64, of: u64) -> Part {
-        Part::Rows(self.certain(self.rows_of(sieve, n, of)))
+    fn part(&self, sieve: &Sieve<'_>, also: &[ItemId], n: u64, of: u64) -> Part {
+        Part::Rows(self.certain(self.rows_of(sieve, also, n, of)))
     }
 
     fn next(&self, part: &mut Part) -> Option<MemoryStore> {

@@ -111,6 +111,7 @@ impl DiskStore {
             flush_at: sizes.flush_rows,
             flush_after: list.applied + sizes.flush_frames,
             groups,
+            spilled: Vec::new(),
             numbers: Arc::new(AtomicU32::new(list.next_run)),
             merging: false,
             list,
@@ -145,10 +146,11 @@ impl DiskStore {
     /// What the root names, once.
     fn read_named(&self) -> Result<(), StoreError> {
         self.beside()?;
+        self.each_duty(&mut |_| Ok::<_, StoreError>(()))?;
         let everything = Sieve::Everything;
         let of = self.parts_of(&everything);
         for n in 0..of {
-            let mut rows = self.rows_of(&everything, n, of)?;
+            let mut rows = self.rows_of(&everything, &[], n, of)?;
             while self.piece(&mut rows)?.is_some() {}
         }
         Ok(())

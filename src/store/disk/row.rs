@@ -15,7 +15,10 @@ use quietus_core::time::Millis;
 use super::bytes::{Reader, Writer};
 use super::change;
 use super::shapes::Shapes;
-use crate::store::DutyRow;
+use crate::store::{DutyRow, Lies};
+
+/// Shorter than any duty, and no row has an empty body.
+const NO_DUTY: [u8; 1] = [0];
 
 /// What lies together in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,12 +29,15 @@ pub enum Family {
     Changes,
     /// The newest sealed identity per subject.
     Identities,
-    /// The newest row per duty, by (subject, id): its id stands where others have their item.
+    /// Of duties under way the newest row, by (subject, id): its id stands where others have their item. Of one that came
+    /// to rest since, [`NO_DUTY`].
     Duties,
+    /// Of duties at rest the newest row, by (subject, id); of one that is under way again, the row of before.
+    Rests,
 }
 
 impl Family {
-    pub const ALL: [Self; 4] = [Self::Facts, Self::Changes, Self::Identities, Self::Duties];
+    pub const ALL: [Self; 5] = [Self::Facts, Self::Changes, Self::Identities, Self::Duties, Self::Rests];
     /// What is known about items and subjects.
     pub const ROWS: [Self; 3] = [Self::Facts, Self::Changes, Self::Identities];
 
@@ -41,6 +47,7 @@ impl Family {
             Self::Changes => 2,
             Self::Identities => 3,
             Self::Duties => 4,
+            Self::Rests => 5,
         }
     }
 
@@ -100,19 +107,30 @@ impl Stored {
     }
 
     pub fn of_duty(seq: u64, duty: DutyRow) -> Self {
-        let DutyRow { id, subject, bytes } = duty;
+        let DutyRow { id, subject, lies: _, bytes } = duty;
         Self { seq, subject, item: Some(ItemKey(id)), shape: 0, start: None, body: bytes }
     }
 
-    pub fn duty(self) -> Option<DutyRow> {
-        Some(DutyRow { id: self.item?.0, subject: self.subject, bytes: self.body })
+    /// Stands where duties under way lie, once one of them came to rest.
+    pub fn of_no_duty(seq: u64, duty: &DutyRow) -> Self {
+        let (subject, item) = (duty.subject, Some(ItemKey(duty.id)));
+        Self { seq, subject, item, shape: 0, start: None, body: NO_DUTY.to_vec() }
+    }
+
+    /// None = [`Stored::of_no_duty`].
+    pub fn duty(self, family: Family) -> Option<DutyRow> {
+        let lies = if family == Family::Rests { Lies::AtRest } else { Lies::UnderWay };
+        let id = self.item.filter(|_| self.body != NO_DUTY)?.0;
+        Some(DutyRow { id, subject: self.subject, lies, bytes: self.body })
     }
 
     /// Of two rows in this order the second alone counts.
     pub fn is_superseded_by(&self, next: &Self, family: Family) -> bool {
         match family {
             Family::Facts | Family::Changes => false,
-            Family::Identities | Family::Duties => (self.subject, self.item) == (next.subject, next.item),
+            Family::Identities | Family::Duties | Family::Rests => {
+                (self.subject, self.item) == (next.subject, next.item)
+            }
         }
     }
 
@@ -134,7 +152,7 @@ impl Stored {
                 Some(Row::Change(ChangeRow { subject: self.subject, what }))
             }
             Family::Identities => Some(Row::Identity { subject: self.subject, cell: self.body.clone() }),
-            Family::Duties => None,
+            Family::Duties | Family::Rests => None,
         }
     }
 

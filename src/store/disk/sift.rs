@@ -47,9 +47,14 @@ impl Range {
         (self.of < 1 << 15).then(|| [half(0), half(1)])
     }
 
-    fn part(self, SubjectKey([a, b, ..]): SubjectKey) -> u64 {
-        (u64::from(u16::from_be_bytes([a, b])) * self.of) >> 16
+    fn part(self, key: SubjectKey) -> u64 {
+        part_of(key, self.of)
     }
+}
+
+/// In which of so many parts a subject is.
+pub fn part_of(SubjectKey([a, b, ..]): SubjectKey, of: u64) -> u64 {
+    (u64::from(u16::from_be_bytes([a, b])) * of) >> 16
 }
 
 /// What of a part's facts is wanted beside what its bounds let through.
@@ -108,15 +113,22 @@ impl DiskStore {
         };
         let rows = |(family, run): (Family, &Run)| match (&bounds, family) {
             (Some(bounds), Family::Facts) => run.rows_where(&|group| bounds.group(group)),
-            (Some(_), Family::Identities | Family::Duties) => 0,
+            (Some(_), Family::Identities | Family::Duties | Family::Rests) => 0,
             (Some(_), Family::Changes) | (None, _) => run.rows,
         };
-        let rows = self.runs().map(rows).sum::<u64>() + self.memtable.len() as u64;
+        let rows = self.runs().map(rows).sum::<u64>() + self.memtable.len() as u64 + self.resting();
         // Keys are hashes: equal ranges of them hold about equally many rows.
         (rows / self.sizes.slice_rows.max(1) + 1).min(1 << 16)
     }
 
-    pub(super) fn rows_of(&self, sieve: &Sieve<'_>, n: u64, of: u64) -> Result<Rows, StoreError> {
+    /// `also`: items that are shown whatever their shapes say.
+    pub(super) fn rows_of(
+        &self,
+        sieve: &Sieve<'_>,
+        also: &[ItemId],
+        n: u64,
+        of: u64,
+    ) -> Result<Rows, StoreError> {
         let range = Range { n, of };
         let mut rows = match sieve {
             Sieve::Everything => {
@@ -124,7 +136,7 @@ impl DiskStore {
                 self.facts(range, &|_| true, &|_| true, &mut rows)?;
                 rows
             }
-            Sieve::Due(due) => self.due(&self.bounds(*due), range)?,
+            Sieve::Due(due) => self.due(&self.bounds(*due), also, range)?,
         };
         // A row is found by its bound and by its item.
         rows.sort_unstable_by_key(|(_, row)| (std::cmp::Reverse(row.subject), std::cmp::Reverse(row.seq)));
@@ -144,9 +156,15 @@ impl DiskStore {
         if piece.is_empty() { Ok(None) } else { self.fold(piece).map(Some) }
     }
 
-    fn due(&self, bounds: &Bounds<'_>, range: Range) -> Result<Vec<(Family, Stored)>, StoreError> {
+    fn due(
+        &self,
+        bounds: &Bounds<'_>,
+        also: &[ItemId],
+        range: Range,
+    ) -> Result<Vec<(Family, Stored)>, StoreError> {
         let mut later = self.of_families(&[Family::Changes], range)?;
-        let joined = self.joined(&bounds.due, range, &later)?;
+        let mut joined = self.joined(&bounds.due, range, &later)?;
+        joined.items.extend(also);
         let mut found = Vec::new();
         let few = joined.len().saturating_mul(PROBE) < self.fact_pages();
         let pages = |group: &Group| !few || bounds.group(group);
@@ -219,7 +237,11 @@ impl DiskStore {
     }
 
     /// Rows of families that lie by subject.
-    fn of_families(&self, families: &[Family], range: Range) -> Result<Vec<(Family, Stored)>, StoreError> {
+    pub(super) fn of_families(
+        &self,
+        families: &[Family],
+        range: Range,
+    ) -> Result<Vec<(Family, Stored)>, StoreError> {
         let mut rows = Vec::new();
         self.each_of(families, range, &mut |family, row| {
             rows.push((family, row));
@@ -239,7 +261,7 @@ impl DiskStore {
         for (family, row) in self.memtable.iter().filter(mine) {
             visit(*family, row.clone())?;
         }
-        for (family, run) in self.runs().filter(|(family, _)| families.contains(family)) {
+        for (family, run) in self.runs_of(families) {
             // From the page before the first that begins in the range.
             let mut page = run.first_page(&self.blocks, &|key| range.part(key) >= range.n)?;
             while page < run.pages() {

@@ -15,8 +15,14 @@ use quietus_core::time::{Millis, Moment};
 use super::{Database, DiskStore, Sizes};
 use crate::store::{Beside, Store};
 
-const SMALL: Sizes =
-    Sizes { flush_rows: 1 << 20, flush_frames: 1 << 20, fan_in: 3, run_rows: 9, slice_rows: 7 };
+const SMALL: Sizes = Sizes {
+    flush_rows: 1 << 20,
+    flush_frames: 1 << 20,
+    fan_in: 3,
+    run_rows: 9,
+    slice_rows: 7,
+    duties_held: 0,
+};
 
 /// The second knows of dates that depend on all of a person's items.
 const POLICIES: [&str; 2] = [
@@ -58,7 +64,7 @@ fn state(policy: usize) -> State {
 }
 
 fn beside() -> Beside {
-    Beside { state: Vec::new(), duties: Vec::new(), entries: Vec::new(), events: Vec::new() }
+    Beside { state: Vec::new(), entries: Vec::new(), events: Vec::new() }
 }
 
 fn subject(n: u8) -> SubjectKey {

@@ -13,10 +13,11 @@ use quietus_core::time::Millis;
 use quietus_core::verdict::Action;
 
 use super::{Database, DiskStore, Sizes, Snapshot, StoreError};
-use crate::store::{Beside, DutyRow, MemoryStore, Store};
+use crate::store::{Beside, DutyRow, Lies, MemoryStore, Store, Unkept};
 
 /// Small enough that a few rows make many runs of many pages.
-const SMALL: Sizes = Sizes { flush_rows: 7, flush_frames: 40, fan_in: 3, run_rows: 9, slice_rows: 5 };
+const SMALL: Sizes =
+    Sizes { flush_rows: 7, flush_frames: 40, fan_in: 3, run_rows: 9, slice_rows: 5, duties_held: 0 };
 
 fn subject(n: u8) -> SubjectKey {
     // As far apart as hashes are.
@@ -110,6 +111,8 @@ enum Deed {
     Append(Vec<Row>),
     Settle,
     Flush(u8),
+    /// Duties at rest leave memory in the middle of a frame.
+    Spill(u8),
     Merge,
     /// The process dies and comes back: what was not flushed comes from the ledger again.
     Crash,
@@ -126,6 +129,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         6 => proptest::collection::vec(row(), 1..6).prop_map(Deed::Append),
         2 => Just(Deed::Settle),
         1 => any::<u8>().prop_map(Deed::Flush),
+        1 => any::<u8>().prop_map(Deed::Spill),
         1 => Just(Deed::Merge),
         1 => Just(Deed::Crash),
         1 => any::<(u8, bool)>().prop_map(|(n, root)| Deed::Torn(n, root)),
@@ -134,27 +138,71 @@ fn deed() -> impl Strategy<Value = Deed> {
     ]
 }
 
-/// Something of everything that lies beside the rows; entries sometimes fill more than a block.
-fn beside(n: u8) -> Beside {
-    let bytes = |len: u8| vec![n; usize::from(len) * 20];
-    let duty = |n: u8| DutyRow { id: [n % 4; 16], subject: subject(n % 4), bytes: cell(n) };
-    Beside {
-        state: bytes(n),
-        duties: if n.is_multiple_of(3) { Vec::new() } else { vec![duty(n)] },
-        entries: bytes(n),
-        events: (0..u64::from(n) % 5).collect(),
+/// What lies beside the rows, and the duties among them.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Told {
+    beside: Beside,
+    duties: Vec<DutyRow>,
+}
+
+impl From<Told> for Unkept<'_> {
+    fn from(told: Told) -> Self {
+        Self { duties: Box::new(told.duties.into_iter().map(Ok)), ..told.beside.into() }
     }
 }
 
+/// Something of everything; entries sometimes fill more than a block.
+fn beside(n: u8) -> Told {
+    let bytes = |len: u8| vec![n; usize::from(len) * 20];
+    let duties = if n.is_multiple_of(3) { Vec::new() } else { vec![duty(n)] };
+    Told {
+        beside: Beside { state: bytes(n), entries: bytes(n), events: (0..u64::from(n) % 5).collect() },
+        duties,
+    }
+}
+
+fn duty(n: u8) -> DutyRow {
+    let lies = [Lies::UnderWay, Lies::AtRest, Lies::AtRestNow][usize::from(n / 4) % 3];
+    DutyRow { id: [n % 4; 16], subject: subject(n % 4), lies, bytes: cell(n) }
+}
+
 /// What flushes add up to.
-fn add(kept: &mut Option<Beside>, next: Beside) {
+fn add(kept: &mut Option<Told>, spilled: &mut Vec<DutyRow>, next: Told) {
     let kept = kept.get_or_insert_default();
-    kept.state = next.state;
-    kept.entries.extend(next.entries);
-    kept.events.extend(next.events);
-    kept.duties.retain(|old| next.duties.iter().all(|new| new.id != old.id));
-    kept.duties.extend(next.duties);
-    kept.duties.sort_by_key(|duty| duty.id);
+    kept.beside.state = next.beside.state;
+    kept.beside.entries.extend(next.beside.entries);
+    kept.beside.events.extend(next.beside.events);
+    spilled.drain(..).chain(next.duties).for_each(|duty| stands(&mut kept.duties, duty));
+}
+
+/// A duty's newest row; that it lay among others before is not told.
+fn stands(all: &mut Vec<DutyRow>, duty: DutyRow) {
+    let lies = if duty.lies == Lies::UnderWay { Lies::UnderWay } else { Lies::AtRest };
+    all.retain(|old| old.id != duty.id);
+    all.push(DutyRow { lies, ..duty });
+    all.sort_by_key(|duty| duty.id);
+}
+
+fn told(disk: &DiskStore) -> Option<Told> {
+    let mut duties = Vec::new();
+    let tell = |duty: DutyRow| {
+        duties.push(duty);
+        Ok::<_, StoreError>(())
+    };
+    let mut tell = tell;
+    disk.each_duty(&mut tell).unwrap();
+    duties.sort_by_key(|duty| duty.id);
+    Some(Told { beside: disk.beside().unwrap()?, duties })
+}
+
+/// Duties at rest are found by their ids, their subjects and in their parts.
+fn are_found(disk: &DiskStore, duties: &[DutyRow]) {
+    let parts = |of: u64| (0..of).flat_map(|n| disk.duties_in(n, of)).collect::<Vec<_>>();
+    for duty in duties.iter().filter(|duty| duty.lies == Lies::AtRest) {
+        assert_eq!(disk.duty(duty.id).as_ref(), Some(duty));
+        assert!(disk.duties_of(duty.subject).contains(duty));
+        assert!(parts(1).contains(duty) && parts(4).contains(duty));
+    }
 }
 
 fn agree(disk: &DiskStore, memory: &MemoryStore) {
@@ -210,8 +258,8 @@ proptest! {
         let database = Database::open(dir.path()).unwrap();
         let mut disk = DiskStore::open(&database, 3, SMALL).unwrap();
         let (mut memory, mut ledger) = (MemoryStore::default(), Vec::<Row>::new());
-        let mut kept = None;
-        let mut snapshots: Vec<(u64, Option<Beside>)> = Vec::new();
+        let (mut kept, mut spilled) = (None, Vec::new());
+        let mut snapshots: Vec<(u64, Option<Told>)> = Vec::new();
         for (turn, deed) in (0i64..).zip(deeds) {
             let applied = ledger.len() as u64;
             match deed {
@@ -222,12 +270,17 @@ proptest! {
                 }
                 Deed::Settle if disk.is_full(0, applied) => {
                     disk.flush(applied, beside(1).into()).unwrap();
-                    add(&mut kept, beside(1));
+                    add(&mut kept, &mut spilled, beside(1));
                 }
                 Deed::Settle => {}
                 Deed::Flush(n) => {
                     disk.flush(applied, beside(n).into()).unwrap();
-                    add(&mut kept, beside(n));
+                    add(&mut kept, &mut spilled, beside(n));
+                }
+                Deed::Spill(n) if duty(n).lies == Lies::UnderWay => {}
+                Deed::Spill(n) => {
+                    disk.spill(&mut [Ok(duty(n))].into_iter()).unwrap();
+                    spilled.push(duty(n));
                 }
                 Deed::Merge => {
                     if let Some(merge) = disk.begin_merge() {
@@ -235,19 +288,23 @@ proptest! {
                         disk.end_merge(merge, merged).unwrap();
                     }
                 }
-                Deed::Crash => disk = again(disk, &database, &ledger),
+                Deed::Crash => {
+                    disk = again(disk, &database, &ledger);
+                    spilled.clear();
+                }
                 Deed::Torn(n, replaced) => {
                     disk.write_out(applied, beside(n).into()).unwrap();
                     if replaced {
                         let run = disk.take_number();
                         disk.name(run).unwrap();
-                        add(&mut kept, beside(n));
+                        add(&mut kept, &mut spilled, beside(n));
                     }
                     disk = again(disk, &database, &ledger);
+                    spilled.clear();
                 }
                 Deed::Snapshot(n, dies) => {
                     disk.flush(applied, beside(n).into()).unwrap();
-                    add(&mut kept, beside(n));
+                    add(&mut kept, &mut spilled, beside(n));
                     snapshots.push((applied, kept.clone()));
                     if dies {
                         disk.begin_snapshot(described(applied, turn)).unwrap().unwrap().run().unwrap();
@@ -260,6 +317,7 @@ proptest! {
                 Deed::Back => {
                     database.partition(3).suspect().unwrap();
                     disk = again(disk, &database, &ledger);
+                    spilled.clear();
                     if let Some((_, then)) = snapshots.last() {
                         kept.clone_from(then);
                     } else {
@@ -276,9 +334,12 @@ proptest! {
             let mut memory = MemoryStore::default();
             memory.write(&ledger[..usize::try_from(*applied).unwrap()]);
             agree(&past, &memory);
-            prop_assert_eq!(&past.beside().unwrap(), then);
+            prop_assert_eq!(&told(&past), then);
         }
-        prop_assert_eq!(again(disk, &database, &ledger).beside().unwrap(), kept);
+        let mut all = kept.clone().unwrap_or_default().duties;
+        spilled.drain(..).for_each(|duty| stands(&mut all, duty));
+        are_found(&disk, &all);
+        prop_assert_eq!(told(&again(disk, &database, &ledger)), kept);
     }
 }
 

@@ -194,12 +194,12 @@ fn duties(page: &mut Page, node: &Node) {
         for (system, count) in &inner.state.resurrected {
             *back.entry(system.clone()).or_default() += count;
         }
-        for duty in inner.state.duties.all() {
-            let state = match duty.stand {
+        for (system, stand, count) in inner.state.duties.tallies() {
+            let state = match stand {
                 quietus_core::obligation::Stand::Withdrawn => "withdrawn",
                 stand => outcome_name(stand),
             };
-            *stands.entry((duty.place.system.to_string(), state)).or_default() += 1;
+            *stands.entry((system.to_string(), state)).or_default() += count;
         }
     }
     page.family("quietus_obligations", "gauge", "Duties by system and where they stand.");

@@ -185,8 +185,8 @@ fn view(app: &Shared, name: &str, system: &System) -> SystemView {
     let closed = |s: Stand| s.is_gone() || s == Stand::Withdrawn;
     let open = app.node.partitions.iter().map(|p| {
         let inner = p.read();
-        let mine = inner.state.duties.all().filter(|d| *d.place.system == *name && !closed(d.stand));
-        mine.count() as u64
+        let mine = inner.state.duties.tallies().filter(|(at, stand, _)| ***at == *name && !closed(*stand));
+        mine.map(|(_, _, count)| count).sum::<u64>()
     });
     SystemView {
         name: name.to_owned(),

@@ -15,8 +15,14 @@ use quietus_core::verdict::Action;
 
 use crate::store::{Beside, Sizes};
 
-pub const SMALL: Sizes =
-    Sizes { flush_rows: 1 << 20, flush_frames: 1 << 20, fan_in: 3, run_rows: 40, slice_rows: 7 };
+pub const SMALL: Sizes = Sizes {
+    flush_rows: 1 << 20,
+    flush_frames: 1 << 20,
+    fan_in: 3,
+    run_rows: 40,
+    slice_rows: 7,
+    duties_held: 0,
+};
 
 /// The rules of each in turn are put in force in place of another's: other zones, spans, purposes and starts.
 pub const POLICIES: [&str; 7] = [
@@ -136,7 +142,7 @@ pub fn policy(n: usize) -> Arc<ActivePolicy> {
 }
 
 pub fn beside() -> Beside {
-    Beside { state: Vec::new(), duties: Vec::new(), entries: Vec::new(), events: Vec::new() }
+    Beside { state: Vec::new(), entries: Vec::new(), events: Vec::new() }
 }
 
 /// In two systems or one, in tables of one name or two, and in one table twice.
