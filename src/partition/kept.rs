@@ -59,6 +59,8 @@ pub enum Unfit {
 pub struct Since {
     home: [u8; 32],
     duties: KeySet<ObligationId>,
+    /// Those of them that a pass under way moved.
+    of_pass: Option<KeySet<ObligationId>>,
     events: Vec<u64>,
     /// Something was decided: reading it again costs more than its rows.
     decided: bool,
@@ -89,7 +91,8 @@ pub(super) struct Restored {
 impl Since {
     pub(super) fn new(home: &Home) -> Self {
         let (duties, events) = (KeySet::default(), Vec::new());
-        Self { home: home.mark(), duties, events, decided: false, entries: 0, last: 0, at: None }
+        let (home, of_pass) = (home.mark(), None);
+        Self { home, duties, of_pass, events, decided: false, entries: 0, last: 0, at: None }
     }
 
     pub(super) fn begin(&mut self) {
@@ -101,17 +104,30 @@ impl Since {
     }
 
     pub(super) fn frame(&mut self, next: u64, bytes: &[u8], frame: &Frame) {
-        self.at = Some(next);
+        (self.at, self.of_pass) = (Some(next), None);
         self.last = crc32c::crc32c(bytes);
         self.events.extend(frame.event_ids());
     }
 
     pub(super) fn decided(&mut self, decisions: &[Decision]) {
         self.decided |= !decisions.is_empty();
-        self.duties.extend(decisions.iter().filter_map(|decision| match decision {
+        let moved = |decision: &Decision| match decision {
             Decision::Opened(duty) | Decision::Moved { duty, .. } | Decision::Noted(duty) => Some(duty.id),
             _ => None,
-        }));
+        };
+        self.duties.extend(decisions.iter().filter_map(moved));
+        if let Some(of_pass) = &mut self.of_pass {
+            of_pass.extend(decisions.iter().filter_map(moved));
+        }
+    }
+
+    pub(super) fn begin_pass(&mut self) {
+        self.of_pass = Some(KeySet::default());
+    }
+
+    /// Duties that the pass under way moved.
+    pub(super) fn of_pass(&self) -> usize {
+        self.of_pass.as_ref().map_or(0, KeySet::len)
     }
 
     /// Rows that it will be.
@@ -138,34 +154,26 @@ impl Since {
         let head = Head { home: self.home, last: self.last, open_frames: chain.open_frames() };
         Some(Unkept {
             state: postcard::to_allocvec(&(VERSION, SEMANTICS, head, kept(state, codec)?)).ok()?,
-            duties: Box::new(self.moved(state, |_| true)),
+            duties: in_order(self.duties.iter(), state, |_| true),
             entries: chain.entries().iter().skip(self.entries).flat_map(Entry::bytes).collect(),
             events: self.events.clone(),
         })
     }
 
-    /// Duties that moved and came to rest, for the disk.
-    pub(super) fn at_rest<'a>(
-        &self,
-        state: &'a State,
-    ) -> impl Iterator<Item = Result<DutyRow, StoreError>> + use<'a> {
-        self.moved(state, rests)
+    /// Duties that the pass under way brought to rest, for the disk. Not those from before it: it is yet to see them.
+    pub(super) fn at_rest<'a>(&self, state: &'a State) -> Written<'a> {
+        in_order(self.of_pass.iter().flatten(), state, rests)
     }
 
-    /// They are on the disk.
-    pub(super) fn spilled(&mut self, state: &State) {
-        self.duties.retain(|id| state.duties.get(*id).is_some_and(|duty| !rests(duty)));
-    }
-
-    fn moved<'a>(
-        &self,
-        state: &'a State,
-        which: fn(&Obligation) -> bool,
-    ) -> impl Iterator<Item = Result<DutyRow, StoreError>> + use<'a> {
-        let moved = self.duties.iter().filter_map(|id| state.duties.get(*id));
-        let mut moved: Vec<&Obligation> = moved.filter(|duty| which(duty)).collect();
-        moved.sort_unstable_by_key(|duty| (duty.item.subject, duty.id));
-        moved.into_iter().map(written)
+    /// They are on the disk; which they are.
+    pub(super) fn spilled(&mut self, state: &State) -> Vec<ObligationId> {
+        let rests = |id: &ObligationId| state.duties.get(*id).is_some_and(rests);
+        let spilled: Vec<ObligationId> = self.of_pass.iter().flatten().copied().filter(rests).collect();
+        spilled.iter().for_each(|id| {
+            self.duties.remove(id);
+        });
+        self.of_pass = Some(KeySet::default());
+        spilled
     }
 
     /// Everything is on the disk.
@@ -175,6 +183,20 @@ impl Since {
         self.decided = false;
         self.entries = entries;
     }
+}
+
+/// Duties as bytes, by (subject, id).
+type Written<'a> = Box<dyn Iterator<Item = Result<DutyRow, StoreError>> + 'a>;
+
+fn in_order<'a, 'i>(
+    ids: impl Iterator<Item = &'i ObligationId>,
+    state: &'a State,
+    which: fn(&Obligation) -> bool,
+) -> Written<'a> {
+    let moved = ids.filter_map(|id| state.duties.get(*id));
+    let mut moved: Vec<&Obligation> = moved.filter(|duty| which(duty)).collect();
+    moved.sort_unstable_by_key(|duty| (duty.item.subject, duty.id));
+    Box::new(moved.into_iter().map(written))
 }
 
 fn written(duty: &Obligation) -> Result<DutyRow, StoreError> {

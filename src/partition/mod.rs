@@ -235,7 +235,11 @@ impl Partition {
             rows.extend(step.rows().cloned());
             effects.extend(step.effects);
         };
-        take(&mut self.write(), begun);
+        {
+            let inner = &mut *self.write();
+            inner.since.iter_mut().for_each(kept::Since::begin_pass);
+            take(inner, begun);
+        }
         let of = {
             let inner = self.read();
             inner.store.parts(&pass.sieve(&inner.state))
@@ -373,14 +377,14 @@ impl Inner {
 
     /// In the middle of a pass: what it brought to rest need not wait in memory for its end.
     fn spill(&mut self) {
-        let Some(since) = self.since.as_mut().filter(|since| self.store.is_full(since.rows(), 0)) else {
+        let Some(since) = self.since.as_mut().filter(|since| since.of_pass() >= self.store.spill_at()) else {
             return;
         };
         let spilled = self.store.spill(&mut since.at_rest(&self.state));
         match spilled {
             Ok(()) => {
-                since.spilled(&self.state);
-                self.state.duties.put_away();
+                let spilled = since.spilled(&self.state);
+                self.state.duties.leave_to_store(spilled);
             }
             Err(error) => {
                 let partition = self.state.partition;

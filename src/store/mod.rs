@@ -64,6 +64,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         Ok(())
     }
 
+    /// So many duties are worth it.
+    fn spill_at(&self) -> usize {
+        usize::MAX
+    }
+
     /// A duty at rest, by its id. It may be under way again: then this is how it stood before.
     fn duty(&self, _: [u8; 16]) -> Option<DutyRow> {
         None

@@ -110,9 +110,17 @@ impl Duties {
 
     /// All of them are in the store: those at rest leave memory.
     pub fn put_away(&mut self) {
-        let away = |duty: &&Arc<Obligation>| rests(duty) && !self.named.contains(&duty.id);
-        let away: Vec<Arc<Obligation>> = self.all.values().filter(away).cloned().collect();
-        away.iter().for_each(|duty| self.leave(duty));
+        let away: Vec<ObligationId> = self.all().filter(|duty| rests(duty)).map(|duty| duty.id).collect();
+        self.leave_to_store(away);
+    }
+
+    /// These are in the store as they stand: they leave memory, unless a request named them.
+    pub fn leave_to_store(&mut self, ids: impl IntoIterator<Item = ObligationId>) {
+        for id in ids {
+            if let Some(duty) = self.all.get(&id).filter(|_| !self.named.contains(&id)).cloned() {
+                self.leave(&duty);
+            }
+        }
     }
 
     /// One that the store has; where it `stays` there it is only counted, unless a request named it.
