@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{Decision, Effect, Found, Input, Needs, Noticed, Row, State, Step, needs, step, waits};
+use crate::engine::{
+    Concerned, Decision, Effect, Found, Input, Needs, Noticed, Row, State, Step, named, needs, step, waits,
+};
 use crate::identity::{ItemId, ItemKey, SubjectKey};
 use crate::item::Subject;
 use crate::life::{Lives, change_subject};
-use crate::obligation::{Obligation, Stand};
+use crate::obligation::{Obligation, ObligationId, Stand};
 use crate::record::{
     Answer, AnswerKind, Change, ChangeKind, Changes, Confirmed, ControlCopy, Fact, Facts, FindingKind, Order,
     Ordered, Origin, PolicyPublished, ReadBack, Record, RequestReceived, Seen, Shape, ShapeCopy,
@@ -121,6 +123,27 @@ impl World {
         found
     }
 
+    /// What the same record comes to where duties at rest lie in a store, and nothing of them is lent but what must be.
+    fn lean(&self, input: &Input<'_>) -> (State, Step) {
+        let mut state = self.state.clone();
+        state.duties.put_away();
+        let mut lend = |state: &mut State, wanted: &dyn Fn(&Obligation) -> bool| {
+            let stored: Vec<Obligation> = self.state.duties.all().filter(|d| wanted(d)).cloned().collect();
+            stored.into_iter().for_each(|duty| state.duties.lend(duty.into()));
+        };
+        let named: Vec<ObligationId> = named(input).collect();
+        lend(&mut state, &|duty| named.contains(&duty.id));
+        if let Some(concerned) = Concerned::by(input) {
+            lend(&mut state, &|duty| concerned.is(duty));
+        }
+        let found = self.fetch(&needs(&state, input));
+        let subjects: Vec<SubjectKey> = found.lives.keys().map(|id| id.subject).collect();
+        lend(&mut state, &|duty| subjects.contains(&duty.item.subject));
+        let step = step(&mut state, input, found);
+        state.duties.give_back();
+        (state, step)
+    }
+
     pub fn step(&mut self, record: Record) -> Step {
         self.take(record, None)
     }
@@ -134,8 +157,15 @@ impl World {
     pub fn take(&mut self, record: Record, control: Option<Record>) -> Step {
         let input = Input { offset: self.offset, trace: None, record: &record, control };
         self.offset += 1;
+        let lean = self.lean(&input);
         let found = self.fetch(&needs(&self.state, &input));
         let step = step(&mut self.state, &input, found);
+        let tallies = |state: &State| {
+            state.duties.tallies().map(|(at, stand, n)| (at.clone(), stand, n)).collect::<Vec<_>>()
+        };
+        // Where duties lie decides nothing.
+        assert_eq!((&lean.1.decisions, &lean.1.effects), (&step.decisions, &step.effects));
+        assert_eq!(tallies(&lean.0), tallies(&self.state));
         for row in step.rows() {
             match row {
                 Row::Fact(fact) => self.lives.entry(fact.id).or_default().record(fact),
