@@ -108,7 +108,11 @@ impl DiskStore {
     }
 
     fn newest(&self, families: &[Family], range: Range) -> Result<Vec<(Family, Stored)>, StoreError> {
-        Ok(newest_of(self.of_families(families, range)?))
+        let rows = self.of_families(families, range)?;
+        if rows.iter().any(|(_, row)| row.is_torn_duty()) {
+            return Err(StoreError::Damaged("a duty's row is too short".to_owned()));
+        }
+        Ok(newest_of(rows))
     }
 
     /// Parts in which so many rows are read.

@@ -117,6 +117,11 @@ impl Stored {
         Self { seq, subject, item, shape: 0, start: None, body: NO_DUTY.to_vec() }
     }
 
+    /// Neither a duty nor [`Stored::of_no_duty`], also where another row counts.
+    pub fn is_torn_duty(&self) -> bool {
+        self.body.len() <= NO_DUTY.len() && self.body != NO_DUTY
+    }
+
     /// None = [`Stored::of_no_duty`].
     pub fn duty(self, family: Family) -> Option<DutyRow> {
         let lies = if family == Family::Rests { Lies::AtRest } else { Lies::UnderWay };
