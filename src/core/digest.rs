@@ -16,7 +16,7 @@ pub struct Digest(blake3::Hasher);
 
 impl Default for Digest {
     fn default() -> Self {
-        Self(blake3::Hasher::new_derive_key("quietus 2026 state digest v1"))
+        Self(blake3::Hasher::new_derive_key("quietus 2026 state digest v2"))
     }
 }
 

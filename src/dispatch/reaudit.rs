@@ -37,17 +37,23 @@ impl Dispatcher {
         if share == 0 || !self.connector().describe().verify || !self.last_hour().begins(hour) {
             return;
         }
-        for partition in self.node().partitions.iter() {
-            let sample = sample(partition, &self.manifest().system, hour, share);
-            for batch in sample.chunks(self.batch()) {
-                let (this, batch) = (Arc::clone(self), batch.to_vec());
-                tokio::spawn(async move {
-                    let Ok(_worker) = this.worker().await else { return };
-                    let system = &this.manifest().system;
-                    send::look_again(this.node(), Arc::clone(this.connector()), system, batch).await;
-                });
+        let this = Arc::clone(self);
+        // It goes through every duty, those on disk too.
+        tokio::task::spawn_blocking(move || {
+            for partition in this.node().partitions.iter() {
+                let sample = sample(partition, &this.manifest().system, hour, share);
+                sample.chunks(this.batch()).for_each(|batch| this.look_again(batch.to_vec()));
             }
-        }
+        });
+    }
+
+    fn look_again(self: &Arc<Self>, batch: Vec<Obligation>) {
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            let Ok(_worker) = this.worker().await else { return };
+            let system = &this.manifest().system;
+            send::look_again(this.node(), Arc::clone(this.connector()), system, batch).await;
+        });
     }
 }
 

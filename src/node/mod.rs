@@ -295,11 +295,18 @@ impl Node {
         subjects: Subjects,
         counts: impl Fn(&quietus_core::obligation::Obligation) -> bool,
     ) -> Report {
+        let mut report = self.report_without_duties(subjects);
+        self.partitions.iter().for_each(|partition| report.add_duties(partition, &counts));
+        report
+    }
+
+    /// What is counted without a look at any duty.
+    pub fn report_without_duties(&self, subjects: Subjects) -> Report {
         let mut report = Report::default();
         let mut roots = quietus_core::merkle::Tree::default();
         for partition in self.partitions.iter() {
             let inner = partition.read();
-            report.add(&inner, subjects, &counts);
+            report.add(&inner, subjects);
             report.audit.entries += inner.chain.entries().len() as u64;
             report.audit.decisions += inner.chain.decisions();
             roots.push(inner.chain.root());

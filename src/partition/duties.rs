@@ -18,8 +18,23 @@ impl Partition {
     pub fn each_duty(&self, visit: &mut dyn FnMut(&Obligation)) {
         let of = self.read().store.duty_parts();
         for n in 0..of {
-            self.read().duties_in(n, of).iter().for_each(|duty| visit(duty));
+            let part = self.read().duties_in(n, of);
+            part.iter().for_each(|duty| visit(duty));
         }
+    }
+}
+
+impl Partition {
+    /// Duties at rest that a record is about whoever's they are. Its owner alone moves duties, so that they stand so still
+    /// when the record is decided; others get in between.
+    pub(super) fn concerned(&self, by: Concerned<'_>) -> Vec<Arc<Obligation>> {
+        let of = self.read().store.duty_parts();
+        let mut found = Vec::new();
+        for n in 0..of {
+            let resting = self.read().resting_in(n, of);
+            found.extend(resting.into_iter().filter(|duty| by.is(duty)));
+        }
+        found
     }
 }
 
@@ -44,8 +59,9 @@ impl Inner {
         (0..of).for_each(|n| self.duties_in(n, of).iter().for_each(|duty| visit(duty)));
     }
 
-    /// Lends the state what of duties at rest a record names, or is about whoever's it is.
-    pub(super) fn lend_named(&mut self, input: &Input<'_>) {
+    /// Lends the state what of duties at rest a record names, and what was found that it is about.
+    pub(super) fn lend_named(&mut self, input: &Input<'_>, concerned: Vec<Arc<Obligation>>) {
+        concerned.into_iter().for_each(|duty| self.state.duties.lend(duty));
         if !self.stored() {
             return;
         }
@@ -53,12 +69,6 @@ impl Inner {
             if let Some(duty) = self.state.duties.get(id).is_none().then(|| self.duty(id)).flatten() {
                 self.state.duties.lend(duty);
             }
-        }
-        let Some(concerned) = Concerned::by(input) else { return };
-        let of = self.store.duty_parts();
-        for n in 0..of {
-            let resting = self.resting_in(n, of);
-            resting.into_iter().filter(|d| concerned.is(d)).for_each(|duty| self.state.duties.lend(duty));
         }
     }
 

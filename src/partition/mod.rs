@@ -20,7 +20,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use quietus_core::digest::Digest;
 use quietus_core::engine::control::Control;
 use quietus_core::engine::news::Item;
-use quietus_core::engine::{Decision, Effect, Input, Pass, Row, State, Step, begin, may_move, needs, step};
+use quietus_core::engine::{
+    Concerned, Decision, Effect, Input, Pass, Row, State, Step, begin, may_move, needs, step,
+};
 use quietus_core::identity::ItemId;
 use quietus_core::obligation::Obligation;
 use quietus_core::record::{Codec, Frame, Record};
@@ -157,7 +159,13 @@ impl Partition {
                     record,
                     control: control_entry(record, codec),
                 };
-                inner.lend_named(&input);
+                let mut concerned = Vec::new();
+                if let Some(by) = Concerned::by(&input) {
+                    drop(inner);
+                    concerned = self.concerned(by);
+                    inner = self.write();
+                }
+                inner.lend_named(&input, concerned);
                 let needs = needs(&inner.state, &input);
                 let begun = needs.everything.then(|| begin(&mut inner.state, &input)).flatten();
                 match begun {
@@ -387,6 +395,7 @@ impl Inner {
                 self.state.duties.leave_to_store(spilled);
             }
             Err(error) => {
+                since.begin_pass();
                 let partition = self.state.partition;
                 tracing::error!(%error, partition, "the store cannot be written: its duties stay in memory");
             }

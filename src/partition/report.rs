@@ -4,7 +4,7 @@ use quietus_core::obligation::{Block, Duty, Obligation, Stand};
 use quietus_core::verdict::Action;
 use serde::{Deserialize, Serialize};
 
-use super::Inner;
+use super::{Inner, Partition};
 
 /// One JSON object. Item-copies, but for `subjects`, `items`, `generations`, `audit` and `seconds`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -65,17 +65,21 @@ enum Column {
 }
 
 impl Report {
-    /// Adds what this partition knows of the duties that `counts` lets through. `subjects`: counted anew, which goes
-    /// through every item; else as they were counted last.
-    pub fn add(&mut self, inner: &Inner, subjects: Subjects, counts: impl Fn(&Obligation) -> bool) {
+    /// Adds what this partition knows, but of duties. `subjects`: counted anew, which goes through every item; else as they
+    /// were counted last.
+    pub fn add(&mut self, inner: &Inner, subjects: Subjects) {
         self.subjects += inner.subjects(subjects);
         self.items += inner.state.alive.items;
         self.copies += copies(inner, inner.state.alive.copies);
         self.corrected += inner.state.tally.corrected;
         self.resurrected += inner.state.tally.resurrected;
         self.generations += inner.state.tally.generations;
+    }
+
+    /// Adds the duties that `counts` lets through; no reader of the partition waits for all of them.
+    pub fn add_duties(&mut self, partition: &Partition, counts: impl Fn(&Obligation) -> bool) {
         let mut of_item: Vec<Obligation> = Vec::new();
-        inner.each_duty(&mut |duty| {
+        partition.each_duty(&mut |duty| {
             if counts(duty) {
                 if of_item.first().is_some_and(|first| first.item != duty.item) {
                     self.item(&mut of_item);

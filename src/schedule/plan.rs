@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use quietus_core::engine::{Reach, Sieve, State, Stop, Wish, is_new, wishes};
+use quietus_core::engine::{Reach, Sieve, Stop, Wish, is_new, wishes};
 use quietus_core::identity::ItemId;
 use quietus_core::life::Life;
 use quietus_core::merkle::{self, Tree};
@@ -12,7 +12,7 @@ use quietus_core::time::{Millis, Moment};
 use serde::{Deserialize, Serialize};
 
 use crate::node::Node;
-use crate::partition::{Inner, Partition, Report, outcome_name};
+use crate::partition::{Inner, Partition, Report, Subjects, outcome_name};
 
 /// `sweep plan --json`: the report, and what each rule makes due.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -73,13 +73,15 @@ fn partition_rows(inner: &Inner, as_of: Millis) -> Vec<PlanRow> {
         inner.state.control.complete(&mut life);
         let Some(as_of) = reach.limit(&life, as_of) else { return };
         let due = wishes(&inner.state.control, &life, subject, Moment::at(as_of));
-        rows.extend(due.into_iter().map(|wish| row(&inner.state, &life, wish)));
+        rows.extend(due.into_iter().map(|wish| row(inner, &life, wish)));
     });
     rows
 }
 
-fn row(state: &State, life: &Life, wish: Wish) -> PlanRow {
-    let new = is_new(state, life, &wish);
+fn row(inner: &Inner, life: &Life, wish: Wish) -> PlanRow {
+    // What is stopped is never new.
+    let duty = || inner.duty(wish.id(life)).map(|duty| duty.stand);
+    let new = wish.stop.is_none() && is_new(&wish, duty());
     PlanRow { item: life.item.id, generation: life.item.generation, wish, new }
 }
 
@@ -95,7 +97,7 @@ pub fn plan_with_rows(node: &Node, as_of: Millis) -> Plan {
 
 fn build(node: &Node, as_of: Millis, lines: bool) -> Plan {
     let rows = rows(&node.partitions, as_of);
-    let mut report = node.report(|_| false);
+    let mut report = node.report_without_duties(Subjects::Now);
     let mut by_rule: BTreeMap<String, u64> = BTreeMap::new();
     let mut tree = Tree::default();
     let mut copies: BTreeMap<_, Vec<&Wish>> = BTreeMap::new();

@@ -153,6 +153,16 @@ async fn order(node: &Node, order: Ordered) -> Result<String, NodeError> {
         asked: order.asked,
     };
     node.decree(Record::SweepOrdered(record)).await?;
+    // It is in force once it began, and what is due is known once it came through.
+    for partition in node.partitions.iter() {
+        loop {
+            let next = partition.applied();
+            if partition.read().state.slices.contains_key(&order.id) {
+                break;
+            }
+            partition.has_applied(next).await;
+        }
+    }
     node.registry().nudge();
     Ok(order.id)
 }

@@ -75,7 +75,8 @@ impl Sweeping {
     fn item(&mut self, turn: &mut Turn<'_>, life: &Life, mut due: Vec<Wish>) {
         if let Some(left) = &mut self.quota {
             due.retain(|wish| {
-                if !is_new(turn.state, life, wish) {
+                let stand = turn.state.duties.get(wish.id(life)).map(|duty| duty.stand);
+                if !is_new(wish, stand) {
                     return true;
                 }
                 let room = *left > 0;
@@ -126,10 +127,9 @@ impl PartialEq for Alike<'_> {
 
 impl Eq for Alike<'_> {}
 
-/// It would be ordered for the first time: this is what a limit counts. What is stopped, or was counted by an earlier
+/// It would be ordered for the first time, as its duty stands if there is one: this is what a limit counts. What is stopped, or was counted by an earlier
 /// sweep and is still under way, takes nobody's place.
-pub fn is_new(state: &State, life: &Life, wish: &Wish) -> bool {
-    let stand = state.duties.get(wish.id(life)).map(|duty| duty.stand);
+pub fn is_new(wish: &Wish, stand: Option<Stand>) -> bool {
     wish.stop.is_none()
         && match stand {
             None | Some(Stand::Withdrawn | Stand::Observed | Stand::Blocked) => true,

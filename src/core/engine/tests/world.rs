@@ -127,7 +127,7 @@ impl World {
     fn lean(&self, input: &Input<'_>) -> (State, Step) {
         let mut state = self.state.clone();
         state.duties.put_away();
-        let mut lend = |state: &mut State, wanted: &dyn Fn(&Obligation) -> bool| {
+        let lend = |state: &mut State, wanted: &dyn Fn(&Obligation) -> bool| {
             let stored: Vec<Obligation> = self.state.duties.all().filter(|d| wanted(d)).cloned().collect();
             stored.into_iter().for_each(|duty| state.duties.lend(duty.into()));
         };
