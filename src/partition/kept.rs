@@ -5,6 +5,8 @@
 //! Rejected: JSON (ten times the bytes, and no maps by more than one word), the ledger's Avro (a schema for what
 //! nobody else reads).
 
+use std::sync::Arc;
+
 use quietus_core::engine::control::Control;
 use quietus_core::engine::{Decision, Kept, State, rests};
 use quietus_core::obligation::{Obligation, ObligationId};
@@ -59,8 +61,8 @@ pub enum Unfit {
 pub struct Since {
     home: [u8; 32],
     duties: KeySet<ObligationId>,
-    /// Those of them that a pass under way moved.
-    of_pass: Option<KeySet<ObligationId>>,
+    /// What a pass under way moved beside them, as it came; of a duty that comes twice the last counts.
+    of_pass: Option<Vec<Arc<Obligation>>>,
     events: Vec<u64>,
     /// Something was decided: reading it again costs more than its rows.
     decided: bool,
@@ -104,35 +106,35 @@ impl Since {
     }
 
     pub(super) fn frame(&mut self, next: u64, bytes: &[u8], frame: &Frame) {
-        (self.at, self.of_pass) = (Some(next), None);
+        let of_pass = self.of_pass.take().unwrap_or_default();
+        self.duties.extend(of_pass.iter().map(|duty| duty.id));
+        self.at = Some(next);
         self.last = crc32c::crc32c(bytes);
         self.events.extend(frame.event_ids());
     }
 
     pub(super) fn decided(&mut self, decisions: &[Decision]) {
         self.decided |= !decisions.is_empty();
-        let moved = |decision: &Decision| match decision {
-            Decision::Opened(duty) | Decision::Moved { duty, .. } | Decision::Noted(duty) => Some(duty.id),
-            _ => None,
-        };
-        self.duties.extend(decisions.iter().filter_map(moved));
-        if let Some(of_pass) = &mut self.of_pass {
-            of_pass.extend(decisions.iter().filter_map(moved));
+        let moved = decisions.iter().filter_map(moved);
+        match &mut self.of_pass {
+            Some(of_pass) => of_pass.extend(moved.cloned()),
+            None => self.duties.extend(moved.map(|duty| duty.id)),
         }
     }
 
     pub(super) fn begin_pass(&mut self) {
-        self.of_pass = Some(KeySet::default());
+        let of_pass = self.of_pass.replace(Vec::new()).unwrap_or_default();
+        self.duties.extend(of_pass.iter().map(|duty| duty.id));
     }
 
     /// Duties that the pass under way moved.
     pub(super) fn of_pass(&self) -> usize {
-        self.of_pass.as_ref().map_or(0, KeySet::len)
+        self.of_pass.as_ref().map_or(0, Vec::len)
     }
 
     /// Rows that it will be.
     pub(super) fn rows(&self) -> usize {
-        self.duties.len()
+        self.duties.len() + self.of_pass()
     }
 
     /// Whether anything was decided.
@@ -152,28 +154,33 @@ impl Since {
         codec: &C,
     ) -> Option<Unkept<'a>> {
         let head = Head { home: self.home, last: self.last, open_frames: chain.open_frames() };
+        let mut moved: Vec<&Obligation> = self.duties.iter().filter_map(|id| state.duties.get(*id)).collect();
+        moved.sort_unstable_by_key(|duty| (duty.item.subject, duty.id));
         Some(Unkept {
             state: postcard::to_allocvec(&(VERSION, SEMANTICS, head, kept(state, codec)?)).ok()?,
-            duties: in_order(self.duties.iter(), state, |_| true),
+            duties: Box::new(moved.into_iter().map(written)),
             entries: chain.entries().iter().skip(self.entries).flat_map(Entry::bytes).collect(),
             events: self.events.clone(),
         })
     }
 
-    /// Duties that the pass under way brought to rest, for the disk. Not those from before it: it is yet to see them.
-    pub(super) fn at_rest<'a>(&self, state: &'a State) -> Written<'a> {
-        in_order(self.of_pass.iter().flatten(), state, rests)
+    /// Duties that the pass under way brought to rest, by (subject, id), for the disk. Not those from before it: it is yet to
+    /// see them.
+    pub(super) fn at_rest(&mut self) -> Vec<Arc<Obligation>> {
+        let mut of_pass = self.of_pass.replace(Vec::new()).unwrap_or_default();
+        // The sort leaves what came later behind.
+        of_pass.sort_by_key(|duty| (duty.item.subject, duty.id));
+        of_pass.reverse();
+        of_pass.dedup_by_key(|duty| duty.id);
+        of_pass.reverse();
+        let (at_rest, under_way) = of_pass.into_iter().partition::<Vec<_>, _>(|duty| rests(duty));
+        self.duties.extend(under_way.iter().map(|duty| duty.id));
+        at_rest
     }
 
-    /// They are on the disk; which they are.
-    pub(super) fn spilled(&mut self, state: &State) -> Vec<ObligationId> {
-        let rests = |id: &ObligationId| state.duties.get(*id).is_some_and(rests);
-        let spilled: Vec<ObligationId> = self.of_pass.iter().flatten().copied().filter(rests).collect();
-        spilled.iter().for_each(|id| {
-            self.duties.remove(id);
-        });
-        self.of_pass = Some(KeySet::default());
-        spilled
+    /// They came to no disk: the next flush has them.
+    pub(super) fn are_not_spilled(&mut self, duties: &[Arc<Obligation>]) {
+        self.duties.extend(duties.iter().map(|duty| duty.id));
     }
 
     /// Everything is on the disk.
@@ -185,21 +192,14 @@ impl Since {
     }
 }
 
-/// Duties as bytes, by (subject, id).
-type Written<'a> = Box<dyn Iterator<Item = Result<DutyRow, StoreError>> + 'a>;
-
-fn in_order<'a, 'i>(
-    ids: impl Iterator<Item = &'i ObligationId>,
-    state: &'a State,
-    which: fn(&Obligation) -> bool,
-) -> Written<'a> {
-    let moved = ids.filter_map(|id| state.duties.get(*id));
-    let mut moved: Vec<&Obligation> = moved.filter(|duty| which(duty)).collect();
-    moved.sort_unstable_by_key(|duty| (duty.item.subject, duty.id));
-    Box::new(moved.into_iter().map(written))
+fn moved(decision: &Decision) -> Option<&Arc<Obligation>> {
+    match decision {
+        Decision::Opened(duty) | Decision::Moved { duty, .. } | Decision::Noted(duty) => Some(duty),
+        _ => None,
+    }
 }
 
-fn written(duty: &Obligation) -> Result<DutyRow, StoreError> {
+pub(super) fn written(duty: &Obligation) -> Result<DutyRow, StoreError> {
     let lies = match (rests(duty), duty.sent) {
         (false, _) => Lies::UnderWay,
         (true, Some(_)) => Lies::AtRestNow,

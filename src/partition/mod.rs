@@ -388,14 +388,11 @@ impl Inner {
         let Some(since) = self.since.as_mut().filter(|since| since.of_pass() >= self.store.spill_at()) else {
             return;
         };
-        let spilled = self.store.spill(&mut since.at_rest(&self.state));
-        match spilled {
-            Ok(()) => {
-                let spilled = since.spilled(&self.state);
-                self.state.duties.leave_to_store(spilled);
-            }
+        let at_rest = since.at_rest();
+        match self.store.spill(&mut at_rest.iter().map(|duty| kept::written(duty))) {
+            Ok(()) => self.state.duties.leave_to_store(at_rest.iter().map(|duty| duty.id)),
             Err(error) => {
-                since.begin_pass();
+                since.are_not_spilled(&at_rest);
                 let partition = self.state.partition;
                 tracing::error!(%error, partition, "the store cannot be written: its duties stay in memory");
             }
