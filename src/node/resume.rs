@@ -153,8 +153,9 @@ fn all(
     options: &NodeOptions,
     salt_key: &[u8],
 ) -> Result<Opened, Stopped> {
-    let flush_rows = crate::faults::flush_rows().unwrap_or(options.store.flush_rows);
-    let sizes = Sizes { flush_rows, ..options.store };
+    // Who wants many flushes wants duties to leave memory, too.
+    let small = |flush_rows| Sizes { flush_rows, duties_held: 0, ..options.store };
+    let sizes = crate::faults::flush_rows().map_or(options.store, small);
     let entries = control_log(ledger)?;
     let truncated = begins_late(ledger)?;
     for index in 0..options.partitions {
