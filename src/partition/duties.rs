@@ -22,9 +22,7 @@ impl Partition {
             part.iter().for_each(|duty| visit(duty));
         }
     }
-}
 
-impl Partition {
     /// Duties at rest that a record is about whoever's they are. Its owner alone moves duties, so that they stand so still
     /// when the record is decided; others get in between.
     pub(super) fn concerned(&self, by: Concerned<'_>) -> Vec<Arc<Obligation>> {

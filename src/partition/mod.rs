@@ -7,6 +7,7 @@
 mod duties;
 mod kept;
 mod news;
+mod pass;
 mod report;
 mod snapshot;
 mod taken;
@@ -20,11 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use quietus_core::digest::Digest;
 use quietus_core::engine::control::Control;
 use quietus_core::engine::news::Item;
-use quietus_core::engine::{
-    Concerned, Decision, Effect, Input, Pass, Row, State, Step, begin, may_move, needs, step,
-};
-use quietus_core::identity::ItemId;
-use quietus_core::obligation::Obligation;
+use quietus_core::engine::{Concerned, Decision, Effect, Input, State, begin, needs, step};
 use quietus_core::record::{Codec, Frame, Record};
 use tokio::sync::watch;
 
@@ -234,55 +231,6 @@ impl Partition {
         self.read().since.as_ref().filter(|_| self.applied() > 0).map(kept::Since::last)
     }
 
-    /// Decides a record that concerns every item, slice by slice: readers get in between, and see some of it decided.
-    /// What it writes and asks for is answered at its end.
-    fn pass(&self, offset: u64, pass: Pass, begun: Step, leaves: &mut Leaves) -> (Vec<Row>, Vec<Effect>) {
-        let (mut pass, mut rows, mut effects) = (pass, Vec::new(), Vec::new());
-        let mut take = |inner: &mut Inner, step: Step| {
-            inner.decided(offset, &step.decisions, leaves);
-            rows.extend(step.rows().cloned());
-            effects.extend(step.effects);
-        };
-        {
-            let inner = &mut *self.write();
-            inner.since.iter_mut().for_each(kept::Since::begin_pass);
-            take(inner, begun);
-        }
-        let of = {
-            let inner = self.read();
-            inner.store.parts(&pass.sieve(&inner.state))
-        };
-        for n in 0..of {
-            let (mut part, mut resting) = {
-                let inner = self.read();
-                let resting = inner.resting_in(n, of);
-                let may_move = |duty: &&Arc<Obligation>| may_move(duty.stand);
-                let also: Vec<ItemId> = resting.iter().filter(may_move).map(|duty| duty.item).collect();
-                let part = inner.store.part(&pass.sieve(&inner.state), &also, n, of);
-                (part, resting.into_iter().peekable())
-            };
-            loop {
-                let Some(slice) = self.read().store.next(&mut part) else { break };
-                let (inner, found) = (&mut *self.write(), slice.everything());
-                // Both come by subject, and no subject comes in two slices.
-                let last = found.lives.last_key_value().map(|(id, _)| id.subject);
-                while let Some(duty) = resting.next_if(|duty| Some(duty.item.subject) <= last) {
-                    if found.lives.contains_key(&duty.item) {
-                        inner.state.duties.lend(duty);
-                    }
-                }
-                let step = pass.slice(&mut inner.state, found);
-                inner.state.duties.give_back();
-                take(inner, step);
-                inner.spill();
-            }
-        }
-        let inner = &mut *self.write();
-        let step = pass.end(&mut inner.state);
-        take(inner, step);
-        (rows, effects)
-    }
-
     /// From here on the audit chain keeps the decisions that this asks about.
     pub fn ask(&self, witness: Witness) {
         self.write().chain.ask(witness);
@@ -380,22 +328,6 @@ impl Inner {
         {
             let partition = self.state.partition;
             tracing::error!(%error, partition, "the store cannot be written: its rows stay in memory");
-        }
-    }
-
-    /// In the middle of a pass: what it brought to rest need not wait in memory for its end.
-    fn spill(&mut self) {
-        let Some(since) = self.since.as_mut().filter(|since| since.of_pass() >= self.store.spill_at()) else {
-            return;
-        };
-        let at_rest = since.at_rest();
-        match self.store.spill(&mut at_rest.iter().map(|duty| kept::written(duty))) {
-            Ok(()) => self.state.duties.leave_to_store(at_rest.iter().map(|duty| duty.id)),
-            Err(error) => {
-                since.are_not_spilled(&at_rest);
-                let partition = self.state.partition;
-                tracing::error!(%error, partition, "the store cannot be written: its duties stay in memory");
-            }
         }
     }
 
