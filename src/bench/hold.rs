@@ -22,7 +22,7 @@ use tokio_postgres::{Client, NoTls};
 use super::database::Database;
 use super::load::{BATCH, Load};
 use super::served::Served;
-use super::usage::{bytes_below, peak_rss_mib};
+use super::usage::{bytes_below, peak_rss_mib, percentile, sorted};
 use super::{BenchError, Disk};
 use crate::clock::{Clock, SystemClock};
 
@@ -307,29 +307,9 @@ fn range((first, count): (u64, u64)) -> Result<[i64; 2], BenchError> {
     Ok([i64::try_from(first).map_err(wide)?, i64::try_from(first + count).map_err(wide)?])
 }
 
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-/// The smallest value that so many percent do not exceed.
-fn percentile(sorted: &[f64], percent: usize) -> f64 {
-    let at = (sorted.len() * percent).div_ceil(100).max(1) - 1;
-    sorted.get(at).copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percentiles_are_values_that_were_seen() {
-        let values = sorted((1..=100).rev().map(f64::from));
-        assert_eq!([50, 99, 100].map(|p| percentile(&values, p)), [50.0, 99.0, 100.0]);
-        assert_eq!(percentile(&[7.0], 99), 7.0);
-        assert_eq!(percentile(&[], 99), 0.0);
-    }
 
     #[test]
     fn the_first_items_run_out_and_the_others_are_kept() {

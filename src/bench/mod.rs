@@ -8,6 +8,7 @@ mod http;
 mod ingest;
 mod kafka;
 mod load;
+mod lookups;
 mod peer;
 mod policy;
 mod rebuild;

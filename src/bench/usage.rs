@@ -1,4 +1,4 @@
-//! What the process and a folder take.
+//! What the process and a folder take, and how long what was timed took.
 
 use std::path::Path;
 
@@ -19,4 +19,29 @@ pub fn bytes_below(dir: &Path) -> std::io::Result<u64> {
         total += if meta.is_dir() { bytes_below(&entry.path())? } else { meta.len() };
     }
     Ok(total)
+}
+
+pub fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+/// The smallest value that so many percent do not exceed.
+pub fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    let at = (sorted.len() * percent).div_ceil(100).max(1) - 1;
+    sorted.get(at).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_were_seen() {
+        let values = sorted((1..=100).rev().map(f64::from));
+        assert_eq!([50, 99, 100].map(|p| percentile(&values, p)), [50.0, 99.0, 100.0]);
+        assert_eq!(percentile(&[7.0], 99), 7.0);
+        assert_eq!(percentile(&[], 99), 0.0);
+    }
 }

@@ -154,6 +154,14 @@ impl Request {
         }
     }
 
+    /// Those that carry it out.
+    pub fn duties(&self) -> impl Iterator<Item = ObligationId> + '_ {
+        self.targets.iter().filter_map(|target| match target.answer {
+            RequestAnswer::Duty(id) => Some(id),
+            RequestAnswer::Refused { .. } | RequestAnswer::Decide { .. } | RequestAnswer::Held { .. } => None,
+        })
+    }
+
     /// Where the request stands, from where its duties stand.
     pub fn state<'a>(&self, obligation: impl Fn(ObligationId) -> Option<&'a Obligation>) -> RequestState {
         if self.cancelled {

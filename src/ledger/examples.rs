@@ -290,6 +290,7 @@ pub fn all() -> Vec<Record> {
         .into(),
         LinkLimit { max: 50, at: AT }.into(),
         NewsSwitch { on: true, at: AT }.into(),
+        EvidenceEnded { before: AT - 1, at: AT }.into(),
         NewsTold { up_to: 99 }.into(),
     ]
 }

@@ -66,6 +66,7 @@ texts! {
     56 ReapplyOrdered,
     57 LinkLimit,
     58 NewsSwitch,
+    59 EvidenceEnded,
 }
 
 /// What reads and writes the data of a schema id; None when nobody knows it.

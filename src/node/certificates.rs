@@ -16,6 +16,7 @@ impl Node {
     /// Blocks while the ledger is read.
     pub fn certificate(&self, of: &Subject) -> Result<Certificate, NodeError> {
         let _one = self.certifying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.has_evidence_of(of)?;
         let _kept = self.look_back();
         let partitions = self.read_again(of)?;
         let inner: Vec<_> = partitions.iter().map(Partition::read).collect();
@@ -37,6 +38,24 @@ impl Node {
         let made = self.now().to_string();
         Certificate::write(of, made, &chains)
             .ok_or_else(|| NodeError::NotFound { what: format!("nothing was decided about {id}") })
+    }
+
+    /// The ledger may have it still when its evidence has ended.
+    fn has_evidence_of(&self, of: &Subject) -> Result<(), NodeError> {
+        let asked = match of {
+            Subject::Request(_) if self.partitions.iter().any(|p| knows(p, of)) => return Ok(()),
+            Subject::Request(id) => {
+                let Some(ended) = self.with_control(|control| control.evidence_ended) else { return Ok(()) };
+                let what = format!(
+                    "there is no request {id}, or it was answered before {ended}, where evidence has ended"
+                );
+                return Err(NodeError::NotFound { what });
+            }
+            Subject::Sweep(id) => {
+                self.with_control(|control| control.sweeps.get(id).map(|sweep| sweep.ordered))
+            }
+        };
+        asked.map_or(Ok(()), |at| self.is_known_since(at))
     }
 
     /// Every partition from where its ledger begins up to where it stands now.

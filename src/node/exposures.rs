@@ -40,6 +40,7 @@ impl Node {
                 fix: "write --from TIME --to TIME, the earlier first".to_owned(),
             });
         }
+        self.is_known_since(from)?;
         let mut all = Exposure::default();
         for partition in self.partitions.iter() {
             let inner = partition.read();

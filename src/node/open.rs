@@ -14,7 +14,7 @@ use crate::ledger::codec::{Avro, decode_frame, encode_frame};
 use crate::ledger::embedded::{Ledger, Options};
 use crate::ledger::{Frame, LedgerError, Stream};
 use crate::sealing::Keys;
-use crate::store::{REWRITE_ABOVE, Sizes};
+use crate::store::{REWRITE_ABOVE, Sizes, StoreError};
 use crate::telemetry::{Metrics, trace};
 
 /// How a node is made.
@@ -145,7 +145,14 @@ impl Node {
             if let Stream::Partition(p) = frame.stream
                 && let Some(partition) = self.partitions.get(p as usize)
             {
-                while partition.tidy()? {}
+                // A node without room does without, and tries again while it runs.
+                while match partition.tidy() {
+                    Err(StoreError::Disk(what)) => {
+                        tracing::error!(what, "the store's runs cannot be merged");
+                        false
+                    }
+                    more => more?,
+                } {}
             }
         }
         self.desk.replayed();

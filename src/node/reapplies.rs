@@ -45,6 +45,7 @@ impl Node {
                 fix: "name the time of the state that was restored".to_owned(),
             });
         }
+        self.is_known_since(since)?;
         crate::schedule::ticks::tick_all(self).await?;
         let id = fresh_id("ra");
         let at = self.now().0;
@@ -52,6 +53,18 @@ impl Node {
         self.decree(Record::ReapplyOrdered(record)).await?;
         self.registry().nudge();
         self.reapplied(&id).map(|(reapply, _)| reapply)
+    }
+
+    /// Refuses what asks for the time whose evidence has ended.
+    pub(super) fn is_known_since(&self, since: Millis) -> Result<(), NodeError> {
+        match self.with_control(|control| control.evidence_ended).filter(|ended| since < *ended) {
+            None => Ok(()),
+            Some(ended) => Err(NodeError::NotFound {
+                what: format!(
+                    "what was gone before {ended} is no longer known: the policy's `evidence:` has ended; ask from then on"
+                ),
+            }),
+        }
     }
 
     pub fn reapplied(&self, id: &str) -> Result<(Reapply, Reapplied), NodeError> {

@@ -13,7 +13,7 @@ use super::{Node, NodeError};
 use crate::faults::{self, Point};
 use crate::ledger::Stream;
 use crate::ledger::codec::{Avro, encode_record};
-use crate::partition::Asked;
+use crate::partition::{Asked, Partition};
 use crate::schedule;
 use crate::store::StoreError;
 
@@ -129,16 +129,16 @@ impl Node {
             tokio::time::sleep(TIDY_EVERY).await;
             let partitions = Arc::clone(&self.partitions);
             let tidied = tokio::task::spawn_blocking(move || {
-                partitions.iter().try_for_each(|partition| {
+                let tidy = |partition: &Arc<Partition>| {
                     if round.is_multiple_of(KEEP_EVERY) {
                         partition.keep_news(&Avro)?;
                     }
                     while partition.tidy()? {}
-                    Ok(())
-                })
+                    Ok::<(), StoreError>(())
+                };
+                partitions.iter().filter_map(|partition| tidy(partition).err()).collect::<Vec<_>>()
             });
-            let tidied: Result<Result<(), StoreError>, _> = tidied.await;
-            if let Ok(Err(error)) = tidied {
+            for error in tidied.await.unwrap_or_default() {
                 tracing::error!(%error, "the store cannot be brought up to date: tried again");
             }
         }

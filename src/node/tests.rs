@@ -8,6 +8,7 @@ use quietus_core::record::{Fact, Facts, Origin, Record, Shape, ShapeCopy};
 use quietus_core::request::{Request, RequestKind, RequestState};
 use quietus_core::time::Millis;
 
+mod evidence;
 mod parts;
 mod resume;
 mod rewrite;

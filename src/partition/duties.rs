@@ -40,7 +40,8 @@ impl Inner {
     pub fn duty(&self, id: ObligationId) -> Option<Arc<Obligation>> {
         let in_memory = self.state.duties.get(id).cloned().map(Arc::new);
         in_memory.or_else(|| {
-            self.stored().then(|| self.store.duty(id.0)).flatten().map(|row| Arc::new(self.read(&row)))
+            let stored = (self.stored() && !self.forgot(id)).then(|| self.store.duty(id.0)).flatten();
+            stored.map(|row| Arc::new(self.read(&row)))
         })
     }
 
@@ -101,10 +102,15 @@ impl Inner {
         self.at_rest(self.store.duties_of(subject))
     }
 
+    fn forgot(&self, id: ObligationId) -> bool {
+        self.since.as_ref().is_some_and(|since| since.forgot(id))
+    }
+
     /// What is in memory too is under way again, or came to rest just now.
     fn at_rest(&self, rows: Vec<DutyRow>) -> Vec<Arc<Obligation>> {
         let mut words = Words::default();
-        let resting = rows.iter().filter(|row| self.state.duties.get(ObligationId(row.id)).is_none());
+        let is_here = |id| self.state.duties.get(id).is_none() && !self.forgot(id);
+        let resting = rows.iter().filter(|row| is_here(ObligationId(row.id)));
         let read = |row| {
             let mut duty = self.read(row);
             words.duty(&mut duty);

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use quietus_core::engine::control::Control;
 use quietus_core::engine::{Decision, Kept, State, rests};
+use quietus_core::identity::SubjectKey;
 use quietus_core::obligation::{Obligation, ObligationId};
 use quietus_core::record::{Codec, Frame, Record, SEMANTICS};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::audit::{Chain, ENTRY_BYTES, Entry};
-use crate::store::{Beside, DutyRow, KeySet, Lies, StoreError, Unkept};
+use crate::store::{Beside, DutyRow, KeyMap, KeySet, Lies, StoreError, Unkept};
 
 /// Raised with every change of what lies in [`Kept`] or in an [`Obligation`]: `the_bytes_are_of_this_version`.
 const VERSION: u32 = 2;
@@ -63,6 +64,8 @@ pub struct Since {
     duties: KeySet<ObligationId>,
     /// What a pass under way moved beside them, as it came; of a duty that comes twice the last counts.
     of_pass: Option<Vec<Arc<Obligation>>>,
+    /// Duties that are known no longer, and whose they were.
+    forgotten: KeyMap<ObligationId, SubjectKey>,
     events: Vec<u64>,
     /// Something was decided: reading it again costs more than its rows.
     decided: bool,
@@ -92,9 +95,9 @@ pub(super) struct Restored {
 
 impl Since {
     pub(super) fn new(home: &Home) -> Self {
-        let (duties, events) = (KeySet::default(), Vec::new());
+        let (duties, forgotten, events) = (KeySet::default(), KeyMap::default(), Vec::new());
         let (home, of_pass) = (home.mark(), None);
-        Self { home, duties, of_pass, events, decided: false, entries: 0, last: 0, at: None }
+        Self { home, duties, of_pass, forgotten, events, decided: false, entries: 0, last: 0, at: None }
     }
 
     pub(super) fn begin(&mut self) {
@@ -115,7 +118,18 @@ impl Since {
 
     pub(super) fn decided(&mut self, decisions: &[Decision]) {
         self.decided |= !decisions.is_empty();
+        for decision in decisions {
+            if let Decision::Forgot { item, duties } = decision {
+                self.forgotten.extend(duties.iter().map(|id| (*id, item.subject)));
+            }
+        }
         let moved = decisions.iter().filter_map(moved);
+        if !self.forgotten.is_empty() {
+            // One that has its id is another.
+            for duty in moved.clone() {
+                self.forgotten.remove(&duty.id);
+            }
+        }
         match &mut self.of_pass {
             Some(of_pass) => of_pass.extend(moved.cloned()),
             None => self.duties.extend(moved.map(|duty| duty.id)),
@@ -134,7 +148,7 @@ impl Since {
 
     /// Rows that it will be.
     pub(super) fn rows(&self) -> usize {
-        self.duties.len() + self.of_pass()
+        self.duties.len() + self.of_pass() + self.forgotten.len()
     }
 
     /// Whether anything was decided.
@@ -156,9 +170,11 @@ impl Since {
         let head = Head { home: self.home, last: self.last, open_frames: chain.open_frames() };
         let mut moved: Vec<&Obligation> = self.duties.iter().filter_map(|id| state.duties.get(*id)).collect();
         moved.sort_unstable_by_key(|duty| (duty.item.subject, duty.id));
+        let mut forgotten: Vec<_> = self.forgotten.iter().map(|(id, subject)| (*subject, *id)).collect();
+        forgotten.sort_unstable();
         Some(Unkept {
             state: postcard::to_allocvec(&(VERSION, SEMANTICS, head, kept(state, codec)?)).ok()?,
-            duties: Box::new(moved.into_iter().map(written)),
+            duties: Box::new(in_order(moved, forgotten)),
             entries: chain.entries().iter().skip(self.entries).flat_map(Entry::bytes).collect(),
             events: self.events.clone(),
         })
@@ -183,9 +199,15 @@ impl Since {
         self.duties.extend(duties.iter().map(|duty| duty.id));
     }
 
+    /// The store has it still, and it is known no longer.
+    pub(super) fn forgot(&self, id: ObligationId) -> bool {
+        self.forgotten.contains_key(&id)
+    }
+
     /// Everything is on the disk.
     pub(super) fn flushed(&mut self, entries: usize) {
         self.duties.clear();
+        self.forgotten.clear();
         self.events.clear();
         self.decided = false;
         self.entries = entries;
@@ -197,6 +219,23 @@ fn moved(decision: &Decision) -> Option<&Arc<Obligation>> {
         Decision::Opened(duty) | Decision::Moved { duty, .. } | Decision::Noted(duty) => Some(duty),
         _ => None,
     }
+}
+
+/// Duties as they stand, and those that stand no longer, by (subject, id).
+fn in_order(
+    moved: Vec<&Obligation>,
+    forgotten: Vec<(SubjectKey, ObligationId)>,
+) -> impl Iterator<Item = Result<DutyRow, StoreError>> {
+    let (mut moved, mut forgotten) = (moved.into_iter().peekable(), forgotten.into_iter().peekable());
+    std::iter::from_fn(move || {
+        let next = moved.peek().map(|duty| (duty.item.subject, duty.id));
+        match forgotten.next_if(|gone| next.is_none_or(|next| *gone < next)) {
+            Some((subject, id)) => {
+                Some(Ok(DutyRow { id: id.0, subject, lies: Lies::Nowhere, bytes: Vec::new() }))
+            }
+            None => moved.next().map(written),
+        }
+    })
 }
 
 pub(super) fn written(duty: &Obligation) -> Result<DutyRow, StoreError> {

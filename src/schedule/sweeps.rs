@@ -12,7 +12,7 @@ use quietus_core::system::Mode;
 use quietus_core::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use super::{brake, plan, ticks};
+use super::{brake, evidence, plan, ticks};
 use crate::node::{Node, NodeError, Once, WantedId};
 use crate::partition::{Inner, Partition, Report, Subjects};
 
@@ -200,8 +200,14 @@ pub async fn run(node: Arc<Node>) {
             active.and_then(|a| Cron::parse(&a.policy.sweep.schedule).ok()?.next_after(&a.calendar, last));
         let due = next.is_some_and(|at| at <= now);
         last = now;
-        if due && let Err(error) = start(&node, None, None).await {
+        if !due {
+            continue;
+        }
+        if let Err(error) = start(&node, None, None).await {
             tracing::error!(%error, "the scheduled sweep could not start");
+        }
+        if let Err(error) = evidence::end(&node).await {
+            tracing::error!(%error, "evidence that is over could not be forgotten: tried again after the next sweep");
         }
     }
 }

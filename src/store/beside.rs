@@ -33,6 +33,8 @@ pub enum Lies {
     AtRest,
     /// The same, and so far it lay among the others.
     AtRestNow,
+    /// Nowhere any more.
+    Nowhere,
 }
 
 /// The same as it is handed to a flush: a sweep moves more duties than should lie in memory twice.

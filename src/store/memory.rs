@@ -32,11 +32,19 @@ impl Store for MemoryStore {
                 }
             }
             Row::Change(change) => match change.what.item() {
+                Some(id) if matches!(change.what, What::Forgotten { .. }) => {
+                    self.items.remove(&id);
+                    self.by_key.remove(&(id.item, id.subject));
+                }
                 Some(id) => {
                     self.item(id, |lives| lives.change(&change.what));
                     if let What::Touched { at, .. } = &change.what {
                         self.touched(id, *at);
                     }
+                }
+                None if change.what == What::SubjectForgotten => {
+                    self.subjects.remove(&change.subject);
+                    self.identities.remove(&change.subject);
                 }
                 None => change_subject(self.subject_mut(change.subject), &change.what),
             },
@@ -118,7 +126,12 @@ impl Store for MemoryStore {
 impl MemoryStore {
     /// All there is, for the engine to go through.
     pub fn everything(self) -> Found {
-        Found::of(self.items, self.subjects)
+        let mut subjects = self.subjects;
+        // Who is known by an identity alone is known, too.
+        for key in self.identities.into_keys() {
+            subjects.entry(key).or_insert_with(|| Subject::unknown(key));
+        }
+        Found::of(self.items, subjects)
     }
 
     pub(super) fn each_here(&self, visit: &mut dyn FnMut(&Lives, &Subject)) {

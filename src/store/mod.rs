@@ -18,11 +18,11 @@ use quietus_core::life::Lives;
 
 pub use beside::{Beside, DutyRow, Lies, Unkept};
 pub use census::{Census, Matters};
-pub(crate) use disk::KeySet;
 pub use disk::{
     Apart, Copies, Database, DiskStore, Merge, Merged, Naming, REWRITE_ABOVE, Rewrite, Sizes, Snapshot,
     StoreError, part_of,
 };
+pub(crate) use disk::{KeyMap, KeySet};
 pub use memory::MemoryStore;
 
 /// Items read for a pass, not all of them shown yet.

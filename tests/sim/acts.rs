@@ -145,6 +145,28 @@ impl World {
         Ok(())
     }
 
+    /// Every partition has read all of the control log, too.
+    pub fn copy_all(&mut self) -> Checked {
+        self.read_all()?;
+        for partition in 0..u32::try_from(self.node.partitions.len()).unwrap() {
+            while self.copy_control(partition) {}
+        }
+        self.read_all()
+    }
+
+    /// Items that are known to any partition.
+    pub fn items_known(&self) -> usize {
+        let mut known = 0;
+        for partition in self.node.partitions.iter() {
+            partition.read().store.each(&mut |lives, _| known += usize::from(!lives.lives.is_empty()));
+        }
+        known
+    }
+
+    pub fn digests(&self) -> Vec<[u8; 32]> {
+        self.node.partitions.iter().map(|partition| partition.digest()).collect()
+    }
+
     pub fn sweep(&mut self) -> Checked {
         if self.node.control.policy.is_none() || self.node.control.stopped {
             return Ok(());

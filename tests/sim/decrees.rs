@@ -3,8 +3,8 @@
 
 use quietus_core::hold::Scope as RealScope;
 use quietus_core::record::{
-    HoldPlaced, HoldReleased, PolicyPublished, Record, RequestReceived, SourcePut, SweepSwitch, SystemMode,
-    SystemPut,
+    EvidenceEnded, HoldPlaced, HoldReleased, PolicyPublished, Record, RequestReceived, SourcePut,
+    SweepSwitch, SystemMode, SystemPut,
 };
 use quietus_core::source::{From, Kafka, Source};
 
@@ -54,6 +54,15 @@ impl World {
         let name = "company".to_owned();
         let record = PolicyPublished { name, version, document, by: None, approved_by: None, at };
         self.decree(Record::PolicyPublished(record), Decree::Policy(rules));
+    }
+
+    /// Nothing that is over by now is evidence any more, nor does a hold keep it.
+    pub fn end_evidence(&mut self) {
+        let held = self.node.control.holds.values().filter(|h| h.released.is_none());
+        let held: Vec<String> = held.map(|h| h.id.clone()).collect();
+        held.into_iter().for_each(|id| self.release_hold(id));
+        let record = EvidenceEnded { before: self.real, at: self.real };
+        self.decree(Record::EvidenceEnded(record), Decree::Other);
     }
 
     pub fn place(&mut self) {

@@ -153,6 +153,32 @@ fn both_stores_give_the_same_history() {
 }
 
 #[test]
+fn the_end_of_evidence_forgets_the_same_wherever_it_lies_and_after_any_crash() {
+    let mut forgotten = 0;
+    for seed in 301..=312 {
+        let [in_memory, on_disk] = [Stored::Memory, Stored::disk()].map(|stored| {
+            let mut world = World::new(seed, stored);
+            (0..300).for_each(|_| world.step().unwrap());
+            world.end().unwrap();
+            world.pass(1_000);
+            world.tick_all();
+            world.copy_all().unwrap();
+            let before = world.items_known();
+            world.end_evidence();
+            world.copy_all().unwrap();
+            let after = world.items_known();
+            // From the store, and what it lacks from the ledger; nothing is flushed between, or everything.
+            world.crash().unwrap();
+            assert_eq!(world.items_known(), after, "seed {seed}");
+            (before - after, world.digests())
+        });
+        assert_eq!(in_memory, on_disk, "seed {seed}");
+        forgotten += in_memory.0;
+    }
+    assert!(forgotten > 5, "{forgotten} items were forgotten");
+}
+
+#[test]
 fn what_was_given_up_is_missed_by_nobody() {
     let mut world = World::new(9, Stored::disk());
     let lives = |world: &mut World| (0..300).for_each(|_| world.step().unwrap());

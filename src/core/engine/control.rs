@@ -43,6 +43,8 @@ pub struct Control {
     /// Others are told what is decided.
     pub tells_news: bool,
     pub clock_accepted: Option<Millis>,
+    /// What was gone before this is known no longer.
+    pub evidence_ended: Option<Millis>,
     /// Entries that could not be read; they change nothing.
     pub unreadable: u64,
 }
@@ -290,6 +292,7 @@ impl Control {
                 };
                 self.reapplies.insert(r.id.clone(), reapply);
             }
+            Record::EvidenceEnded(r) => self.evidence_ended = self.evidence_ended.max(Some(Millis(r.before))),
             Record::NewsSwitch(r) => self.tells_news = r.on,
             Record::LinkLimit(r) => self.link_limit = u32::try_from(r.max).ok(),
             // What an owner acknowledges is for the control plane's barrier, not for the state.

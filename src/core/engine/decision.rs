@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use crate::identity::{ItemId, SubjectKey};
 use crate::life::{ChangeRow, FactRow};
-use crate::obligation::{Event, Obligation, Place};
+use crate::obligation::{Event, Obligation, ObligationId, Place};
 use crate::record::{DeadLettered, Record};
 use crate::request::Request;
 use crate::time::Millis;
 
+use super::evidence::Gone;
 use super::state::{Covered, Letter, Slice};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +99,20 @@ pub enum Decision {
     Received {
         from: i32,
         number: i64,
+    },
+    /// Answered requests are known no longer.
+    RequestsForgotten {
+        ids: Vec<String>,
+    },
+    /// An item and its duties are known no longer.
+    Forgot {
+        item: ItemId,
+        duties: Vec<ObligationId>,
+    },
+    /// The end of evidence from before this time was applied: how much went.
+    Forgotten {
+        before: Millis,
+        gone: Gone,
     },
     Noticed(Noticed),
     /// It could not happen where it stood, and changed nothing.

@@ -12,7 +12,7 @@ use crate::engine::orders::MAX_TRIES;
 use crate::identity::ItemId;
 use crate::obligation::{Cause, Duty, Obligation, ObligationId, Stand};
 use crate::record::{ReapplyOrdered, Record};
-use crate::request::{Request, RequestAnswer};
+use crate::request::Request;
 use crate::time::Millis;
 use crate::word::Word;
 
@@ -133,24 +133,49 @@ impl Duties {
 
     /// What a request refers to, from here on.
     pub(super) fn name(&mut self, request: &Request) {
-        self.named.extend(request.targets.iter().filter_map(|target| match target.answer {
-            RequestAnswer::Duty(id) => Some(id),
-            RequestAnswer::Refused { .. } | RequestAnswer::Decide { .. } | RequestAnswer::Held { .. } => None,
-        }));
+        self.named.extend(request.duties());
+    }
+
+    /// No request refers to them any more, but for those among `others`.
+    pub(super) fn unname<'r>(
+        &mut self,
+        ids: impl Iterator<Item = ObligationId>,
+        others: impl Iterator<Item = &'r Request>,
+    ) {
+        let still: BTreeSet<ObligationId> = others.flat_map(Request::duties).collect();
+        for id in ids.filter(|id| !still.contains(id)) {
+            self.named.remove(&id);
+        }
+    }
+
+    /// A request refers to it.
+    pub(super) fn is_named(&self, id: ObligationId) -> bool {
+        self.named.contains(&id)
+    }
+
+    /// One that is known no longer, here or in the store.
+    pub(super) fn take(&mut self, id: ObligationId) {
+        let Some(duty) = self.all.get(&id).cloned() else { return };
+        self.uncount(&duty);
+        self.leave(&duty);
     }
 
     pub(super) fn put(&mut self, duty: Arc<Obligation>) {
-        if let Some(old) = self.all.get(&duty.id) {
-            let key = (old.place.system.clone(), old.stand);
-            if let Some(count) = self.tallies.get_mut(&key) {
-                *count -= 1;
-                if *count == 0 {
-                    self.tallies.remove(&key);
-                }
-            }
+        if let Some(old) = self.all.get(&duty.id).cloned() {
+            self.uncount(&old);
         }
         *self.tallies.entry((duty.place.system.clone(), duty.stand)).or_default() += 1;
         self.insert(duty);
+    }
+
+    fn uncount(&mut self, duty: &Obligation) {
+        let key = (duty.place.system.clone(), duty.stand);
+        if let Some(count) = self.tallies.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                self.tallies.remove(&key);
+            }
+        }
     }
 
     fn insert(&mut self, duty: Arc<Obligation>) {

@@ -1,11 +1,12 @@
 //! Moves the state to where a decision says it is. Decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::item::Subject;
 use crate::life::{Lives, change_subject};
-use crate::obligation::{Duty, Event};
+use crate::obligation::{Duty, Event, ObligationId};
+use crate::request::Request;
 use crate::time::Millis;
 
 use super::decision::{Decision, Noticed, Row};
@@ -40,7 +41,14 @@ pub(super) fn evolve(state: &mut State, found: &mut Found, decision: &Decision) 
         Decision::Noted(duty) => state.duties.put(Arc::clone(duty)),
         Decision::Requested(request) => {
             state.duties.name(request);
-            state.requests.insert(request.id.clone(), (**request).clone());
+            let before = state.requests.insert(request.id.clone(), (**request).clone());
+            let now: BTreeSet<ObligationId> = request.duties().collect();
+            let left = before.iter().flat_map(Request::duties).filter(|id| !now.contains(id));
+            let left: Vec<ObligationId> = left.collect();
+            // As a start finds it: by the requests that there are.
+            if !left.is_empty() {
+                state.duties.unname(left.into_iter(), state.requests.values());
+            }
         }
         Decision::Swept { sweep, slice } => {
             state.slices.insert(sweep.clone(), *slice);
@@ -75,6 +83,12 @@ pub(super) fn evolve(state: &mut State, found: &mut Found, decision: &Decision) 
         Decision::Received { from, number } => {
             state.received.insert(*from, *number);
         }
+        Decision::RequestsForgotten { ids } => {
+            let gone: Vec<Request> = ids.iter().filter_map(|id| state.requests.remove(id)).collect();
+            state.duties.unname(gone.iter().flat_map(Request::duties), state.requests.values());
+        }
+        Decision::Forgot { item: _, duties } => duties.iter().for_each(|id| state.duties.take(*id)),
+        Decision::Forgotten { .. } => {}
         Decision::Noticed(what) => match what {
             Noticed::Echo { .. } => state.tally.echoes += 1,
             Noticed::Resurrected { place, .. } => {

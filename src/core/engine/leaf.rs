@@ -28,6 +28,12 @@ impl Decision {
             Self::Contested { subject, contested } => {
                 leaf.text("contested/1").bytes(&subject.0).number(u64::from(*contested))
             }
+            Self::Forgotten { before, gone } => leaf
+                .text("forgotten/1")
+                .bytes(&before.0.to_le_bytes())
+                .number(gone.items)
+                .number(gone.persons)
+                .number(gone.requests),
             Self::Covered { hold, covered } => {
                 leaf.text("covered/1").text(hold).number(covered.items).number(covered.copies())
             }
@@ -61,6 +67,8 @@ impl Decision {
             | Self::Delivered { .. }
             | Self::Told { .. }
             | Self::Received { .. }
+            | Self::RequestsForgotten { .. }
+            | Self::Forgot { .. }
             | Self::Ignored { .. } => return None,
         };
         Some(std::mem::take(&mut built.0))

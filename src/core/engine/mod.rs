@@ -16,6 +16,7 @@ mod decision;
 mod derived;
 mod duties;
 mod duty_book;
+mod evidence;
 mod evolve;
 mod facts;
 mod holds;
@@ -47,6 +48,7 @@ pub use dead_letters::DeadLetters;
 pub use decision::{Decision, Effect, Noticed, Row};
 pub use duties::{Stop, Wish, judge, judge_under, rules_of, wishes};
 pub use duty_book::{Concerned, Duties, named, rests};
+pub use evidence::Gone;
 pub use kept::{Kept, Recalled};
 pub use leaf::{DutyTold, Told};
 pub use needs::{Needs, needs};
@@ -179,7 +181,8 @@ pub fn step(state: &mut State, input: &Input<'_>, found: Found) -> Step {
         | Record::Acknowledged(_)
         | Record::LinkLimit(_)
         | Record::NewsSwitch(_)
-        | Record::ReapplyOrdered(_) => turn.ignore("a control record outside the control log"),
+        | Record::ReapplyOrdered(_)
+        | Record::EvidenceEnded(_) => turn.ignore("a control record outside the control log"),
     }
     turn.out
 }

@@ -60,7 +60,7 @@ pub fn needs(state: &State, input: &Input<'_>) -> Needs {
             }
         }
         Record::ControlCopy(_) => match &input.control {
-            Some(Record::SweepOrdered(_)) => needs.everything = true,
+            Some(Record::SweepOrdered(_) | Record::EvidenceEnded(_)) => needs.everything = true,
             Some(Record::HoldPlaced(r)) => {
                 let scope = serde_json::from_str(&r.scope).ok().map(|scope| with_linked(state, scope));
                 match scope.as_ref().map(Scope::only_subjects) {
@@ -95,7 +95,8 @@ pub fn needs(state: &State, input: &Input<'_>) -> Needs {
         | Record::Acknowledged(_)
         | Record::LinkLimit(_)
         | Record::NewsSwitch(_)
-        | Record::ReapplyOrdered(_) => {}
+        | Record::ReapplyOrdered(_)
+        | Record::EvidenceEnded(_) => {}
     }
     needs
 }

@@ -160,6 +160,7 @@ fn news_of(state: &State, decision: &Decision) -> Vec<What> {
         Decision::Claimed { .. } | Decision::Contested { .. } | Decision::Doubted { .. } => None,
         Decision::PassedOn { .. } | Decision::Delivered { .. } | Decision::Received { .. } => None,
         Decision::Told { .. } | Decision::Ignored { .. } => None,
+        Decision::RequestsForgotten { .. } | Decision::Forgot { .. } | Decision::Forgotten { .. } => None,
     };
     one.into_iter().collect()
 }

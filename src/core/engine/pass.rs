@@ -1,4 +1,4 @@
-//! Records that concern every item: a sweep, a hold that is not limited to persons.
+//! Records that concern every item: a sweep, a hold that is not limited to persons, the end of evidence.
 //!
 //! What they find is decided slice by slice, in key order and never a subject in two slices, so that nobody must
 //! hold all items at once; what comes of it is the same however it is cut, and whatever is left out that
@@ -9,7 +9,7 @@ use crate::record::Record;
 use crate::word::Word;
 
 use super::decision::{Decision, Effect};
-use super::{Found, Input, Sieve, State, Step, Turn, holds, sweeps};
+use super::{Found, Input, Sieve, State, Step, Turn, evidence, holds, sweeps};
 
 /// One such record, half decided.
 #[derive(Debug)]
@@ -23,6 +23,7 @@ pub struct Pass {
 enum Over {
     Sweep(Box<sweeps::Sweeping>),
     Hold(Box<holds::Placing>),
+    Evidence(Box<evidence::Forgetting>),
 }
 
 /// Begins the pass over everything that this record asks for; None = it asks for none, see [`super::step`].
@@ -30,7 +31,7 @@ pub fn begin(state: &mut State, input: &Input<'_>) -> Option<(Pass, Step)> {
     let (Record::ControlCopy(copy), Some(entry)) = (input.record, &input.control) else { return None };
     let k = state.control.k + 1;
     if u64::try_from(copy.k).ok() != Some(k)
-        || !matches!(entry, Record::SweepOrdered(_) | Record::HoldPlaced(_))
+        || !matches!(entry, Record::SweepOrdered(_) | Record::HoldPlaced(_) | Record::EvidenceEnded(_))
     {
         return None;
     }
@@ -40,6 +41,7 @@ pub fn begin(state: &mut State, input: &Input<'_>) -> Option<(Pass, Step)> {
     let over = match entry {
         Record::SweepOrdered(r) => Over::Sweep(Box::new(sweeps::Sweeping::begin(turn.state, r))),
         Record::HoldPlaced(r) => Over::Hold(Box::new(holds::Placing::begin(turn.state, &r.id))),
+        Record::EvidenceEnded(r) => Over::Evidence(Box::new(evidence::Forgetting::begin(&mut turn, r))),
         _ => return None,
     };
     Some((Pass { over, trace, k }, turn.out))
@@ -50,7 +52,7 @@ impl Pass {
     pub fn sieve<'a>(&self, state: &'a State) -> Sieve<'a> {
         match &self.over {
             Over::Sweep(sweeping) => Sieve::due(state, sweeping.as_of()),
-            Over::Hold(_) => Sieve::Everything,
+            Over::Hold(_) | Over::Evidence(_) => Sieve::Everything,
         }
     }
 
@@ -65,6 +67,7 @@ impl Pass {
         match &mut self.over {
             Over::Sweep(sweeping) => sweeping.slice(&mut turn),
             Over::Hold(placing) => placing.slice(&mut turn),
+            Over::Evidence(forgetting) => forgetting.slice(&mut turn),
         }
         turn.out
     }
@@ -75,6 +78,7 @@ impl Pass {
         match self.over {
             Over::Sweep(sweeping) => sweeping.end(&mut turn),
             Over::Hold(placing) => placing.end(&mut turn),
+            Over::Evidence(forgetting) => forgetting.end(&mut turn),
         }
         turn.effect(Effect::Applied { k: self.k });
         turn.out

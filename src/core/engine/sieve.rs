@@ -78,14 +78,17 @@ impl<'a> Due<'a> {
             | What::Outcome { .. }
             | What::Returned { .. }
             | What::Derived { .. }
-            | What::StillThere { .. } => false,
+            | What::StillThere { .. }
+            | What::Forgotten { .. } => false,
             What::Granted { .. }
             | What::Withdrawn { .. }
             | What::Ended { .. }
             | What::SubjectEvent { .. }
             | What::ProcessEvent { .. }
             | What::Active { .. }
-            | What::Linked { .. } => false,
+            | What::Linked { .. }
+            | What::Seen { .. }
+            | What::SubjectForgotten => false,
         }
     }
 
@@ -98,7 +101,9 @@ impl<'a> Due<'a> {
             | What::SubjectEvent { .. }
             | What::ProcessEvent { .. }
             | What::Active { .. }
-            | What::Linked { .. } => None,
+            | What::Linked { .. }
+            | What::Seen { .. }
+            | What::SubjectForgotten => None,
             What::Touched { .. }
             | What::ItemEvent { .. }
             | What::ItemGranted { .. }
@@ -111,7 +116,8 @@ impl<'a> Due<'a> {
             | What::Returned { .. }
             | What::Late { .. }
             | What::Derived { .. }
-            | What::StillThere { .. } => None,
+            | What::StillThere { .. }
+            | What::Forgotten { .. } => None,
         }
     }
 

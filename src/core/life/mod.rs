@@ -82,6 +82,12 @@ impl Life {
         !self.item.copies.is_empty() && self.item.copies.iter().all(|c| !c.is_live()) && derived()
     }
 
+    /// When the last of its copies went that are gone.
+    pub fn last_gone(&self) -> Option<Millis> {
+        let derived = self.derived.values().map(|derived| derived.state);
+        self.item.copies.iter().map(|copy| copy.state).chain(derived).filter_map(gone_at).max()
+    }
+
     /// When the last copy that somebody named went: what is told of the item from then on is news of another life.
     pub fn left_at(&self) -> Option<Millis> {
         let named = || self.item.copies.iter().filter(|c| !c.derived);
@@ -196,6 +202,10 @@ impl Lives {
 
     /// Folds a change of this item in. Changes of the subject do not belong here.
     pub fn change(&mut self, what: &What) {
+        if let What::Forgotten { .. } = what {
+            *self = Self::default();
+            return;
+        }
         if self.lives.is_empty() {
             self.waiting.push(what.clone());
             return;
@@ -282,7 +292,10 @@ impl Lives {
             | What::SubjectEvent { .. }
             | What::ProcessEvent { .. }
             | What::Active { .. }
-            | What::Linked { .. } => {}
+            | What::Linked { .. }
+            | What::Seen { .. }
+            | What::SubjectForgotten
+            | What::Forgotten { .. } => {}
         }
     }
 
@@ -319,6 +332,14 @@ pub fn change_subject(subject: &mut Subject, what: &What) {
             subject.active = subject.active.max(Some(*at));
             subject.latest_activity = subject.latest_activity.max(Some(*at));
         }
+        What::Seen { process: None, at } => subject.latest_activity = subject.latest_activity.max(*at),
+        What::Seen { process: Some(process), at } => {
+            if let Some(at) = *at {
+                let known = subject.process_activity.entry(*process).or_insert(at);
+                *known = (*known).max(at);
+            }
+        }
+        What::SubjectForgotten => *subject = Subject::unknown(subject.key),
         What::Linked { .. }
         | What::Touched { .. }
         | What::ItemEvent { .. }
@@ -332,7 +353,8 @@ pub fn change_subject(subject: &mut Subject, what: &What) {
         | What::Returned { .. }
         | What::Late { .. }
         | What::Derived { .. }
-        | What::StillThere { .. } => {}
+        | What::StillThere { .. }
+        | What::Forgotten { .. } => {}
     }
 }
 

@@ -118,6 +118,10 @@ pub enum What {
         place: Place,
         parts: Parts,
     },
+    /// The end of its evidence: nothing that was told of it before counts.
+    Forgotten {
+        id: ItemId,
+    },
     Granted {
         purpose: String,
         at: Millis,
@@ -145,6 +149,13 @@ pub enum What {
     Linked {
         also: SubjectKey,
     },
+    /// When something was last heard of the subject's items, or of those of this process, by what is forgotten since.
+    Seen {
+        process: Option<ProcessKey>,
+        at: Option<Millis>,
+    },
+    /// Nothing that was told of the subject before counts.
+    SubjectForgotten,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,14 +187,17 @@ impl What {
             | Self::Returned { id, .. }
             | Self::Late { id, .. }
             | Self::Derived { id, .. }
-            | Self::StillThere { id, .. } => Some(*id),
+            | Self::StillThere { id, .. }
+            | Self::Forgotten { id } => Some(*id),
             Self::Granted { .. }
             | Self::Withdrawn { .. }
             | Self::Ended { .. }
             | Self::SubjectEvent { .. }
             | Self::ProcessEvent { .. }
             | Self::Active { .. }
-            | Self::Linked { .. } => None,
+            | Self::Linked { .. }
+            | Self::Seen { .. }
+            | Self::SubjectForgotten => None,
         }
     }
 }

@@ -197,6 +197,14 @@ pub struct ReapplyOrdered {
     pub at: i64,
 }
 
+/// What was gone longer than evidence is kept, and requests answered before then, are known no longer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvidenceEnded {
+    /// What was gone before this time, milliseconds.
+    pub before: i64,
+    pub at: i64,
+}
+
 /// Whether others are told what is decided: kept only where somebody listens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NewsSwitch {

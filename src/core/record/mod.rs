@@ -16,9 +16,9 @@ mod request;
 pub use answer::{Answer, AnswerKind, Confirmed, FindingKind, Order, Ordered, ReadBack, Seen};
 pub use change::{Change, ChangeKind, Changes, NamedCopy};
 pub use control::{
-    Acknowledged, ClockAccepted, HoldEffective, HoldPlaced, HoldReleased, LinkLimit, NewsSwitch,
-    PolicyPublished, PolicyStored, ReapplyOrdered, SourcePut, SweepAwaiting, SweepClosed, SweepOrdered,
-    SweepSwitch, SystemMode, SystemPut, SystemRetired,
+    Acknowledged, ClockAccepted, EvidenceEnded, HoldEffective, HoldPlaced, HoldReleased, LinkLimit,
+    NewsSwitch, PolicyPublished, PolicyStored, ReapplyOrdered, SourcePut, SweepAwaiting, SweepClosed,
+    SweepOrdered, SweepSwitch, SystemMode, SystemPut, SystemRetired,
 };
 pub use dead_letter::{DeadLetterClosed, DeadLettered};
 pub use facts::{Fact, Facts, Mark, Origin, Shape, ShapeCopy};
@@ -112,6 +112,7 @@ records! {
     56 ReapplyOrdered,
     57 LinkLimit,
     58 NewsSwitch,
+    59 EvidenceEnded,
 }
 
 /// A frame of the ledger: the records that were appended together and are applied together.

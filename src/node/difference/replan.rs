@@ -113,10 +113,12 @@ impl<'a> Replan<'a> {
             | What::Returned { .. }
             | What::Late { .. }
             | What::Derived { .. }
-            | What::StillThere { .. } => Matters::Item,
+            | What::StillThere { .. }
+            | What::Forgotten { .. } => Matters::Item,
             What::Granted { .. } | What::Withdrawn { .. } | What::Ended { .. } => Matters::Consent,
             What::SubjectEvent { event, .. } | What::ProcessEvent { event, .. } => of_person(names(event)),
-            What::Active { .. } => of_person(self.at_activity),
+            What::Active { .. } | What::Seen { .. } => of_person(self.at_activity),
+            What::SubjectForgotten => Matters::Person,
             What::Linked { .. } => Matters::Nothing,
         }
     }

@@ -15,6 +15,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sled::IVec;
 
@@ -49,6 +50,15 @@ const LOOKED_AT: usize = 16;
 /// Where [`Blocks::suspect`] leaves its mark.
 const SUSPECT: u32 = 3;
 
+/// sled lets go of its file a moment after its last handle, and a child of this process not before it became another
+/// program: so often, and after so long, a locked one is tried again. Two nodes never come here, the ledger is locked.
+const LOOKS: u32 = 100;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(cause) if cause.to_string().contains("could not acquire lock"))
+}
+
 /// The database of all partitions of a node.
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -61,7 +71,15 @@ impl Database {
         // Little on purpose: sled keeps more than it is told, and pages are read in order.
         let config = sled::Config::new().path(dir).cache_capacity(16 << 20).flush_every_ms(None);
         durable::make_folder(dir).map_err(|error| StoreError::Disk(error.to_string()))?;
-        Ok(Self { tree: config.open()?, dir: dir.into() })
+        let mut looks = 0;
+        let tree = loop {
+            match config.open() {
+                Err(error) if looks < LOOKS && is_locked(&error) => looks += 1,
+                opened => break opened?,
+            }
+            std::thread::sleep(BETWEEN_LOOKS);
+        };
+        Ok(Self { tree, dir: dir.into() })
     }
 
     /// An empty one in this folder, whatever lay there.
@@ -100,6 +118,11 @@ pub struct Blocks {
 }
 
 impl Blocks {
+    /// Where the database lies.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub fn put(&self, run: u32, block: u32, bytes: &[u8]) -> Result<(), StoreError> {
         debug_assert!(bytes.len() <= MAX_BYTES, "a block of {} bytes", bytes.len());
         self.tree.insert(self.key(run, block), bytes)?;

@@ -10,6 +10,8 @@ use super::bytes::{Reader, Writer};
 
 /// Stands where a change says its kind: a fact of an item that was known.
 pub const FACT: u8 = 0;
+/// The same: what was told before of the item, or of the subject where the row names no item, counts no longer.
+pub const FORGOTTEN: u8 = 21;
 
 pub fn write(out: &mut Writer, what: &What) {
     match what {
@@ -65,6 +67,17 @@ pub fn write(out: &mut Writer, what: &What) {
         What::Linked { also } => {
             out.byte(18).raw(&also.0);
         }
+        What::Forgotten { .. } | What::SubjectForgotten => {
+            out.byte(FORGOTTEN);
+        }
+        What::Seen { process, at } => {
+            out.byte(22).option(*process, |out, process| {
+                out.raw(&process.0);
+            });
+            out.option(*at, |out, at| {
+                out.signed(at.0);
+            });
+        }
     }
 }
 
@@ -118,6 +131,11 @@ pub fn read(reader: &mut Reader<'_>, subject: SubjectKey, item: Option<ItemKey>)
         17 => What::Active { at: time(reader)? },
         18 => What::Linked { also: SubjectKey(reader.array()?) },
         19 => What::Returned { id: id()?, generation: reader.small()?, place: read_place(reader)? },
+        FORGOTTEN => match item {
+            Some(_) => What::Forgotten { id: id()? },
+            None => What::SubjectForgotten,
+        },
+        22 => What::Seen { process: reader.option(|r| r.array().map(ProcessKey))?, at: reader.option(time)? },
         20 => What::Derived { id: id()?, generation: reader.small()?, place: read_place(reader)? },
         _ => return None,
     })

@@ -60,6 +60,12 @@ impl DiskStore {
                     seq += 1;
                     &mut at_rest
                 }
+                Lies::Nowhere => {
+                    under_way.push(Cow::Owned(Stored::of_no_duty(seq, &duty)))?;
+                    at_rest.push(Cow::Owned(Stored::of_no_duty(seq + 1, &duty)))?;
+                    seq += 2;
+                    continue;
+                }
             };
             runs.push(Cow::Owned(Stored::of_duty(seq, duty)))?;
             seq += 1;

@@ -23,6 +23,8 @@ impl DiskStore {
             let bytes = self.shapes.write(self.shapes_kept);
             self.list.shapes.push(self.put_long(&bytes)?);
         }
+        let forgotten = self.memtable.iter().filter(|(family, row)| row.is_forgotten(*family));
+        self.list.forgotten = forgotten.map(|(_, row)| row.seq).max().unwrap_or(0).max(self.list.forgotten);
         for family in Family::ROWS {
             let groups = self.put_run(family, self.memtable.sorted(family).map(Cow::Borrowed))?;
             self.groups.extend(groups);

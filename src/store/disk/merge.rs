@@ -1,11 +1,14 @@
-//! Many sorted groups into one: page by page, so that memory does not grow with the rows.
+//! Many sorted groups into one: page by page, so that memory does not grow with the rows. Or all there are, without what
+//! was forgotten: then it grows with that.
 
 use std::borrow::Cow;
 use std::collections::BinaryHeap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::apart::{MARGIN, room};
 use super::blocks::{Blocks, StoreError};
+use super::forgotten::Forgotten;
 use super::group::Group;
 use super::row::{Family, Stored};
 use super::run::{Run, RunWriter};
@@ -13,25 +16,52 @@ use super::run::{Run, RunWriter};
 /// At most so many rows in a run: a larger merge writes several, one after the other in their order.
 pub const MAX_RUN_ROWS: u64 = 512 * 1024;
 
-/// Groups to be merged into one: run beside the store, which goes on with the groups as they are.
+/// Groups to be merged, each family's into one: run beside the store, which goes on with the groups as they are.
 #[derive(Debug)]
 pub struct Merge {
     pub(super) blocks: Blocks,
-    pub(super) family: Family,
     pub(super) groups: Vec<Group>,
+    /// These are all there are, and what was forgotten up to this row is left out.
+    pub(super) forgotten: Option<u64>,
     pub(super) run_rows: u64,
     pub(super) numbers: Arc<AtomicU32>,
+    /// Runs that it has begun: nothing names them if it fails.
+    pub(super) begun: Mutex<Vec<u32>>,
 }
 
 /// What came of a [`Merge`].
 #[derive(Debug)]
-pub struct Merged(pub(super) Group);
+pub struct Merged(pub(super) Vec<Group>);
 
 impl Merge {
     pub fn run(&self) -> Result<Merged, StoreError> {
-        let family = self.family;
-        let level = self.groups.iter().map(|g| g.level).max().unwrap_or_default().saturating_add(1);
-        let mut cursors: Vec<Cursor<'_>> = self.groups.iter().map(|g| Cursor::new(&self.blocks, g)).collect();
+        let forgotten = match self.forgotten {
+            Some(_) => {
+                self.has_room()?;
+                Some(Forgotten::of(&self.blocks, self.groups.iter())?)
+            }
+            None => None,
+        };
+        let mut merged = Vec::new();
+        for family in Family::ALL {
+            let groups = self.groups.iter().filter(|group| group.family == family);
+            let groups: Vec<&Group> = groups.collect();
+            if !groups.is_empty() {
+                let group = self.merged(family, &groups, forgotten.as_ref())?;
+                merged.extend(Some(group).filter(|group| !group.runs.is_empty()));
+            }
+        }
+        Ok(Merged(merged))
+    }
+
+    fn merged(
+        &self,
+        family: Family,
+        groups: &[&Group],
+        forgotten: Option<&Forgotten>,
+    ) -> Result<Group, StoreError> {
+        let level = groups.iter().map(|g| g.level).max().unwrap_or_default().saturating_add(1);
+        let mut cursors: Vec<Cursor<'_>> = groups.iter().map(|g| Cursor::new(&self.blocks, g)).collect();
         let mut heads = BinaryHeap::new();
         for (n, cursor) in cursors.iter_mut().enumerate() {
             heads.extend(cursor.next()?.map(|row| Head(row, n)));
@@ -39,21 +69,23 @@ impl Merge {
         let mut out = Group { family, level, runs: Vec::new() };
         let mut writer = RunWriter::new(&self.blocks, self.number(), family);
         let mut held: Option<Stored> = None;
+        let stays = |row: &Stored| forgotten.is_none_or(|forgotten| forgotten.leaves(row, family));
         while let Some(Head(row, n)) = heads.pop() {
             if let Some(cursor) = cursors.get_mut(n) {
                 heads.extend(cursor.next()?.map(|row| Head(row, n)));
             }
             // Rows of a key come oldest first.
-            if let Some(before) = held.take().filter(|old| !old.is_superseded_by(&row, family)) {
+            let before = held.take().filter(|old| !old.is_superseded_by(&row, family));
+            if let Some(before) = before.filter(stays) {
                 self.push(&mut out, &mut writer, before)?;
             }
             held = Some(row);
         }
-        if let Some(last) = held {
+        if let Some(last) = held.filter(stays) {
             self.push(&mut out, &mut writer, last)?;
         }
         out.runs.extend(writer.finish(level)?.map(Arc::new));
-        Ok(Merged(out))
+        Ok(out)
     }
 
     fn push<'a>(
@@ -70,8 +102,31 @@ impl Merge {
         writer.push(Cow::Owned(row))
     }
 
+    /// All there is lies there twice for a while: of snapshots as long as there are such.
+    fn has_room(&self) -> Result<(), StoreError> {
+        let dir = self.blocks.dir();
+        let runs = self.groups.iter().flat_map(|group| &group.runs);
+        let sizes = runs.map(|run| self.blocks.size_of_run(run.number));
+        let needed = sizes.sum::<Result<u64, StoreError>>()?.saturating_add(MARGIN);
+        let free = room(dir).map_err(|cause| StoreError::Disk(format!("{}: {cause}", dir.display())))?;
+        if free < needed {
+            let what = format!(
+                "letting go what was forgotten needs {needed} bytes of free disk, there are {free}: make room, it is tried again"
+            );
+            return Err(StoreError::Disk(what));
+        }
+        Ok(())
+    }
+
+    /// Runs that nothing names, where it failed.
+    pub(super) fn left(&self) -> Vec<u32> {
+        std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn number(&self) -> u32 {
-        self.numbers.fetch_add(1, Ordering::Relaxed)
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).push(number);
+        number
     }
 }
 

@@ -13,6 +13,7 @@ mod change;
 pub mod decode;
 mod duties;
 mod flush;
+mod forgotten;
 mod group;
 mod index;
 mod keyed;
@@ -37,8 +38,8 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
 
 use quietus_core::engine::{Found, Needs, Row, Sieve};
 use quietus_core::identity::{ItemId, ShownItem, SubjectKey};
@@ -47,7 +48,7 @@ use quietus_core::life::Lives;
 
 pub use apart::{Apart, Copies};
 pub use blocks::{Database, StoreError};
-pub(crate) use keyed::KeySet;
+pub(crate) use keyed::{KeyMap, KeySet};
 pub use merge::{Merge, Merged};
 pub use rewrite::{REWRITE_ABOVE, Rewrite};
 pub use sift::{Rows, part_of};
@@ -121,6 +122,8 @@ pub struct DiskStore {
     snapshots: Vec<Pinned>,
     /// One that is being named, or whose naming failed: it may have its name or not.
     naming: Option<Pinned>,
+    /// What was forgotten could not be let go: tried again after the next flush.
+    forgets_later: bool,
     /// Its root was a snapshot when it was opened.
     went_back: bool,
     /// It shows a snapshot, and is never flushed: the root is another's.
@@ -160,6 +163,10 @@ impl DiskStore {
         })
     }
 
+    fn forgets(&self) -> bool {
+        self.list.forgotten > 0 && !self.forgets_later
+    }
+
     /// The groups of a level that has too many.
     fn crowded(&self) -> Option<Vec<Group>> {
         let mut levels: Vec<(u8, Family)> =
@@ -197,6 +204,7 @@ impl Store for DiskStore {
         });
         match flushed {
             Ok(()) => {
+                self.forgets_later = false;
                 self.shapes_kept = self.shapes.len();
                 self.memtable.clear();
                 self.flush_at = self.sizes.flush_rows;
@@ -250,27 +258,44 @@ impl Store for DiskStore {
     }
 
     fn is_crowded(&self) -> bool {
-        !self.merging && self.crowded().is_some()
+        !self.merging && (self.crowded().is_some() || self.forgets())
     }
 
     fn begin_merge(&mut self) -> Option<Merge> {
-        let groups = self.crowded().filter(|_| !self.merging)?;
-        let family = groups.first()?.family;
+        if self.merging {
+            return None;
+        }
+        let (groups, forgotten) = match self.crowded() {
+            Some(groups) => (groups, None),
+            None if self.forgets() => (self.groups.clone(), Some(self.list.forgotten)),
+            None => return None,
+        };
         self.merging = true;
         let (blocks, run_rows) = (self.blocks.clone(), self.sizes.run_rows);
-        Some(Merge { blocks, family, groups, run_rows, numbers: Arc::clone(&self.numbers) })
+        let numbers = Arc::clone(&self.numbers);
+        Some(Merge { blocks, groups, forgotten, run_rows, numbers, begun: Mutex::default() })
     }
 
     fn end_merge(&mut self, merge: Merge, merged: Result<Merged, StoreError>) -> Result<(), StoreError> {
         self.merging = false;
-        let Merged(group) = merged?;
+        let Merged(groups) = match merged {
+            Ok(merged) => merged,
+            Err(error) => {
+                self.forgets_later = merge.forgotten.is_some();
+                self.drop_runs(merge.left())?;
+                return Err(error);
+            }
+        };
         let old: BTreeSet<u32> = merge.groups.iter().flat_map(|g| &g.runs).map(|run| run.number).collect();
-        let before = self.groups.clone();
+        let before = (self.groups.clone(), self.list.forgotten);
         self.groups.retain(|g| !g.runs.iter().any(|run| old.contains(&run.number)));
-        self.groups.push(group);
+        self.groups.extend(groups);
+        if merge.forgotten == Some(self.list.forgotten) {
+            self.list.forgotten = 0;
+        }
         if let Err(error) = self.commit() {
             // What was there is there still; nothing names the merged runs.
-            self.groups = before;
+            (self.groups, self.list.forgotten) = before;
             return Err(error);
         }
         self.drop_runs(old)

@@ -118,6 +118,7 @@ impl DiskStore {
             list_run,
             snapshots: Vec::new(),
             naming: None,
+            forgets_later: false,
             went_back: false,
             looks_back: false,
         })

@@ -26,6 +26,8 @@ pub struct List {
     pub entries: (u32, u64),
     /// Runs with hashes of events, with their lengths, oldest first.
     pub events: Vec<(u32, u64)>,
+    /// The last row that lies in a run and says that something is forgotten; 0 = none does.
+    pub forgotten: u64,
 }
 
 impl List {
@@ -74,12 +76,18 @@ impl List {
         long(&mut out, self.entries);
         out.number(self.events.len() as u64);
         self.events.iter().for_each(|piece| long(&mut out, *piece));
+        // Else as it was before there was any: a snapshot says how long its list is.
+        if self.forgotten > 0 {
+            out.number(self.forgotten);
+            let sum = crc32c::crc32c(&out.0);
+            out.raw(&sum.to_le_bytes());
+        }
         out.0
     }
 
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
-        Some(Self {
+        let mut list = Self {
             next_run: reader.small()?,
             next_seq: reader.number()?,
             applied: reader.number()?,
@@ -88,7 +96,17 @@ impl List {
             state: reader.option(read_long)?,
             entries: read_long(&mut reader)?,
             events: reader.list(read_long)?,
-        })
+            forgotten: 0,
+        };
+        if !reader.is_empty() {
+            list.forgotten = reader.number()?;
+            let (told, sum) = bytes.split_last_chunk::<4>()?;
+            let whole = reader.array() == Some(*sum) && reader.is_empty();
+            if !whole || u32::from_le_bytes(*sum) != crc32c::crc32c(told) {
+                return None;
+            }
+        }
+        Some(list)
     }
 }
 

@@ -129,6 +129,16 @@ impl Stored {
         Some(DutyRow { id, subject: self.subject, lies, bytes: self.body })
     }
 
+    /// What was told before of its item, or of its subject, counts no longer.
+    pub fn is_forgotten(&self, family: Family) -> bool {
+        family == Family::Changes && self.body == [change::FORGOTTEN]
+    }
+
+    /// [`Stored::of_no_duty`].
+    pub fn is_no_duty(&self, family: Family) -> bool {
+        matches!(family, Family::Duties | Family::Rests) && self.body == NO_DUTY
+    }
+
     /// Of two rows in this order the second alone counts.
     pub fn is_superseded_by(&self, next: &Self, family: Family) -> bool {
         match family {

@@ -1,16 +1,13 @@
 //! The store on disk against the one in memory: the same answers whatever was flushed, merged or lost in a crash.
 
-use std::sync::Arc;
+mod rows;
 
 use proptest::prelude::*;
 use quietus_core::digest::Digest;
 use quietus_core::engine::{Needs, Row};
-use quietus_core::identity::{ItemId, ItemKey, ProcessKey, ShownItem, SubjectKey};
-use quietus_core::life::{AddedCopy, ChangeRow, FactRow, Parts, What};
-use quietus_core::obligation::Place;
-use quietus_core::record::{Shape, ShapeCopy};
-use quietus_core::time::Millis;
-use quietus_core::verdict::Action;
+use quietus_core::identity::{ItemId, ItemKey, ShownItem};
+
+use rows::{cell, forgetting, item, row, subject};
 
 use super::{Database, DiskStore, Sizes, Snapshot, StoreError};
 use crate::store::{Beside, DutyRow, Lies, MemoryStore, Store, Unkept};
@@ -19,96 +16,11 @@ use crate::store::{Beside, DutyRow, Lies, MemoryStore, Store, Unkept};
 const SMALL: Sizes =
     Sizes { flush_rows: 7, flush_frames: 40, fan_in: 3, run_rows: 9, slice_rows: 5, duties_held: 0 };
 
-fn subject(n: u8) -> SubjectKey {
-    // As far apart as hashes are.
-    SubjectKey([n.wrapping_mul(67); 16])
-}
-
-fn item(n: u8) -> ItemKey {
-    ItemKey([n.wrapping_mul(41); 16])
-}
-
-fn shape(n: u8) -> Arc<Shape> {
-    let copy = |m: u8| ShapeCopy { system: format!("s{m}"), dataset: "d.t".into(), ..ShapeCopy::default() };
-    Arc::new(Shape {
-        categories: vec!["user.name".into(), format!("user.c{n}")],
-        purposes: vec!["service".into()],
-        copies: (0..=n % 3).map(copy).collect(),
-        ..Shape::default()
-    })
-}
-
-fn place(n: u8) -> Place {
-    Place { system: format!("s{}", n % 3).into(), dataset: "d.t".into(), cell: cell(n) }
-}
-
-/// Sometimes longer than a page.
-fn cell(n: u8) -> Vec<u8> {
-    vec![n; if n.is_multiple_of(11) { 5_000 } else { 3 }]
-}
-
-fn parts() -> impl Strategy<Value = Parts> {
-    prop_oneof![
-        Just(Parts::Whole),
-        Just(Parts::Some { categories: vec!["user.name".into()], action: Action::Mask }),
-    ]
-}
-
-fn what(id: ItemId) -> impl Strategy<Value = What> {
-    let name = prop_oneof![Just("ads".to_owned()), Just("news".to_owned())];
-    (0u8..20, any::<i16>(), any::<u8>(), name, parts()).prop_map(move |(kind, at, n, name, parts)| {
-        let at = Millis(i64::from(at));
-        let generation = u32::from(n % 2) + 1;
-        match kind {
-            0 => What::Touched { id, at },
-            1 => What::ItemEvent { id, event: name, at },
-            2 => What::ItemGranted { id, purpose: name, at },
-            3 => What::ItemWithdrawn { id, purpose: name, at },
-            4 => What::ItemEnded { id, purpose: name, at },
-            5 => {
-                let copy = AddedCopy { place: place(n), purposes: None, disclosure: Some(name) };
-                What::Copied { id, copy }
-            }
-            6 => What::Gone { id, system: (n % 2 == 0).then(|| "s1".into()), dataset: None, at },
-            7 => What::Outcome { id, generation, place: place(n), parts, executed: at, verified: Some(at) },
-            8 => What::Revived { id, generation, place: place(n) },
-            9 => What::Late { id, generation, place: place(n) },
-            10 => What::StillThere { id, generation, place: place(n), parts },
-            11 => What::Granted { purpose: name, at },
-            12 => What::Withdrawn { purpose: name, at },
-            13 => What::Ended { purpose: name, at },
-            14 => What::SubjectEvent { event: name, at },
-            15 => What::ProcessEvent { process: ProcessKey([n; 16]), event: name, at },
-            16 => What::Active { at },
-            17 => What::Returned { id, generation, place: place(n) },
-            18 => What::Derived { id, generation, place: place(n) },
-            _ => What::Linked { also: subject(n) },
-        }
-    })
-}
-
-fn row() -> impl Strategy<Value = Row> {
-    let id = (0u8..5, 0u8..4).prop_map(|(s, i)| ItemId { subject: subject(s), item: item(i) });
-    let fact = (id.clone(), any::<u8>(), proptest::option::of(any::<i16>()), 1u32..3).prop_map(
-        |(id, n, start, generation)| {
-            let shape = shape(n % 4);
-            let cells = shape.copies.iter().map(|_| cell(n)).collect();
-            let process = n.is_multiple_of(3).then_some(ProcessKey([n; 16]));
-            let start = start.map(|s| Millis(i64::from(s)));
-            Row::Fact(FactRow { id, generation, again: n.is_multiple_of(2), start, shape, process, cells })
-        },
-    );
-    let change = id.prop_flat_map(|id| {
-        what(id).prop_map(move |what| Row::Change(ChangeRow { subject: id.subject, what }))
-    });
-    let identity =
-        (0u8..5, any::<u8>()).prop_map(|(s, n)| Row::Identity { subject: subject(s), cell: vec![n, 1] });
-    prop_oneof![4 => fact, 4 => change, 1 => identity]
-}
-
 #[derive(Clone, Debug)]
 enum Deed {
     Append(Vec<Row>),
+    /// The evidence of these items of a person ends, and the person's where none is left and this says so.
+    Forget(u8, u8, bool),
     Settle,
     Flush(u8),
     /// Duties at rest leave memory in the middle of a frame.
@@ -127,6 +39,7 @@ enum Deed {
 fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         6 => proptest::collection::vec(row(), 1..6).prop_map(Deed::Append),
+        2 => (0u8..5, any::<u8>(), any::<bool>()).prop_map(|(s, which, whole)| Deed::Forget(s, which, whole)),
         2 => Just(Deed::Settle),
         1 => any::<u8>().prop_map(Deed::Flush),
         1 => any::<u8>().prop_map(Deed::Spill),
@@ -162,8 +75,9 @@ fn beside(n: u8) -> Told {
 }
 
 fn duty(n: u8) -> DutyRow {
-    let lies = [Lies::UnderWay, Lies::AtRest, Lies::AtRestNow][usize::from(n / 4) % 3];
-    DutyRow { id: [n % 4; 16], subject: subject(n % 4), lies, bytes: cell(n) }
+    let lies = [Lies::UnderWay, Lies::AtRest, Lies::AtRestNow, Lies::Nowhere][usize::from(n / 4) % 4];
+    let bytes = if lies == Lies::Nowhere { Vec::new() } else { cell(n) };
+    DutyRow { id: [n % 4; 16], subject: subject(n % 4), lies, bytes }
 }
 
 /// What flushes add up to.
@@ -179,6 +93,9 @@ fn add(kept: &mut Option<Told>, spilled: &mut Vec<DutyRow>, next: Told) {
 fn stands(all: &mut Vec<DutyRow>, duty: DutyRow) {
     let lies = if duty.lies == Lies::UnderWay { Lies::UnderWay } else { Lies::AtRest };
     all.retain(|old| old.id != duty.id);
+    if duty.lies == Lies::Nowhere {
+        return;
+    }
     all.push(DutyRow { lies, ..duty });
     all.sort_by_key(|duty| duty.id);
 }
@@ -268,6 +185,12 @@ proptest! {
                     memory.write(&rows);
                     ledger.extend(rows);
                 }
+                Deed::Forget(s, which, whole) => {
+                    let rows = forgetting(&memory, subject(s), which, whole);
+                    disk.write(&rows);
+                    memory.write(&rows);
+                    ledger.extend(rows);
+                }
                 Deed::Settle if disk.is_full(0, applied) => {
                     disk.flush(applied, beside(1).into()).unwrap();
                     add(&mut kept, &mut spilled, beside(1));
@@ -277,7 +200,7 @@ proptest! {
                     disk.flush(applied, beside(n).into()).unwrap();
                     add(&mut kept, &mut spilled, beside(n));
                 }
-                Deed::Spill(n) if duty(n).lies == Lies::UnderWay => {}
+                Deed::Spill(n) if matches!(duty(n).lies, Lies::UnderWay | Lies::Nowhere) => {}
                 Deed::Spill(n) => {
                     disk.spill(&mut [Ok(duty(n))].into_iter()).unwrap();
                     spilled.push(duty(n));

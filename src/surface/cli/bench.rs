@@ -23,6 +23,9 @@ pub enum Bench {
         /// Over 5 years and 50 shapes in no order; else one shape, oldest first.
         #[arg(long)]
         spread: bool,
+        /// Without PostgreSQL beside it: what compares is null and not judged.
+        #[arg(long)]
+        alone: bool,
     },
     /// What is due becomes duties, beside PostgreSQL.
     Sweep {
@@ -41,6 +44,9 @@ pub enum Bench {
         /// Of the persons so many took their consent back.
         #[arg(long, value_name = "PERCENT", default_value_t = 30)]
         withdrawn: u64,
+        /// Without PostgreSQL beside it: what compares is null and not judged.
+        #[arg(long)]
+        alone: bool,
     },
     /// What one rule over half of all items would change, counted, beside PostgreSQL.
     Replan {
@@ -56,6 +62,9 @@ pub enum Bench {
         /// Of the persons so many took their consent back, for the second count.
         #[arg(long, value_name = "PERCENT", default_value_t = 30)]
         withdrawn: u64,
+        /// Without PostgreSQL beside it: what compares is null and not judged.
+        #[arg(long)]
+        alone: bool,
     },
     /// A store built anew from its ledger, beside the ingest that wrote it.
     Rebuild {
@@ -100,20 +109,23 @@ impl Bench {
                 let figure = bench::http(items, &mut |line| say(line)).await.map_err(unknown)?;
                 print(out, &figure, figure.ok)
             }
-            Self::Ingest { items, spread } => {
-                let figure = bench::ingest(items, spread, &mut |line| say(line)).await.map_err(unknown)?;
+            Self::Ingest { items, spread, alone } => {
+                let figure =
+                    bench::ingest(items, spread, alone, &mut |line| say(line)).await.map_err(unknown)?;
                 print(out, &figure, figure.ok)
             }
-            Self::Sweep { items, spread, due, touched, withdrawn } => {
+            Self::Sweep { items, spread, due, touched, withdrawn, alone } => {
                 let shares = bench::Shares { run_out: due, touched, withdrawn };
-                let figure =
-                    bench::sweep(items, spread, shares, &mut |line| say(line)).await.map_err(unknown)?;
+                let figure = bench::sweep(items, spread, shares, alone, &mut |line| say(line))
+                    .await
+                    .map_err(unknown)?;
                 print(out, &figure, figure.ok)
             }
-            Self::Replan { items, spread, touched, withdrawn } => {
+            Self::Replan { items, spread, touched, withdrawn, alone } => {
                 let told = (touched, withdrawn);
-                let figure =
-                    bench::replan(items, spread, told, &mut |line| say(line)).await.map_err(unknown)?;
+                let figure = bench::replan(items, spread, told, alone, &mut |line| say(line))
+                    .await
+                    .map_err(unknown)?;
                 print(out, &figure, figure.ok)
             }
             Self::Rebuild { items, spread } => {

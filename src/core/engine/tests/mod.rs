@@ -3,6 +3,7 @@
 mod asking;
 mod corrections;
 mod derived;
+mod evidence;
 mod links;
 mod lives;
 mod news;

@@ -8,7 +8,7 @@ use crate::engine::{
 };
 use crate::identity::{ItemId, ItemKey, SubjectKey};
 use crate::item::Subject;
-use crate::life::{Lives, change_subject};
+use crate::life::{Lives, What, change_subject};
 use crate::obligation::{Obligation, ObligationId, Stand};
 use crate::record::{
     Answer, AnswerKind, Change, ChangeKind, Changes, Confirmed, ControlCopy, Fact, Facts, FindingKind, Order,
@@ -170,7 +170,11 @@ impl World {
             match row {
                 Row::Fact(fact) => self.lives.entry(fact.id).or_default().record(fact),
                 Row::Change(change) => match change.what.item() {
+                    Some(id) if matches!(change.what, What::Forgotten { .. }) => drop(self.lives.remove(&id)),
                     Some(id) => self.lives.entry(id).or_default().change(&change.what),
+                    None if change.what == What::SubjectForgotten => {
+                        self.subjects.remove(&change.subject);
+                    }
                     None => {
                         let key = change.subject;
                         let subject = self.subjects.entry(key).or_insert_with(|| Subject::unknown(key));
