@@ -11,6 +11,7 @@ mod pass;
 mod report;
 mod snapshot;
 mod taken;
+mod turns;
 mod view;
 
 use std::collections::BTreeMap;

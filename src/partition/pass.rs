@@ -9,6 +9,7 @@ use quietus_core::engine::{Effect, Pass, Row, Step, may_move};
 use quietus_core::identity::ItemId;
 use quietus_core::obligation::Obligation;
 
+use super::turns::Turn;
 use super::{Inner, Partition, kept};
 use crate::audit::Leaves;
 
@@ -38,6 +39,7 @@ impl Partition {
             inner.store.parts(&pass.sieve(&inner.state))
         };
         for n in 0..of {
+            let _turn = Turn::take();
             let (mut part, mut resting) = {
                 let inner = self.read();
                 let resting = inner.resting_in(n, of);

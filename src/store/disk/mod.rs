@@ -90,7 +90,7 @@ impl Default for Sizes {
             flush_frames: 16 * 1024,
             fan_in: 8,
             run_rows: merge::MAX_RUN_ROWS,
-            slice_rows: 512 * 1024,
+            slice_rows: 256 * 1024,
             duties_held: 16 * 1024,
         }
     }
