@@ -171,7 +171,7 @@ impl Intake {
         events.into_iter().for_each(|id| seen.insert(id));
     }
 
-    /// The subject's last item is gone: its identity is sent again with the next fact.
+    /// Nothing is known of the subject any more: its identity is sent again with the next fact.
     pub fn forget(&self, subject: &SubjectKey) {
         self.memory().sent.remove(short(subject));
     }

@@ -119,6 +119,7 @@ impl Node {
                 }
                 Effect::Applied { .. } => self.registry.nudge(),
                 Effect::Tell(what) => alarm(&what),
+                Effect::Forgotten { subject } => self.desk.intake().forget(&subject),
             }
         }
     }

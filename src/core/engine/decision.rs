@@ -186,4 +186,6 @@ pub enum Effect {
     Send { system: String, duties: Vec<Obligation> },
     /// People should hear of it.
     Tell(Noticed),
+    /// Nothing is known of this person any more: with the next fact comes who they are.
+    Forgotten { subject: SubjectKey },
 }

@@ -16,7 +16,7 @@ use crate::record::EvidenceEnded;
 use crate::request::{Request, RequestKind};
 use crate::time::Millis;
 
-use super::decision::{Decision, Row};
+use super::decision::{Decision, Effect, Row};
 use super::state::State;
 use super::{Turn, awaits_read_back};
 
@@ -72,6 +72,7 @@ impl Forgetting {
             if stays.is_empty() && self.is_unneeded(turn.state, &subject) {
                 self.gone.persons += 1;
                 turn.write(Row::Change(ChangeRow { subject: key, what: What::SubjectForgotten }));
+                turn.effect(Effect::Forgotten { subject: key });
             } else if !past.is_empty() {
                 remember_activity(turn, &subject);
             }
