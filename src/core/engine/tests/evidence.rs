@@ -4,7 +4,7 @@ use super::world::{SHOP, World, copier, item};
 use crate::engine::{Decision, Gone, Step};
 use crate::identity::ItemId;
 use crate::obligation::Stand;
-use crate::record::{AnswerKind, EvidenceEnded, FindingKind, HoldReleased, Record};
+use crate::record::{AnswerKind, EvidenceEnded, FindingKind, HoldReleased, Origin, Record};
 use crate::time::Millis;
 
 /// One item erased and verified, one that lives.
@@ -16,6 +16,16 @@ fn erased() -> World {
     w.order();
     w.erases("shop-db");
     assert_eq!(w.stand("shop-db"), Some(Stand::Verified));
+    w
+}
+
+/// One item that its person asked to be erased.
+fn asked() -> World {
+    let mut w = World::new(&[SHOP.to_owned()]);
+    let start = w.state.now.plus(-Millis::DAY);
+    w.put_under(&["ads"], item(2), Origin::Event, Some(start), start);
+    let asked = w.asked("erase", 2);
+    w.step(Record::RequestReceived(asked));
     w
 }
 
@@ -94,11 +104,7 @@ fn a_hold_keeps_evidence_until_it_is_released() {
 
 #[test]
 fn a_request_goes_with_what_it_had_erased_and_not_while_it_is_open() {
-    let mut w = World::new(&[SHOP.to_owned()]);
-    let start = w.state.now.plus(-Millis::DAY);
-    w.put_under(&["ads"], item(2), crate::record::Origin::Event, Some(start), start);
-    let asked = w.asked("erase", 2);
-    w.step(Record::RequestReceived(asked));
+    let mut w = asked();
     w.order();
     let then = w.state.now;
     assert_eq!(gone(&end(&mut w, then.plus(1))), Gone::default(), "it is under way");
@@ -120,7 +126,7 @@ fn a_person_stays_known_by_what_was_heard_of_them() {
     // Another item of the same person, older than the one that went.
     let other = ItemId { item: item(9).item, ..item(1) };
     let start = w.state.now.plus(-45 * Millis::DAY);
-    w.put_under(&["ads"], other, crate::record::Origin::Event, Some(start), start);
+    w.put_under(&["ads"], other, Origin::Event, Some(start), start);
     w.later(Millis::DAY);
     let heard = w.subjects.get(&item(1).subject).and_then(|subject| subject.latest_activity);
     let now = w.state.now;
@@ -139,11 +145,7 @@ fn a_person_stays_known_by_what_was_heard_of_them() {
 
 #[test]
 fn what_a_request_refers_to_is_what_a_start_would_find() {
-    let mut w = World::new(&[SHOP.to_owned()]);
-    let start = w.state.now.plus(-Millis::DAY);
-    w.put_under(&["ads"], item(2), crate::record::Origin::Event, Some(start), start);
-    let asked = w.asked("erase", 2);
-    w.step(Record::RequestReceived(asked));
+    let mut w = asked();
     let mut request = w.state.requests.values().next().unwrap().clone();
     let duty = request.duties().next().unwrap();
     assert!(w.state.duties.is_named(duty));
