@@ -26,6 +26,26 @@ fn holding(dir: &Path, needle: &[u8]) -> usize {
     found
 }
 
+const FOLDER: &str = "QUIETUS_TEST_FOLDER";
+
+/// Opens the node in this folder in a process of its own, which kills itself at this point of its stores' merges.
+fn tidied_until(point: &str, dir: &Path) {
+    let this = std::env::current_exe().unwrap();
+    let of = ["--exact", "node::tests::evidence::merges_what_lies_in_a_folder", "--ignored", "--nocapture"];
+    let mut child = std::process::Command::new(this);
+    let ended = child.args(of).env("QUIETUS_KILL_AT", point).env(FOLDER, dir).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && said.contains(point), "{point}: {:?} {said}", ended.status);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a process that another test starts, and that is killed"]
+async fn merges_what_lies_in_a_folder() {
+    let Some(dir) = std::env::var_os(FOLDER) else { return };
+    let node = opened(Path::new(&dir), SMALL).await;
+    node.partitions.iter().for_each(|p| while p.tidy().unwrap() {});
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_evidence_has_ended_of_is_known_to_nobody_and_leaves_the_disk() {
     let mut w = world_of(SMALL).await;
@@ -84,6 +104,24 @@ async fn what_evidence_has_ended_of_is_known_to_nobody_and_leaves_the_disk() {
     drop(node);
     let left: Vec<usize> = gone.iter().map(|id| holding(tidied.path(), &id.subject.0)).collect();
     assert!(left.iter().all(|n| *n == 0), "{left:?}");
+    // A build without debug assertions has no points.
+    let points: &[&str] = match cfg!(debug_assertions) {
+        true => &["AmidForgetting", "BeforeForgotten", "AfterForgotten"],
+        false => &[],
+    };
+    for point in points {
+        let cut_off = image(flushed.path(), "");
+        tidied_until(point, cut_off.path());
+        let node = opened(cut_off.path(), SMALL).await;
+        assert_eq!(node.read_at_start(), 0, "{point}: it goes on from a root");
+        unknown(&node);
+        node.partitions.iter().for_each(|p| while p.tidy().unwrap() {});
+        assert_eq!(node.state_digest(), w.node.state_digest(), "{point}");
+        node.ledger().close().await.unwrap();
+        drop(node);
+        let left: Vec<usize> = gone.iter().map(|id| holding(cut_off.path(), &id.subject.0)).collect();
+        assert!(left.iter().all(|n| *n == 0), "{point}: {left:?}");
+    }
     for dir in [&killed, &flushed, &tidied, &image(w.dir.path(), ""), &image(w.dir.path(), "store")] {
         let node = opened(dir.path(), SMALL).await;
         unknown(&node);

@@ -12,6 +12,7 @@ use super::forgotten::Forgotten;
 use super::group::Group;
 use super::row::{Family, Stored};
 use super::run::{Run, RunWriter};
+use crate::faults::{self, Point};
 
 /// At most so many rows in a run: a larger merge writes several, one after the other in their order.
 pub const MAX_RUN_ROWS: u64 = 512 * 1024;
@@ -49,6 +50,9 @@ impl Merge {
             if !groups.is_empty() {
                 let group = self.merged(family, &groups, forgotten.as_ref())?;
                 merged.extend(Some(group).filter(|group| !group.runs.is_empty()));
+                if self.forgotten.is_some() {
+                    faults::pass(Point::AmidForgetting);
+                }
             }
         }
         Ok(Merged(merged))

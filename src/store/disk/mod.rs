@@ -293,11 +293,17 @@ impl Store for DiskStore {
         if merge.forgotten == Some(self.list.forgotten) {
             self.list.forgotten = 0;
         }
+        let (before_root, after_root) = match merge.forgotten {
+            None => (Point::BeforeMerged, Point::AfterMerged),
+            Some(_) => (Point::BeforeForgotten, Point::AfterForgotten),
+        };
+        faults::pass(before_root);
         if let Err(error) = self.commit() {
             // What was there is there still; nothing names the merged runs.
             (self.groups, self.list.forgotten) = before;
             return Err(error);
         }
+        faults::pass(after_root);
         self.drop_runs(old)
     }
 
