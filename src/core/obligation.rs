@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::ItemId;
@@ -206,8 +207,8 @@ impl std::fmt::Display for ObligationId {
     }
 }
 
-static ID_HASH: LazyLock<blake3::Hasher> =
-    LazyLock::new(|| blake3::Hasher::new_derive_key("quietus 2026 obligation id v1"));
+static ID_KEY: LazyLock<ContextKey> =
+    LazyLock::new(|| hash_derive_key_context("quietus 2026 obligation id v1"));
 
 impl ObligationId {
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
@@ -239,9 +240,10 @@ impl ObligationId {
         parts.iter().for_each(|p| field(p.as_bytes()));
         field(&[duty.code()]);
         field(&round.to_le_bytes());
-        let mut hasher = ID_HASH.clone();
+        // A hasher that is copied is two kilobytes.
+        let hash = blake3::Hasher::new_from_context_key(&ID_KEY).update(&bytes).finalize();
         let mut id = [0; 16];
-        hasher.update(&bytes).finalize_xof().fill(&mut id);
+        id.iter_mut().zip(hash.as_bytes()).for_each(|(to, from)| *to = *from);
         Self(id)
     }
 }
@@ -252,6 +254,7 @@ pub struct Place {
     pub system: Word,
     pub dataset: Word,
     /// The sealed locator.
+    #[serde(with = "serde_bytes")]
     pub cell: Vec<u8>,
 }
 
@@ -442,5 +445,14 @@ mod tests {
         assert_ne!(id(&place, &parts, 0), id(&moved, &parts, 0));
         assert_ne!(id(&place, &parts, 0), id(&place, &parts, 1));
         assert_ne!(id(&place, &parts, 0), id(&place, &[], 0));
+    }
+
+    /// Commands carry it, and what was ordered once must be known again by every later version.
+    #[test]
+    fn an_id_is_frozen() {
+        let item = ItemId { subject: SubjectKey([1; 16]), item: ItemKey([2; 16]) };
+        let place = Place { system: "shop-db".into(), dataset: "shop.orders".into(), cell: vec![3; 27] };
+        let id = ObligationId::of(item, 4, &place, &["user.name".to_owned()], Duty::Delete, 5);
+        assert_eq!(format!("{id:?}"), "cm_38e1b9603782bb8bd00552124df10085");
     }
 }

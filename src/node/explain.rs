@@ -170,11 +170,8 @@ fn explain_in(inner: &Inner, id: ItemId, now: Millis) -> Result<Option<Explained
         what: "no policy is or was active, so nothing has a date".to_owned(),
         fix: "publish one: `quietus policy publish FILE`".to_owned(),
     })?;
-    let Some(mut life) = inner.store.lives(id).and_then(|lives| lives.newest().cloned()) else {
-        return Ok(None);
-    };
+    let Some((mut life, subject)) = inner.newest_life(id) else { return Ok(None) };
     control.complete(&mut life);
-    let subject = inner.store.subject(id.subject).unwrap_or_else(|| Subject::unknown(id.subject));
     let mut verdict = judge(&active, control, &life, &subject, now);
     // Of a copy that is gone, what the rules said of its parts; it sets no date any more.
     let mut there = life.clone();

@@ -109,9 +109,7 @@ impl Node {
     /// Looks at the newest life of an item.
     pub fn with_life<R>(&self, id: ItemId, look: impl FnOnce(&Inner, &Life, &Subject) -> R) -> Option<R> {
         let inner = self.partition_of(id.subject).read();
-        let lives = inner.store.lives(id)?;
-        let subject = inner.store.subject(id.subject).unwrap_or_else(|| Subject::unknown(id.subject));
-        let mut life = lives.newest()?.clone();
+        let (mut life, subject) = inner.newest_life(id)?;
         inner.state.control.complete(&mut life);
         Some(look(&inner, &life, &subject))
     }

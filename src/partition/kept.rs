@@ -238,13 +238,16 @@ fn in_order(
     })
 }
 
+/// Most duties take fewer.
+const DUTY_BYTES: usize = 256;
+
 pub(super) fn written(duty: &Obligation) -> Result<DutyRow, StoreError> {
     let lies = match (rests(duty), duty.sent) {
         (false, _) => Lies::UnderWay,
         (true, Some(_)) => Lies::AtRestNow,
         (true, None) => Lies::AtRest,
     };
-    let bytes = postcard::to_allocvec(duty)
+    let bytes = postcard::to_extend(duty, Vec::with_capacity(DUTY_BYTES))
         .map_err(|error| StoreError::Disk(format!("a duty cannot be written as bytes: {error}")))?;
     Ok(DutyRow { id: duty.id.0, subject: duty.item.subject, lies, bytes })
 }

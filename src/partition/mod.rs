@@ -22,7 +22,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use quietus_core::digest::Digest;
 use quietus_core::engine::control::Control;
 use quietus_core::engine::news::Item;
-use quietus_core::engine::{Concerned, Decision, Effect, Input, State, begin, needs, step};
+use quietus_core::engine::{Concerned, Decision, Effect, Input, Needs, State, begin, needs, step};
+use quietus_core::identity::ItemId;
+use quietus_core::item::Subject;
+use quietus_core::life::Life;
 use quietus_core::record::{Codec, Frame, Record};
 use tokio::sync::watch;
 
@@ -287,6 +290,15 @@ impl Partition {
 }
 
 impl Inner {
+    /// The newest life of an item, and its subject as the rules in force ask for it.
+    pub fn newest_life(&self, id: ItemId) -> Option<(Life, Subject)> {
+        let activity = self.state.control.asks_of_persons();
+        let mut found = self.store.fetch(&Needs { items: [id].into(), activity, ..Needs::default() });
+        let life = found.lives.remove(&id)?.newest()?.clone();
+        let subject = found.subjects.remove(&id.subject);
+        Some((life, subject.unwrap_or_else(|| Subject::unknown(id.subject))))
+    }
+
     fn subjects(&self, when: Subjects) -> u64 {
         let known = self.subjects.load(Ordering::Relaxed);
         if when == Subjects::Lately && known != UNCOUNTED {

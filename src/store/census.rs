@@ -28,6 +28,9 @@ pub enum Matters {
 pub trait Census {
     fn matters(&self, what: &What) -> Matters;
 
+    /// That items were touched matters: there are more such changes than others.
+    fn minds_touches(&self) -> bool;
+
     /// The number that a shape goes by from here on; None = its items are to be shown, each of them.
     fn shape(&mut self, shape: &Arc<Shape>) -> Option<usize>;
 
@@ -36,6 +39,9 @@ pub trait Census {
 
     /// So many more items of this shape (less, below 0), recorded at one time or within what is narrow.
     fn count(&mut self, shape: usize, starts: Option<(Millis, Millis)>, items: i64);
+
+    /// Nobody of whom was heard before comes again.
+    fn forget_persons(&mut self);
 
     /// What a person says of consent; None = nothing was heard of them before. The number that they go by from here on.
     fn hear(&mut self, person: Option<usize>, what: &What) -> usize;

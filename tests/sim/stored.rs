@@ -6,8 +6,15 @@ use quietus::partition::{Home, Partition};
 use quietus::store::{Database, DiskStore, Sizes};
 use quietus_core::engine::control::Control;
 
-const SMALL: Sizes =
-    Sizes { flush_rows: 12, flush_frames: 60, fan_in: 3, run_rows: 40, slice_rows: 25, duties_held: 0 };
+const SMALL: Sizes = Sizes {
+    flush_rows: 12,
+    flush_frames: 60,
+    fan_in: 3,
+    run_rows: 40,
+    slice_rows: 25,
+    apart: 2,
+    duties_held: 0,
+};
 
 /// The stores of one node; a crash takes what was not flushed, and the ledger brings it back.
 #[derive(Debug)]

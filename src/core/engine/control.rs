@@ -338,6 +338,11 @@ impl Control {
         scope.may_concern(std::iter::once(subject).chain(linked))
     }
 
+    /// Some date depends on the activity of all of a person's items.
+    pub fn asks_of_persons(&self) -> bool {
+        self.policy.as_ref().is_some_and(|active| active.policy.asks_of_persons())
+    }
+
     pub fn knows_people_only(&self, system: &str) -> bool {
         self.systems.get(system).is_some_and(|s| s.manifest.knows_people_only())
     }

@@ -40,6 +40,7 @@ mod tests;
 mod ticks;
 mod words;
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -282,13 +283,22 @@ impl<'a> Turn<'a> {
     /// Brings the duties of one life in line with what it owes: opens, frees, blocks and withdraws.
     /// Returns the ids now wanted.
     fn settle(&mut self, life: &crate::life::Life, wishes: &[Wish], cause: &Cause) -> Vec<ObligationId> {
-        let mut wanted = Vec::new();
-        for wish in wishes {
-            let id = wish.id(life);
-            wanted.push(id);
-            match self.state.duties.get(id).cloned() {
-                None => self.open(life, wish, id, cause),
-                Some(known) => self.renew(&known, wish, cause),
+        let named: Vec<(ObligationId, &Wish)> = wishes.iter().map(|wish| (wish.id(life), wish)).collect();
+        self.settle_named(life, &named, cause);
+        named.into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// The same by whom the duties' ids are known.
+    fn settle_named(
+        &mut self,
+        life: &crate::life::Life,
+        wishes: &[(ObligationId, impl Borrow<Wish>)],
+        cause: &Cause,
+    ) {
+        for (id, wish) in wishes {
+            match self.state.duties.get(*id).cloned() {
+                None => self.open(life, wish.borrow(), *id, cause),
+                Some(known) => self.renew(&known, wish.borrow(), cause),
             }
         }
         // What nobody wants any more is taken back, unless it is out or already carried out. A sweep decides as of
@@ -298,7 +308,7 @@ impl<'a> Turn<'a> {
         let mine = self.state.duties.of_item(life.item.id).filter(of_life);
         let mut stale: Vec<ObligationId> =
             mine.filter(|d| d.stand.after(Event::Withdraw).is_some()).map(|d| d.id).collect();
-        stale.retain(|id| !wanted.contains(id));
+        stale.retain(|stale| wishes.iter().all(|(wanted, _)| wanted != stale));
         if !stale.is_empty() {
             let subject = self.subject(life.item.id.subject);
             let now = wishes_now(&self.state.control, life, &subject, reach::moment(self.state, life));
@@ -307,7 +317,6 @@ impl<'a> Turn<'a> {
         for id in stale {
             self.advance(id, Event::Withdraw, |d| d.block = None);
         }
-        wanted
     }
 
     fn open(&mut self, life: &crate::life::Life, wish: &Wish, id: ObligationId, cause: &Cause) {

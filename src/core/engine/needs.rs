@@ -22,10 +22,12 @@ pub struct Needs {
     pub orphans: BTreeSet<ItemKey>,
     /// All there is: see [`super::begin`].
     pub everything: bool,
+    /// Of a subject also what their other items say of activity: some date depends on it.
+    pub activity: bool,
 }
 
 pub fn needs(state: &State, input: &Input<'_>) -> Needs {
-    let mut needs = Needs::default();
+    let mut needs = Needs { activity: state.control.asks_of_persons(), ..Needs::default() };
     match input.record {
         Record::Facts(r) => {
             // Twice in one record: the second row is judged with its subject.

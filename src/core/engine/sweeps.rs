@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::item::Copy;
 use crate::life::{Life, Lives};
 use crate::merkle::{self, Tree};
-use crate::obligation::{Cause, Stand};
+use crate::obligation::{Cause, ObligationId, Stand};
 use crate::policy::ShapeRules;
 use crate::record::SweepOrdered;
 use crate::time::{Millis, Moment};
@@ -72,10 +72,11 @@ impl Sweeping {
         turn.rule(Decision::Swept { sweep: self.id, slice });
     }
 
-    fn item(&mut self, turn: &mut Turn<'_>, life: &Life, mut due: Vec<Wish>) {
+    fn item(&mut self, turn: &mut Turn<'_>, life: &Life, due: Vec<Wish>) {
+        let mut due: Vec<(ObligationId, Wish)> = due.into_iter().map(|wish| (wish.id(life), wish)).collect();
         if let Some(left) = &mut self.quota {
-            due.retain(|wish| {
-                let stand = turn.state.duties.get(wish.id(life)).map(|duty| duty.stand);
+            due.retain(|(id, wish)| {
+                let stand = turn.state.duties.get(*id).map(|duty| duty.stand);
                 if !is_new(wish, stand) {
                     return true;
                 }
@@ -86,14 +87,14 @@ impl Sweeping {
             });
         }
         self.slice.due += due.len() as u64;
-        for wish in &mut due {
+        for (id, wish) in &mut due {
             self.words.list(&mut wish.parts);
             wish.rule.iter_mut().for_each(|rule| self.words.text(rule));
-            self.tree.push(merkle::leaf(&frozen(life, wish)));
+            self.tree.push(merkle::leaf(&frozen(life, *id)));
         }
         // Most items owe nothing and never did.
         if !due.is_empty() || turn.state.duties.of_item(life.item.id).next().is_some() {
-            turn.settle(life, &due, &self.cause);
+            turn.settle_named(life, &due, &self.cause);
         }
     }
 }
@@ -139,9 +140,9 @@ pub fn is_new(wish: &Wish, stand: Option<Stand>) -> bool {
 }
 
 /// One row of a frozen set: (SubjectKey, ItemKey, generation, copy, parts).
-pub fn frozen(life: &Life, wish: &Wish) -> Vec<u8> {
+pub fn frozen(life: &Life, id: ObligationId) -> Vec<u8> {
     let mut row = Vec::with_capacity(96);
-    row.extend_from_slice(&wish.id(life).0);
+    row.extend_from_slice(&id.0);
     row.extend_from_slice(&life.item.id.subject.0);
     row.extend_from_slice(&life.item.id.item.0);
     row.extend_from_slice(&life.item.generation.to_le_bytes());

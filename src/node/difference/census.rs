@@ -1,6 +1,5 @@
 //! Counting a difference, store by store.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use quietus_core::engine::control::Control;
@@ -10,7 +9,7 @@ use quietus_core::policy::Days;
 use quietus_core::record::Shape;
 use quietus_core::time::Millis;
 
-use super::consents::Consents;
+use super::consents::{Consents, Heard};
 use super::kind::{Around, Kind};
 use super::kinds::Kinds;
 use super::replan::Replan;
@@ -24,6 +23,7 @@ pub(super) struct Counting<'a> {
     /// Nothing is counted by the day.
     pub item_by_item: bool,
     kinds: Kinds,
+    heard: Heard,
     difference: Difference,
 }
 
@@ -32,19 +32,18 @@ struct Here<'c, 'a> {
     counting: &'c mut Counting<'a>,
     control: &'c Control,
     persons: Vec<Consents>,
-    /// Something was heard of these.
-    purposes: BTreeSet<String>,
 }
 
 impl<'a> Counting<'a> {
     pub fn new(replan: Replan<'a>, days: &'a Days) -> Self {
         let item_by_item = replan.asks_of_persons();
-        Self { replan, days, item_by_item, kinds: Kinds::default(), difference: Difference::default() }
+        let (kinds, heard) = (Kinds::default(), Heard::default());
+        Self { replan, days, item_by_item, kinds, heard, difference: Difference::default() }
     }
 
     pub fn count(&mut self, store: &dyn Store, control: &Control) {
         let item_by_item = self.item_by_item;
-        let mut here = Here { counting: self, control, persons: Vec::new(), purposes: BTreeSet::new() };
+        let mut here = Here { counting: self, control, persons: Vec::new() };
         match item_by_item {
             true => store.each(&mut |lives, subject| here.whole(lives, subject)),
             false => store.census(&mut here),
@@ -61,8 +60,8 @@ impl<'a> Counting<'a> {
 impl Here<'_, '_> {
     /// A kind with what its counts need, and where those go that it cannot keep.
     fn kind(&mut self, kind: usize) -> Option<(&mut Kind, Around<'_>, &mut Difference, &[Consents])> {
-        let Counting { replan, days, kinds, difference, .. } = &mut *self.counting;
-        let around = Around { replan, days, control: self.control };
+        let Counting { replan, days, kinds, heard, difference, .. } = &mut *self.counting;
+        let around = Around { replan, days, control: self.control, heard };
         kinds.get_mut(kind).map(|kind| (kind, around, difference, self.persons.as_slice()))
     }
 }
@@ -70,6 +69,10 @@ impl Here<'_, '_> {
 impl Census for Here<'_, '_> {
     fn matters(&self, what: &What) -> Matters {
         self.counting.replan.matters(what)
+    }
+
+    fn minds_touches(&self) -> bool {
+        self.counting.replan.at_activity
     }
 
     fn shape(&mut self, shape: &Arc<Shape>) -> Option<usize> {
@@ -88,22 +91,24 @@ impl Census for Here<'_, '_> {
         }
     }
 
+    fn forget_persons(&mut self) {
+        self.persons.clear();
+    }
+
     fn hear(&mut self, person: Option<usize>, what: &What) -> usize {
         let person = person.unwrap_or(self.persons.len());
         if person == self.persons.len() {
             self.persons.push(Consents::default());
         }
-        if let Some(purpose) = self.persons.get_mut(person).and_then(|said| said.hear(what))
-            && !self.purposes.contains(purpose)
-        {
-            self.purposes.insert(purpose.to_owned());
+        if let Some(said) = self.persons.get_mut(person) {
+            said.hear(what, &mut self.counting.heard);
         }
         person
     }
 
     fn is_moved(&self, kind: usize) -> bool {
-        let kind = self.counting.kinds.get(kind);
-        kind.is_some_and(|kind| self.purposes.iter().any(|purpose| kind.is_for(purpose)))
+        let (kind, heard) = (self.counting.kinds.get(kind), self.counting.heard.all());
+        kind.is_some_and(|kind| heard.iter().any(|purpose| kind.is_for(purpose)))
     }
 
     fn consented(&mut self, kind: usize, start: Option<Millis>, person: usize) {

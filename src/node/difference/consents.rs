@@ -1,20 +1,53 @@
 //! What a person said of consent, and how that lies between an item's dates.
 
-use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use quietus_core::item::Consent;
 use quietus_core::life::What;
 use quietus_core::time::Millis;
 
-/// The last time of each, sorted by what was said and of which purpose.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Consents(Vec<Said>);
+/// Purposes of which something was said: what was said names them by their places.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    all: Vec<String>,
+    places: BTreeMap<String, usize>,
+}
 
-#[derive(Clone, Debug)]
+impl Heard {
+    pub fn all(&self) -> &[String] {
+        &self.all
+    }
+
+    fn place(&mut self, purpose: &str) -> usize {
+        if let Some(place) = self.places.get(purpose) {
+            return *place;
+        }
+        let place = self.all.len();
+        self.all.push(purpose.to_owned());
+        self.places.insert(purpose.to_owned(), place);
+        place
+    }
+
+    fn purpose(&self, place: usize) -> String {
+        self.all.get(place).cloned().unwrap_or_default()
+    }
+}
+
+/// Of each purpose that was heard of, its place among some.
+pub(super) type Places = Vec<Option<u8>>;
+
+/// The last time of each, sorted by what was said and of which purpose. Most persons say one thing.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Consents {
+    first: Option<Said>,
+    others: Vec<Said>,
+}
+
+#[derive(Clone, Copy, Debug)]
 struct Said {
-    how: How,
-    purpose: String,
     at: Millis,
+    purpose: usize,
+    how: How,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,57 +62,70 @@ const MOST: usize = 4;
 const BITS: u32 = 15;
 
 impl Consents {
-    /// Takes in what a change of the subject says, and answers of which purpose; other changes say nothing here.
-    pub fn hear<'w>(&mut self, what: &'w What) -> Option<&'w str> {
+    /// Takes in what a change of the subject says; other changes say nothing here.
+    pub fn hear(&mut self, what: &What, heard: &mut Heard) {
         let (how, purpose, at) = match what {
             What::Granted { purpose, at } => (How::Granted, purpose, *at),
             What::Withdrawn { purpose, at } => (How::Withdrawn, purpose, *at),
             What::Ended { purpose, at } => (How::Ended, purpose, *at),
-            _ => return None,
+            _ => return,
         };
-        let order = |said: &Said| -> Ordering { (said.how, &said.purpose).cmp(&(how, purpose)) };
-        match self.0.binary_search_by(order) {
-            Ok(known) => self.0.get_mut(known).into_iter().for_each(|said| said.at = said.at.max(at)),
-            Err(place) => self.0.insert(place, Said { how, purpose: purpose.clone(), at }),
+        let new = Said { at, purpose: heard.place(purpose), how };
+        let order = |said: &Said| (said.how, said.purpose);
+        if let Some(known) = self.first.iter_mut().chain(&mut self.others).find(|s| order(s) == order(&new)) {
+            known.at = known.at.max(at);
+            return;
         }
-        Some(purpose)
+        match &mut self.first {
+            None => self.first = Some(new),
+            Some(first) => {
+                let later = if order(&new) < order(first) { std::mem::replace(first, new) } else { new };
+                let place = self.others.partition_point(|said| order(said) < order(&later));
+                self.others.insert(place, later);
+            }
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Said> {
+        self.first.iter().chain(&self.others)
+    }
+
+    fn concerning(&self, places: &Places) -> impl Iterator<Item = (usize, &Said)> {
+        self.all().filter_map(|said| {
+            let place = places.get(said.purpose).copied().flatten()?;
+            Some((usize::from(place), said))
+        })
     }
 
     /// Something was said of one of these purposes.
-    pub fn concern(&self, purposes: &[String]) -> bool {
-        self.0.iter().any(|said| purposes.contains(&said.purpose))
+    pub fn concern(&self, places: &Places) -> bool {
+        self.concerning(places).next().is_some()
     }
 
     /// As the rules see it.
-    pub fn consent(&self) -> Consent {
+    pub fn consent(&self, heard: &Heard) -> Consent {
         let mut consent = Consent::default();
-        for said in &self.0 {
+        for said in self.all() {
             let of = match said.how {
                 How::Granted => &mut consent.granted,
                 How::Withdrawn => &mut consent.withdrawn,
                 How::Ended => &mut consent.ended,
             };
-            of.insert(said.purpose.clone(), said.at);
+            of.insert(heard.purpose(said.purpose), said.at);
         }
         consent
     }
 
     /// What was said of these purposes, each by where it lies: between which of the dates or on one of them, before or
     /// after the recording, and before which of the others. None = there is more than fits.
-    pub fn between(&self, dates: &[Millis], recorded: Millis, purposes: &[String]) -> Option<u64> {
-        let concerning = || {
-            self.0.iter().filter_map(|said| {
-                let purpose = purposes.iter().position(|own| *own == said.purpose)?;
-                Some((purpose, said))
-            })
-        };
+    pub fn between(&self, dates: &[Millis], recorded: Millis, places: &Places) -> Option<u64> {
         let mut between = 0;
-        for (n, (purpose, said)) in concerning().enumerate() {
+        for (n, (purpose, said)) in self.concerning(places).enumerate() {
             let date = dates.partition_point(|date| *date < said.at);
             if n >= MOST || purpose >= 1 << 5 || date >= 1 << 4 {
                 return None;
             }
-            let earlier = concerning().filter(|(_, other)| other.at < said.at).count();
+            let earlier = self.concerning(places).filter(|(_, other)| other.at < said.at).count();
             let on = dates.get(date) == Some(&said.at);
             let reached = recorded <= said.at;
             let packed = (said.how as usize) << 13 | purpose << 8 | date << 4 | earlier << 2;

@@ -10,7 +10,7 @@ use quietus_core::policy::{Days, NAMELESS};
 use quietus_core::time::Millis;
 
 use super::Difference;
-use super::consents::Consents;
+use super::consents::{Consents, Heard, Places};
 use super::replan::Replan;
 
 /// Days that are judged at once: the rules are resolved once for all of them.
@@ -21,6 +21,8 @@ pub(super) struct Kind {
     copies: Vec<Copy>,
     /// Of its copies, sorted; "" = one has none.
     purposes: Vec<String>,
+    /// Of those that were heard of.
+    places: Places,
     /// What an item recorded in each stretch of days comes to, as its place in `comes_to`, counted from 1; 0 = not
     /// judged yet.
     of_days: Vec<u16>,
@@ -46,6 +48,7 @@ pub(super) struct Around<'c> {
     pub replan: &'c Replan<'c>,
     pub days: &'c Days,
     pub control: &'c Control,
+    pub heard: &'c Heard,
 }
 
 impl Kind {
@@ -60,6 +63,7 @@ impl Kind {
         Self {
             copies,
             purposes,
+            places: Places::new(),
             of_days: vec![0; days.len()],
             undated: 0,
             consents: Vec::new(),
@@ -114,7 +118,12 @@ impl Kind {
         said: &Consents,
         rest: &mut Difference,
     ) {
-        if !said.concern(&self.purposes) {
+        let place = |heard: &String| self.purposes.iter().position(|own| own == heard);
+        let new = around.heard.all().iter().skip(self.places.len());
+        let new: Places =
+            new.map(|heard| place(heard).map(|at| u8::try_from(at).unwrap_or(u8::MAX))).collect();
+        self.places.extend(new);
+        if !said.concern(&self.places) {
             return;
         }
         self.count(around, start, -1, rest);
@@ -156,7 +165,7 @@ impl Kind {
             *self.consents.get_mut(day)? = Some(Box::new(OfDay { dates, known: Vec::new() }));
         }
         let of_day = self.consents.get(day)?.as_ref()?;
-        let between = said.between(&of_day.dates, start, &self.purposes)?;
+        let between = said.between(&of_day.dates, start, &self.places)?;
         if let Some((_, place)) = of_day.known.iter().find(|(known, _)| *known == between) {
             return Some(*place);
         }
@@ -168,7 +177,11 @@ impl Kind {
 
     fn alone(&self, around: Around<'_>, start: Option<Millis>, said: &Consents) -> Difference {
         let mut found = Difference::default();
-        around.replan.judging(around.control, &self.copies).add(start, said.consent(), &mut found);
+        around.replan.judging(around.control, &self.copies).add(
+            start,
+            said.consent(around.heard),
+            &mut found,
+        );
         found
     }
 

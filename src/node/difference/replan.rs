@@ -25,7 +25,7 @@ pub(super) struct Replan<'a> {
     new: &'a ActivePolicy,
     now: Millis,
     /// Some period starts at the last activity.
-    at_activity: bool,
+    pub at_activity: bool,
     /// Some rule's clock starts when consent is given or taken back.
     pub at_consent: bool,
 }

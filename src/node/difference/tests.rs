@@ -47,7 +47,9 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let database = Database::open(dir.path()).unwrap();
-        let (mut disk, mut memory) = (DiskStore::open(&database, 3, SMALL).unwrap(), MemoryStore::default());
+        // Looked up, or every page read.
+        let sizes = Sizes { apart: facts.len() % 3, ..SMALL };
+        let (mut disk, mut memory) = (DiskStore::open(&database, 3, sizes).unwrap(), MemoryStore::default());
         let mut known = BTreeSet::new();
         let few = if few { 2 } else { changes.len() };
         let mut rows: Vec<Row> = facts.into_iter().chain(changes.into_iter().take(few)).collect();
@@ -114,7 +116,8 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let database = Database::open(dir.path()).unwrap();
-        let (mut disk, mut memory) = (DiskStore::open(&database, 3, SMALL).unwrap(), MemoryStore::default());
+        let sizes = Sizes { apart: items.len() % 3, ..SMALL };
+        let (mut disk, mut memory) = (DiskStore::open(&database, 3, sizes).unwrap(), MemoryStore::default());
         let subject = |n: u8| SubjectKey([n.wrapping_mul(67); 16]);
         let times: Vec<Millis> = times.iter().map(|(at, end)| match end {
             Some((start, span, zone)) => {
@@ -159,6 +162,9 @@ fn most_items_are_counted_by_their_pages() {
         fn matters(&self, _: &What) -> Matters {
             Matters::Nothing
         }
+        fn minds_touches(&self) -> bool {
+            false
+        }
         fn shape(&mut self, _: &Arc<Shape>) -> Option<usize> {
             Some(0)
         }
@@ -169,6 +175,7 @@ fn most_items_are_counted_by_their_pages() {
             self.0 += u64::try_from(items).unwrap();
             self.1 += u64::from(starts.is_some_and(|(first, last)| first == last));
         }
+        fn forget_persons(&mut self) {}
         fn hear(&mut self, _: Option<usize>, _: &What) -> usize {
             panic!("nothing else is known");
         }

@@ -9,8 +9,15 @@ use crate::partition::Inner;
 use crate::store::{Database, Sizes};
 
 /// Flushes come every few rows and merges every few flushes.
-pub(super) const SMALL: Sizes =
-    Sizes { flush_rows: 6, flush_frames: 50, fan_in: 3, run_rows: 9, slice_rows: 5, duties_held: 0 };
+pub(super) const SMALL: Sizes = Sizes {
+    flush_rows: 6,
+    flush_frames: 50,
+    fan_in: 3,
+    run_rows: 9,
+    slice_rows: 5,
+    apart: 2,
+    duties_held: 0,
+};
 
 /// Both know all the same: states word by word, digests, chains.
 pub(super) fn same(one: &Node, other: &Node) {

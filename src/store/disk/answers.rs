@@ -1,14 +1,16 @@
 //! Look-ups: the rows that a question concerns, in the order they were written, folded by the store in memory.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use quietus_core::engine::{Found, Needs};
-use quietus_core::identity::{ItemId, ItemKey, SubjectKey};
+use quietus_core::identity::{ItemKey, SubjectKey};
 
 use super::row::{Family, Stored};
 use super::{DiskStore, StoreError, run};
 use crate::store::{MemoryStore, Store};
+
+/// More of a person's items than so many are not looked up one by one.
+const FEW: usize = 4;
 
 impl DiskStore {
     /// What is known about a subject and its items.
@@ -33,33 +35,54 @@ impl DiskStore {
         self.fold(rows)
     }
 
-    /// What the engine asks for: a person's rows are read once, however many items of theirs are meant.
+    /// What is known about some of a person's items, and of the person what no item says.
+    fn about(&self, key: SubjectKey, items: &[ItemKey]) -> Result<MemoryStore, StoreError> {
+        let is_asked = |family: Family, row: &Stored| {
+            family != Family::Identities && row.item.is_none_or(|item| items.contains(&item))
+        };
+        let written = self.memtable.of_subject(key).filter(|(family, row)| is_asked(*family, row));
+        let mut rows: Vec<(Family, Stored)> = written.cloned().collect();
+        for (family, run) in self.runs() {
+            let mut found = Vec::new();
+            match family {
+                Family::Facts => {
+                    items.iter().try_for_each(|item| run.of_item(&self.blocks, *item, &mut found))?;
+                    found.retain(|row| row.subject == key);
+                }
+                Family::Changes => run.of_subject_about(&self.blocks, key, items, &mut found)?,
+                Family::Identities | Family::Duties | Family::Rests => {}
+            }
+            rows.extend(found.into_iter().map(|row| (family, row)));
+        }
+        self.fold(rows)
+    }
+
+    /// What the engine asks for, person by person: all there is of one where it is much or wanted, else a few rows.
     pub(super) fn found(&self, needs: &Needs) -> Result<Found, StoreError> {
-        let mut found = Found::default();
-        let mut people: BTreeMap<SubjectKey, MemoryStore> = BTreeMap::new();
+        let mut asked: BTreeMap<SubjectKey, Needs> = BTreeMap::new();
+        needs.subjects.iter().for_each(|key| {
+            asked.entry(*key).or_default().subjects.insert(*key);
+        });
+        let known = needs.news.iter().filter(|id| self.may_know(id.item));
+        known.for_each(|id| {
+            asked.entry(id.subject).or_default().news.insert(*id);
+        });
+        let mut items = needs.items.clone();
         for key in &needs.orphans {
             let alone = Needs { orphans: [*key].into(), ..Needs::default() };
-            found.lives.extend(self.item(*key)?.fetch(&alone).lives);
+            items.extend(self.item(*key)?.fetch(&alone).lives.into_keys());
         }
-        let orphans: Vec<SubjectKey> = found.lives.keys().map(|id| id.subject).collect();
-        let known = needs.news.iter().filter(|id| self.may_know(id.item));
-        let items = needs.items.iter().chain(known).map(|id| id.subject);
-        for key in items.chain(needs.subjects.iter().copied()).chain(orphans) {
-            if let Entry::Vacant(unread) = people.entry(key) {
-                let person = unread.insert(self.person(key)?);
-                let of =
-                    |ids: &BTreeSet<ItemId>| ids.iter().filter(|id| id.subject == key).copied().collect();
-                let mine = Needs {
-                    items: of(&needs.items),
-                    news: of(&needs.news),
-                    subjects: needs.subjects.get(&key).copied().into_iter().collect(),
-                    orphans: needs.orphans.clone(),
-                    everything: false,
-                };
-                let Found { lives, subjects, .. } = person.fetch(&mine);
-                found.lives.extend(lives);
-                found.subjects.extend(subjects);
-            }
+        items.into_iter().for_each(|id| {
+            asked.entry(id.subject).or_default().items.insert(id);
+        });
+        let mut found = Found::default();
+        for (key, mine) in asked {
+            let items: Vec<ItemKey> = mine.items.union(&mine.news).map(|id| id.item).collect();
+            let is_whole = needs.activity || !mine.subjects.is_empty() || items.len() > FEW;
+            let person = if is_whole { self.person(key)? } else { self.about(key, &items)? };
+            let Found { lives, subjects, .. } = person.fetch(&mine);
+            found.lives.extend(lives);
+            found.subjects.extend(subjects);
         }
         Ok(found)
     }

@@ -31,8 +31,15 @@ const BEFORE_BLOCK: u64 = 12;
 /// Left to the ledger, which answers nobody any more on a full disk.
 pub(super) const MARGIN: u64 = 64 << 20;
 /// Fewer rows at a time than a sweep reads: this may run beside one.
-const READING: Sizes =
-    Sizes { flush_rows: 0, flush_frames: 0, fan_in: 0, run_rows: 0, slice_rows: 64 * 1024, duties_held: 0 };
+const READING: Sizes = Sizes {
+    flush_rows: 0,
+    flush_frames: 0,
+    fan_in: 0,
+    run_rows: 0,
+    slice_rows: 64 * 1024,
+    apart: 2,
+    duties_held: 0,
+};
 
 /// The copy that belongs to this partition of the store in this folder.
 pub fn path(store: &Path, partition: u32) -> PathBuf {

@@ -5,6 +5,7 @@
 //! what is kept and not what was told.
 
 use std::cell::RefCell;
+use std::ops::ControlFlow;
 
 use quietus_core::engine::Row;
 use quietus_core::identity::{ItemId, ItemKey, SubjectKey};
@@ -12,14 +13,10 @@ use quietus_core::identity::{ItemId, ItemKey, SubjectKey};
 use super::keyed::{KeyMap, KeySet};
 use super::page::Group;
 use super::row::{Family, Stored};
-use super::sift::Range;
-use super::{DiskStore, StoreError};
+use super::sift::{OF_PERSON, Range};
+use super::{DiskStore, StoreError, change};
 use crate::store::census::{Census, Matters};
 
-/// A look-up costs as much as so many pages read in order.
-const PROBE: usize = 4;
-/// A person has about so many items.
-const OF_PERSON: usize = 8;
 /// Rows folded at once.
 const PIECE: usize = 1_024;
 
@@ -49,10 +46,6 @@ struct Told {
 }
 
 impl Told {
-    fn len(&self) -> usize {
-        self.items.len() + self.persons.len() + self.consents.len()
-    }
-
     /// About so many facts come with them.
     fn facts(&self) -> u64 {
         (self.items.len() + self.persons.len().saturating_mul(OF_PERSON)) as u64
@@ -87,9 +80,9 @@ impl DiskStore {
             }
         }
         for (_, run) in self.runs().filter(|(family, _)| *family == Family::Facts) {
-            for (page, groups) in run.groups() {
-                let mut counted = Vec::with_capacity(groups.len());
-                for group in groups {
+            for page in 0..run.pages() {
+                let mut counted = Vec::new();
+                for group in run.groups_of(page) {
                     counted.extend(numbers.of(group.shape)?.map(|number| (number, group)));
                 }
                 if counted.iter().all(|(number, group)| census.is_narrow(*number, group.starts)) {
@@ -114,27 +107,29 @@ impl DiskStore {
         Ok(())
     }
 
-    /// Into how many parts what is told is cut: it is in memory at once.
+    /// Into how many parts what is to be shown is cut: it is in memory at once. What is told of others is not known yet, and
+    /// halves a part where it is much.
     fn told_parts(&self, numbers: &Numbers) -> u64 {
-        let rows = |(family, run): (Family, &super::run::Run)| match family {
-            Family::Facts => run.rows_where(&|group| numbers.is_shown(group.shape)),
-            Family::Changes => run.rows,
-            Family::Identities | Family::Duties | Family::Rests => 0,
-        };
-        let rows = self.runs().map(rows).sum::<u64>() + self.memtable.len() as u64;
+        let facts = self.runs().filter(|(family, _)| *family == Family::Facts);
+        let shown = facts.map(|(_, run)| run.rows_where(&|group| numbers.is_shown(group.shape)));
+        let rows = shown.sum::<u64>() + self.memtable.len() as u64;
         (rows / self.sizes.slice_rows.max(1) + 1).min(1 << 15)
     }
 
     /// Takes off those of whom more is told, and shows them instead.
     fn correct(&self, range: Range, numbers: &Numbers, census: &mut dyn Census) -> Result<(), StoreError> {
-        let mut told = self.told(range, census)?;
-        let room = self.sizes.slice_rows / 2;
-        if let Some(halves) = range.halves().filter(|_| told.facts() > room) {
-            return halves.into_iter().try_for_each(|half| self.correct(half, numbers, census));
-        }
+        census.forget_persons();
+        let halves = range.halves();
+        let room = if halves.is_some() { self.sizes.slice_rows / 2 } else { u64::MAX };
+        let told = self.told(range, room, census)?.filter(|told| told.facts() <= room);
+        let Some(mut told) = told else {
+            return halves.into_iter().flatten().try_for_each(|half| self.correct(half, numbers, census));
+        };
         let moved: Vec<bool> = numbers.0.iter().map(|n| n.is_some_and(|n| census.is_moved(n))).collect();
         let is_moved = |shape: u32| usize::try_from(shape).ok().and_then(|at| moved.get(at)) == Some(&true);
-        let few = told.len().saturating_mul(PROBE) < self.fact_pages();
+        // An item is looked up by its person.
+        let persons = told.items.len() + told.persons.len() + told.consents.len();
+        let few = self.look_up_cost(0, persons) < self.fact_pages();
         let pages = |group: &Group| {
             let is_whole = !told.items.is_empty() || !told.persons.is_empty();
             numbers.is_shown(group.shape) || !few && (is_whole || is_moved(group.shape))
@@ -202,9 +197,15 @@ impl DiskStore {
         Ok(())
     }
 
-    fn told(&self, range: Range, census: &mut dyn Census) -> Result<Told, StoreError> {
+    /// None = there is more than this.
+    fn told(&self, range: Range, room: u64, census: &mut dyn Census) -> Result<Option<Told>, StoreError> {
         let mut told = Told::default();
-        self.each_of(&[Family::Changes], range, &mut |family, row| {
+        let minds_touches = census.minds_touches();
+        let wanted = |body: &[u8]| minds_touches || body.first() != Some(&change::TOUCHED);
+        self.each_of(&[Family::Changes], range, &wanted, &mut |family, row| {
+            if told.rows.len() as u64 > room {
+                return Ok(ControlFlow::Break(()));
+            }
             let read = row.row(family, &self.shapes);
             let matters =
                 match read.ok_or_else(|| StoreError::Damaged("a change cannot be read".to_owned()))? {
@@ -221,7 +222,7 @@ impl DiskStore {
                     Row::Identity { .. } => Matters::Nothing,
                 };
             match (matters, row.item) {
-                (Matters::Nothing, _) => return Ok(()),
+                (Matters::Nothing, _) => return Ok(ControlFlow::Continue(())),
                 (Matters::Consent, _) => {}
                 (Matters::Item, Some(item)) => {
                     told.items.insert(ItemId { subject: row.subject, item });
@@ -231,8 +232,8 @@ impl DiskStore {
                 }
             }
             told.rows.push((family, row));
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
-        Ok(told)
+        Ok(Some(told).filter(|told| told.rows.len() as u64 <= room))
     }
 }

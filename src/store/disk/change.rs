@@ -10,13 +10,15 @@ use super::bytes::{Reader, Writer};
 
 /// Stands where a change says its kind: a fact of an item that was known.
 pub const FACT: u8 = 0;
+/// The same: an item was touched.
+pub const TOUCHED: u8 = 1;
 /// The same: what was told before of the item, or of the subject where the row names no item, counts no longer.
 pub const FORGOTTEN: u8 = 21;
 
 pub fn write(out: &mut Writer, what: &What) {
     match what {
         What::Touched { at, .. } => {
-            out.byte(1).signed(at.0);
+            out.byte(TOUCHED).signed(at.0);
         }
         What::ItemEvent { event, at, .. } => named(out, 2, event, *at),
         What::ItemGranted { purpose, at, .. } => named(out, 3, purpose, *at),
@@ -85,7 +87,7 @@ pub fn write(out: &mut Writer, what: &What) {
 pub fn read(reader: &mut Reader<'_>, subject: SubjectKey, item: Option<ItemKey>) -> Option<What> {
     let id = || Some(ItemId { subject, item: item? });
     Some(match reader.byte()? {
-        1 => What::Touched { id: id()?, at: time(reader)? },
+        TOUCHED => What::Touched { id: id()?, at: time(reader)? },
         2 => What::ItemEvent { id: id()?, event: reader.text()?, at: time(reader)? },
         3 => What::ItemGranted { id: id()?, purpose: reader.text()?, at: time(reader)? },
         4 => What::ItemWithdrawn { id: id()?, purpose: reader.text()?, at: time(reader)? },

@@ -6,11 +6,12 @@ use quietus_core::identity::{ItemKey, SubjectKey};
 use quietus_core::life::What;
 
 use super::bytes::{Reader, Writer};
+use super::change;
+use super::directory::Directory;
 use super::page::{self, Body, PageRow};
 use super::root::List;
 use super::row::{Family, Stored};
 use super::shapes::Shapes;
-use super::{change, run};
 
 /// What bytes are taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +54,8 @@ pub fn reads_again(kind: Kind, bytes: &[u8]) -> Option<bool> {
             Some(shapes_of(&written).is_some_and(|again| again.write(0) == written))
         }
         Kind::Directory => {
-            let pages = run::read_directory(bytes)?;
-            Some(run::read_directory(&run::directory(&pages)).as_ref() == Some(&pages))
+            let directory = Directory::decode(bytes)?;
+            Some(Directory::decode(&directory.encode()).as_ref() == Some(&directory))
         }
         Kind::List => {
             let list = List::decode(bytes)?;

@@ -11,6 +11,7 @@ mod bytes;
 mod census;
 mod change;
 pub mod decode;
+mod directory;
 mod duties;
 mod flush;
 mod forgotten;
@@ -78,6 +79,8 @@ pub struct Sizes {
     pub run_rows: u64,
     /// Rows read at a time when many items are looked at.
     pub slice_rows: u64,
+    /// A page that is looked up costs as much as so many that are read in order.
+    pub apart: usize,
     /// Duties in memory from which on those at rest leave it.
     pub duties_held: usize,
 }
@@ -91,6 +94,7 @@ impl Default for Sizes {
             fan_in: 8,
             run_rows: merge::MAX_RUN_ROWS,
             slice_rows: 256 * 1024,
+            apart: 2,
             duties_held: 16 * 1024,
         }
     }

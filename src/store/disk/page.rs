@@ -48,6 +48,16 @@ pub enum Body<'a> {
     },
 }
 
+impl Body<'_> {
+    /// It lies elsewhere, or is such a body.
+    pub fn is_far_or(&self, is: &dyn Fn(&[u8]) -> bool) -> bool {
+        match self {
+            Self::Here(bytes) => is(bytes),
+            Self::Far { .. } => true,
+        }
+    }
+}
+
 /// One row as a page holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageRow<'a> {

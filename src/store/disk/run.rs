@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use quietus_core::identity::{ItemKey, SubjectKey};
-use quietus_core::time::Millis;
 
 use super::blocks::{Blocks, StoreError};
 use super::bytes::{Reader, Writer};
+use super::directory::Directory;
 use super::index::{Collected, Index};
 use super::page::{self, Body, Builder, Group, PageRow};
 use super::queue::Queue;
@@ -25,8 +25,7 @@ pub struct Run {
     /// How often its rows were merged.
     pub level: u8,
     pub rows: u64,
-    /// Block and groups of each page, in order.
-    pages: Vec<(u32, Vec<Group>)>,
+    directory: Directory,
     items: Index,
     subjects: Index,
 }
@@ -41,7 +40,7 @@ pub struct RunWriter<'a> {
     next: u32,
     rows: u64,
     page: Builder<'a>,
-    pages: Vec<(u32, Vec<Group>)>,
+    directory: Directory,
     items: Collected,
     subjects: Collected,
 }
@@ -56,7 +55,7 @@ impl<'a> RunWriter<'a> {
             next: 0,
             rows: 0,
             page: Builder::new(family),
-            pages: Vec::new(),
+            directory: Directory::default(),
             items: Collected::default(),
             subjects: Collected::default(),
         }
@@ -72,7 +71,7 @@ impl<'a> RunWriter<'a> {
     }
 
     pub fn is_full(&self) -> bool {
-        self.pages.len() >= MAX_PAGES
+        self.directory.len() >= MAX_PAGES
     }
 
     pub fn push(&mut self, row: Cow<'a, Stored>) -> Result<(), StoreError> {
@@ -86,7 +85,7 @@ impl<'a> RunWriter<'a> {
         } else {
             None
         };
-        let page = u16::try_from(self.pages.len()).unwrap_or(u16::MAX);
+        let page = u16::try_from(self.directory.len()).unwrap_or(u16::MAX);
         self.subjects.push(&row.subject.0, page);
         if let Some(item) = &row.item {
             self.items.push(&item.0, page);
@@ -100,7 +99,7 @@ impl<'a> RunWriter<'a> {
         if !self.page.is_empty() {
             let (bytes, groups) = self.page.finish();
             self.queue.put(self.number, self.next, bytes)?;
-            self.pages.push((self.next, groups));
+            self.directory.push(self.next, groups);
             self.next += 1;
         }
         Ok(())
@@ -112,7 +111,7 @@ impl<'a> RunWriter<'a> {
         if self.rows == 0 {
             return Ok(None);
         }
-        let directory = directory(&self.pages);
+        let directory = self.directory.encode();
         let mut header = Writer::default();
         header.byte(self.family.byte()).byte(level).number(self.rows);
         header.number(directory.len() as u64).number(u64::from(self.next));
@@ -124,8 +123,8 @@ impl<'a> RunWriter<'a> {
         header.number(u64::from(self.next)).number(u64::from(count));
         self.queue.put(self.number, HEADER, header.0)?;
         self.queue.end()?;
-        let (number, family, rows, pages) = (self.number, self.family, self.rows, self.pages);
-        Ok(Some(Run { number, family, level, rows, pages, items, subjects }))
+        let (number, family, rows, directory) = (self.number, self.family, self.rows, self.directory.close());
+        Ok(Some(Run { number, family, level, rows, directory, items, subjects }))
     }
 }
 
@@ -140,16 +139,16 @@ impl Run {
         let len = reader.number().ok_or_else(damaged)?;
         let at = reader.small().ok_or_else(damaged)?;
         let bytes = blocks.get_long(number, at, len)?;
-        let pages = read_directory(&bytes).ok_or_else(damaged)?;
+        let directory = Directory::decode(&bytes).ok_or_else(damaged)?;
         let mut index = || -> Result<Index, StoreError> {
             let (first, count) = (reader.small().ok_or_else(damaged)?, reader.small().ok_or_else(damaged)?);
             Index::open(blocks, number, first, count)
         };
-        Ok(Self { number, family, level, rows, pages, items: index()?, subjects: index()? })
+        Ok(Self { number, family, level, rows, directory, items: index()?, subjects: index()? })
     }
 
     pub fn pages(&self) -> usize {
-        self.pages.len()
+        self.directory.len()
     }
 
     /// True for some that it does not hold.
@@ -159,14 +158,12 @@ impl Run {
 
     /// Rows of the groups that are let through.
     pub fn rows_where(&self, group: &dyn Fn(&Group) -> bool) -> u64 {
-        let groups = self.pages.iter().flat_map(|(_, groups)| groups);
-        groups.filter(|g| group(g)).map(|g| u64::from(g.rows)).sum()
+        self.directory.groups().filter(|g| group(g)).map(|g| u64::from(g.rows)).sum()
     }
 
     /// Pages with a group that is let through.
     pub fn pages_where(&self, group: &dyn Fn(&Group) -> bool) -> impl Iterator<Item = usize> {
-        let pages = self.pages.iter().enumerate();
-        pages.filter(move |(_, (_, groups))| groups.iter().any(group)).map(|(page, _)| page)
+        (0..self.pages()).filter(move |page| self.groups_of(*page).any(|g| group(&g)))
     }
 
     /// Of a run that lies by subject: the page where subjects `at_least` begin.
@@ -200,9 +197,9 @@ impl Run {
         self.filtered(blocks, page, &|row| wanted(row.subject))
     }
 
-    /// Each page with what its header says.
-    pub fn groups(&self) -> impl Iterator<Item = (usize, &[Group])> {
-        self.pages.iter().map(|(_, groups)| groups.as_slice()).enumerate()
+    /// What the page's header says.
+    pub fn groups_of(&self, page: usize) -> impl Iterator<Item = Group> + Clone {
+        self.directory.groups_of(page)
     }
 
     /// Adds every row of a subject.
@@ -213,6 +210,19 @@ impl Run {
         rows: &mut Vec<Stored>,
     ) -> Result<(), StoreError> {
         self.find(blocks, &self.subjects, &key.0, rows, &|row| row.subject == key)
+    }
+
+    /// Adds those that name no item, and those of these items.
+    pub fn of_subject_about(
+        &self,
+        blocks: &Blocks,
+        key: SubjectKey,
+        items: &[ItemKey],
+        rows: &mut Vec<Stored>,
+    ) -> Result<(), StoreError> {
+        self.find(blocks, &self.subjects, &key.0, rows, &|row| {
+            row.subject == key && row.item.is_none_or(|item| items.contains(&item))
+        })
     }
 
     /// Adds every row of an item, whoever its subject is.
@@ -244,8 +254,8 @@ impl Run {
         wanted: &dyn Fn(&PageRow<'_>) -> bool,
     ) -> Result<Vec<Stored>, StoreError> {
         let damaged = || StoreError::Damaged(format!("run {} has no readable page {page}", self.number));
-        let (block, _) = self.pages.get(page).ok_or_else(damaged)?;
-        let bytes = blocks.get(self.number, *block)?;
+        let block = self.directory.block(page).ok_or_else(damaged)?;
+        let bytes = blocks.get(self.number, block)?;
         let rows = page::read(&bytes, self.family, &|row| wanted(row)).ok_or_else(damaged)?;
         rows.into_iter().map(|row| self.stored(blocks, &row)).collect()
     }
@@ -258,36 +268,4 @@ impl Run {
         let PageRow { seq, subject, item, shape, start, .. } = *row;
         Ok(Stored { seq, subject, item, shape, start, body })
     }
-}
-
-pub(super) fn directory(pages: &[(u32, Vec<Group>)]) -> Vec<u8> {
-    let mut out = Writer::default();
-    for (block, groups) in pages {
-        out.number(u64::from(*block)).number(groups.len() as u64);
-        for group in groups {
-            out.number(u64::from(group.shape)).byte(group.rows);
-            out.option(group.starts, |out, (first, last)| {
-                out.signed(first.0).number(last.0.abs_diff(first.0));
-            });
-        }
-    }
-    out.0
-}
-
-pub(super) fn read_directory(bytes: &[u8]) -> Option<Vec<(u32, Vec<Group>)>> {
-    let mut reader = Reader(bytes);
-    let mut pages = Vec::new();
-    while !reader.is_empty() {
-        let block = reader.small()?;
-        let groups = reader.list(|r| {
-            let (shape, rows) = (r.small()?, r.byte()?);
-            let starts = r.option(|r| {
-                let first = r.signed()?;
-                Some((Millis(first), Millis(first.checked_add_unsigned(r.number()?)?)))
-            })?;
-            Some(Group { shape, rows, starts })
-        })?;
-        pages.push((block, groups));
-    }
-    Some(pages)
 }

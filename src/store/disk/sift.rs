@@ -6,7 +6,9 @@
 //! item that is shown every row is shown, and of its subject all that every item needs ([`Due::needs_persons`]:
 //! every item's rows).
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use quietus_core::engine::{Due, Row, Sieve};
 use quietus_core::identity::{ItemId, ItemKey, SubjectKey};
@@ -19,8 +21,8 @@ use super::run::Run;
 use super::{DiskStore, StoreError};
 use crate::store::MemoryStore;
 
-/// A look-up costs as much as so many pages read in order.
-const PROBE: usize = 4;
+/// A person has about so many items.
+pub(super) const OF_PERSON: usize = 8;
 /// Parts are folded in so many pieces: folded rows take ten times the room, and what is decided of them is decided at
 /// once. Larger ones leave the processor's cache, and their lists are memory that the system makes anew each time.
 const PIECES: usize = 1_024;
@@ -66,8 +68,8 @@ struct Joined {
 }
 
 impl Joined {
-    fn len(&self) -> usize {
-        self.items.len() + self.ended.values().map(KeySet::len).sum::<usize>()
+    fn persons(&self) -> usize {
+        self.ended.values().map(KeySet::len).sum()
     }
 }
 
@@ -166,7 +168,7 @@ impl DiskStore {
         let mut joined = self.joined(&bounds.due, range, &later)?;
         joined.items.extend(also);
         let mut found = Vec::new();
-        let few = joined.len().saturating_mul(PROBE) < self.fact_pages();
+        let few = self.look_up_cost(joined.items.len(), joined.persons()) < self.fact_pages();
         let pages = |group: &Group| !few || bounds.group(group);
         let purposes: Vec<Vec<&KeySet<SubjectKey>>> = self
             .shapes
@@ -187,7 +189,7 @@ impl DiskStore {
         self.facts(range, &pages, &wanted, &mut found)?;
         if few {
             for id in &joined.items {
-                self.facts_of(id.subject, &|row| row.item == Some(id.item), &mut found)?;
+                self.facts_of_item(*id, &mut found)?;
             }
             for subject in joined.ended.values().flatten() {
                 self.facts_of(*subject, &ended, &mut found)?;
@@ -243,33 +245,47 @@ impl DiskStore {
         range: Range,
     ) -> Result<Vec<(Family, Stored)>, StoreError> {
         let mut rows = Vec::new();
-        self.each_of(families, range, &mut |family, row| {
+        self.each_of(families, range, &|_| true, &mut |family, row| {
             rows.push((family, row));
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(rows)
     }
 
-    /// The same, one by one.
+    /// The same, one by one until one is enough, and none whose body is not `wanted`; one that lies in blocks of its
+    /// own is.
     pub(super) fn each_of(
         &self,
         families: &[Family],
         range: Range,
-        visit: &mut dyn FnMut(Family, Stored) -> Result<(), StoreError>,
+        wanted: &dyn Fn(&[u8]) -> bool,
+        visit: &mut dyn FnMut(Family, Stored) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<(), StoreError> {
-        let mine = |(family, row): &&(Family, Stored)| families.contains(family) && range.holds(row.subject);
+        let mine = |(family, row): &&(Family, Stored)| {
+            families.contains(family) && range.holds(row.subject) && wanted(&row.body)
+        };
         for (family, row) in self.memtable.iter().filter(mine) {
-            visit(*family, row.clone())?;
+            if visit(*family, row.clone())?.is_break() {
+                return Ok(());
+            }
         }
         for (family, run) in self.runs_of(families) {
             // From the page before the first that begins in the range.
             let mut page = run.first_page(&self.blocks, &|key| range.part(key) >= range.n)?;
             while page < run.pages() {
-                let found = run.page(&self.blocks, page)?;
-                let beyond = found.last().is_some_and(|row| range.part(row.subject) > range.n);
-                let mut mine = found.into_iter().filter(|row| range.holds(row.subject));
-                mine.try_for_each(|row| visit(family, row))?;
-                page = if beyond { run.pages() } else { page + 1 };
+                // As its last row is.
+                let beyond = Cell::new(false);
+                let found = run.filtered(&self.blocks, page, &|row| {
+                    let part = range.part(row.subject);
+                    beyond.set(part > range.n);
+                    part == range.n && row.body.is_far_or(wanted)
+                })?;
+                for row in found {
+                    if visit(family, row)?.is_break() {
+                        return Ok(());
+                    }
+                }
+                page = if beyond.get() { run.pages() } else { page + 1 };
             }
         }
         Ok(())
@@ -308,6 +324,24 @@ impl DiskStore {
             rows.extend(found.into_iter().filter(|row| wanted(row)).map(|row| (family, row)));
         }
         Ok(())
+    }
+
+    fn facts_of_item(&self, id: ItemId, rows: &mut Vec<(Family, Stored)>) -> Result<(), StoreError> {
+        for (family, run) in self.runs().filter(|(family, _)| *family == Family::Facts) {
+            let mut found: Vec<Stored> = Vec::new();
+            run.of_item(&self.blocks, id.item, &mut found)?;
+            let mine = found.into_iter().filter(|row| row.subject == id.subject);
+            rows.extend(mine.map(|row| (family, row)));
+        }
+        Ok(())
+    }
+
+    /// What it costs to look up so many items, and all that so many persons have, in pages that are read in order: of an
+    /// item a block of an index and a page, of a person a block of every run's index and a page for each item.
+    pub(super) fn look_up_cost(&self, items: usize, persons: usize) -> usize {
+        let runs = self.runs().filter(|(family, _)| *family == Family::Facts).count();
+        let pages = items.saturating_mul(2).saturating_add(persons.saturating_mul(runs + OF_PERSON));
+        pages.saturating_mul(self.sizes.apart)
     }
 
     pub(super) fn fact_pages(&self) -> usize {

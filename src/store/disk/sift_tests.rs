@@ -21,6 +21,7 @@ const SMALL: Sizes = Sizes {
     fan_in: 3,
     run_rows: 9,
     slice_rows: 7,
+    apart: 2,
     duties_held: 0,
 };
 
@@ -155,10 +156,11 @@ proptest! {
         batches in proptest::collection::vec((proptest::collection::vec(row(), 1..9), 0u8..3), 1..12),
         when in any::<i16>(),
         policy in 0usize..2,
+        apart in 0usize..3,
     ) {
         let dir = tempfile::tempdir().unwrap();
         let database = Database::open(dir.path()).unwrap();
-        let mut disk = DiskStore::open(&database, 3, SMALL).unwrap();
+        let mut disk = DiskStore::open(&database, 3, Sizes { apart, ..SMALL }).unwrap();
         let mut known = BTreeSet::new();
         for (mut rows, then) in batches {
             for row in &mut rows {

@@ -2,10 +2,13 @@
 
 mod rows;
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use quietus_core::digest::Digest;
-use quietus_core::engine::{Needs, Row};
-use quietus_core::identity::{ItemId, ItemKey, ShownItem};
+use quietus_core::engine::{Found, Needs, Row};
+use quietus_core::identity::{ItemId, ItemKey, ShownItem, SubjectKey};
+use quietus_core::item::Subject;
 
 use rows::{cell, forgetting, item, row, subject};
 
@@ -13,8 +16,15 @@ use super::{Database, DiskStore, Sizes, Snapshot, StoreError};
 use crate::store::{Beside, DutyRow, Lies, MemoryStore, Store, Unkept};
 
 /// Small enough that a few rows make many runs of many pages.
-const SMALL: Sizes =
-    Sizes { flush_rows: 7, flush_frames: 40, fan_in: 3, run_rows: 9, slice_rows: 5, duties_held: 0 };
+const SMALL: Sizes = Sizes {
+    flush_rows: 7,
+    flush_frames: 40,
+    fan_in: 3,
+    run_rows: 9,
+    slice_rows: 5,
+    apart: 2,
+    duties_held: 0,
+};
 
 #[derive(Clone, Debug)]
 enum Deed {
@@ -150,9 +160,22 @@ fn agree(disk: &DiskStore, memory: &MemoryStore) {
     };
     assert_eq!(digest(disk), digest(memory));
     for n in 0..5 {
-        assert_eq!(disk.fetch(&asked(n)).lives, memory.fetch(&asked(n)).lives);
-        assert_eq!(disk.fetch(&asked(n)).subjects, memory.fetch(&asked(n)).subjects);
+        let asked = Needs { activity: true, ..asked(n) };
+        assert_eq!(disk.fetch(&asked).lives, memory.fetch(&asked).lives);
+        assert_eq!(disk.fetch(&asked).subjects, memory.fetch(&asked).subjects);
+        let asked = Needs { activity: false, ..asked };
+        assert_eq!(disk.fetch(&asked).lives, memory.fetch(&asked).lives);
+        assert_eq!(but_activity(disk.fetch(&asked)), but_activity(memory.fetch(&asked)));
     }
+}
+
+/// Subjects as they are seen by whom their activity is nothing to, who takes one that is not there for an unknown one.
+fn but_activity(found: Found) -> BTreeMap<SubjectKey, Subject> {
+    let but = |(key, subject)| {
+        let known = Subject { latest_activity: None, process_activity: BTreeMap::new(), ..subject };
+        (known != Subject::unknown(key)).then_some((key, known))
+    };
+    found.subjects.into_iter().filter_map(but).collect()
 }
 
 /// Something of everything that the engine asks for.
@@ -163,7 +186,7 @@ fn asked(n: u8) -> Needs {
         news: [id(n + 1, 0), id(n, 2), id(n + 1, 9)].into(),
         subjects: [subject(n + 2)].into(),
         orphans: if n == 3 { [item(1)].into() } else { [].into() },
-        everything: false,
+        ..Needs::default()
     }
 }
 
