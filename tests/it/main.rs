@@ -9,6 +9,7 @@
 
 mod audit;
 mod bad_input;
+mod bench;
 mod cli;
 mod corpus;
 mod demo;

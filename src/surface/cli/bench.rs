@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::output::say;
+use super::serve::End;
 use super::{Exit, Failure, Output};
 use crate::bench;
 
@@ -102,7 +103,16 @@ pub enum Bench {
 }
 
 impl Bench {
+    /// Whoever is interrupted leaves neither folder nor database behind.
     pub async fn run(self, out: &mut Output) -> Result<Exit, Failure> {
+        let mut end = End::take()?;
+        tokio::select! {
+            measured = self.measure(out) => measured,
+            () = end.come() => Err(Failure::unknown("interrupted: nothing was measured".to_owned())),
+        }
+    }
+
+    async fn measure(self, out: &mut Output) -> Result<Exit, Failure> {
         let unknown = |e: bench::BenchError| Failure::unknown(e.to_string());
         match self {
             Self::Http { items } => {

@@ -129,6 +129,8 @@ pub fn main() -> ExitCode {
     let mut out = Output::new(cli.json);
     let ended = runtime.block_on(cli.verb.run(&mut out));
     let printed = out.print();
+    // Who ends in order has waited for what matters; what an interrupted bench has under way matters to nobody.
+    runtime.shutdown_background();
     match (ended, printed) {
         (Err(failure), _) => {
             output::say(&failure.what);

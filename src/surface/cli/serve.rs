@@ -274,8 +274,8 @@ struct Signals {
     end: End,
 }
 
-/// Somebody wants the node to end.
-struct End {
+/// Somebody wants the process to end.
+pub(super) struct End {
     terminate: Signal,
     interrupt: Signal,
 }
@@ -285,11 +285,11 @@ fn take(kind: SignalKind) -> Result<Signal, Failure> {
 }
 
 impl End {
-    fn take() -> Result<Self, Failure> {
+    pub fn take() -> Result<Self, Failure> {
         Ok(Self { terminate: take(SignalKind::terminate())?, interrupt: take(SignalKind::interrupt())? })
     }
 
-    async fn come(&mut self) {
+    pub async fn come(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
