@@ -164,6 +164,13 @@ impl Node {
         let _ = folded.wait_for(|at| *at >= k).await;
     }
 
+    /// Returns once every partition has come through entry `k`, which is in force before that.
+    pub async fn has_come_through(&self, k: u64) {
+        for partition in self.partitions.iter() {
+            partition.has_come_through(k).await;
+        }
+    }
+
     /// Returns once entry `k` is in force in every partition, and connectors go by it.
     pub async fn has_decreed(&self, k: u64) {
         for partition in self.partitions.iter() {

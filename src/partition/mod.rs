@@ -50,6 +50,8 @@ pub struct Partition {
     taken: TakenUpTo,
     /// Audit entries that it had when it was opened.
     entries_at_start: u64,
+    /// Entries of the control log that are in force here and that it has come through.
+    through: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -109,7 +111,8 @@ impl Partition {
         let entries_at_start = chain.entries().len() as u64;
         let inner =
             Inner { state, store, chain, subjects, since, news: Arc::clone(&news), taken: taken.clone() };
-        Self { index, inner: RwLock::new(inner), applied, news, taken, entries_at_start }
+        let through = AtomicU64::new(inner.state.control.k);
+        Self { index, inner: RwLock::new(inner), applied, news, taken, entries_at_start, through }
     }
 
     /// What others are to hear of is kept in this folder until they were told. `back`: it stands at a snapshot, and what
@@ -190,6 +193,7 @@ impl Partition {
             }
             inner.chain.close(offset, bytes, leaves);
             inner.applied(offset + 1, bytes, frame, codec);
+            self.through.store(inner.state.control.k, Ordering::Release);
         }
         self.applied.send_replace(offset + 1);
         Asked { partition: self.index, trace: frame.trace.clone(), effects }
@@ -269,6 +273,18 @@ impl Partition {
     /// The offset of the next frame to be applied.
     pub fn applied(&self) -> u64 {
         *self.applied.borrow()
+    }
+
+    /// Returns once it has come through entry `k` of the control log: one that concerns every item is in force as soon as
+    /// it is begun.
+    pub async fn has_come_through(&self, k: u64) {
+        loop {
+            let next = self.applied();
+            if self.through.load(Ordering::Acquire) >= k {
+                break;
+            }
+            self.has_applied(next).await;
+        }
     }
 
     /// Returns once the frame at `offset` has been applied.

@@ -19,7 +19,8 @@ pub async fn end(node: &Node) -> Result<Option<Millis>, NodeError> {
     let Some(before) = node.with_control(|control| due(control, node.now())) else { return Ok(None) };
     ticks::tick_all(node).await?;
     let record = EvidenceEnded { before: before.0, at: node.now().0 };
-    node.decree(Record::EvidenceEnded(record)).await?;
+    let k = node.decree(Record::EvidenceEnded(record)).await?;
+    node.has_come_through(k).await;
     tracing::info!(%before, "what was gone before this time is known no longer");
     Ok(Some(before))
 }

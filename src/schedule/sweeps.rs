@@ -152,17 +152,8 @@ async fn order(node: &Node, order: Ordered) -> Result<String, NodeError> {
         at: node.now().0,
         asked: order.asked,
     };
-    node.decree(Record::SweepOrdered(record)).await?;
-    // It is in force once it began, and what is due is known once it came through.
-    for partition in node.partitions.iter() {
-        loop {
-            let next = partition.applied();
-            if partition.read().state.slices.contains_key(&order.id) {
-                break;
-            }
-            partition.has_applied(next).await;
-        }
-    }
+    let k = node.decree(Record::SweepOrdered(record)).await?;
+    node.has_come_through(k).await;
     node.registry().nudge();
     Ok(order.id)
 }

@@ -71,7 +71,8 @@ async fn what_evidence_has_ended_of_is_known_to_nobody_and_leaves_the_disk() {
     crate::schedule::ticks::tick_all(&w.node).await.unwrap();
     // Past the date by which the request had to be answered.
     let record = EvidenceEnded { before: then.plus(60 * Millis::DAY).0, at: then.0 };
-    w.node.decree(Record::EvidenceEnded(record)).await.unwrap();
+    let k = w.node.decree(Record::EvidenceEnded(record)).await.unwrap();
+    w.node.has_come_through(k).await;
     let unknown = |node: &Node| {
         for id in &gone {
             assert!(node.item_view(*id).is_none() && node.find(&Wanted::Subject(id.subject)).is_empty());
