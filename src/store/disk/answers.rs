@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quietus_core::engine::{Found, Needs};
-use quietus_core::identity::{ItemKey, SubjectKey};
+use quietus_core::identity::{ItemId, ItemKey, SubjectKey};
 
 use super::row::{Family, Stored};
 use super::{DiskStore, StoreError, run};
@@ -42,16 +42,12 @@ impl DiskStore {
         };
         let written = self.memtable.of_subject(key).filter(|(family, row)| is_asked(*family, row));
         let mut rows: Vec<(Family, Stored)> = written.cloned().collect();
-        for (family, run) in self.runs() {
+        for item in items {
+            self.facts_of_item(ItemId { subject: key, item: *item }, &mut rows)?;
+        }
+        for (family, run) in self.runs_of(&[Family::Changes]) {
             let mut found = Vec::new();
-            match family {
-                Family::Facts => {
-                    items.iter().try_for_each(|item| run.of_item(&self.blocks, *item, &mut found))?;
-                    found.retain(|row| row.subject == key);
-                }
-                Family::Changes => run.of_subject_about(&self.blocks, key, items, &mut found)?,
-                Family::Identities | Family::Duties | Family::Rests => {}
-            }
+            run.of_subject_about(&self.blocks, key, items, &mut found)?;
             rows.extend(found.into_iter().map(|row| (family, row)));
         }
         self.fold(rows)

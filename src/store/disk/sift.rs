@@ -326,7 +326,11 @@ impl DiskStore {
         Ok(())
     }
 
-    fn facts_of_item(&self, id: ItemId, rows: &mut Vec<(Family, Stored)>) -> Result<(), StoreError> {
+    pub(super) fn facts_of_item(
+        &self,
+        id: ItemId,
+        rows: &mut Vec<(Family, Stored)>,
+    ) -> Result<(), StoreError> {
         for (family, run) in self.runs().filter(|(family, _)| *family == Family::Facts) {
             let mut found: Vec<Stored> = Vec::new();
             run.of_item(&self.blocks, id.item, &mut found)?;
