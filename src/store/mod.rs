@@ -105,6 +105,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// Something is.
+    fn is_merging(&self) -> bool {
+        false
+    }
+
     /// Roots that are kept as they were, oldest first: two at most.
     fn snapshots(&self) -> Vec<Snapshot> {
         Vec::new()

@@ -38,6 +38,7 @@ proptest! {
     fn what_is_counted_is_what_is_judged_one_by_one(
         facts in proptest::collection::vec(fact(), 1..160),
         changes in proptest::collection::vec(change(), 0..40),
+        later in proptest::collection::vec(prop_oneof![fact(), change()], 0..30),
         few in any::<bool>(),
         shuffled in any::<bool>(),
         flushed in 0u8..3,
@@ -57,7 +58,8 @@ proptest! {
             // Sources keep no order between them.
             rows.reverse();
         }
-        for (n, row) in rows.iter_mut().enumerate() {
+        let mut later = later;
+        for (n, row) in rows.iter_mut().chain(&mut later).enumerate() {
             if let Row::Fact(fact) = row {
                 fact.again = !known.insert(fact.id);
                 // Some come back for another life.
@@ -70,9 +72,8 @@ proptest! {
             if flushed > 0 {
                 disk.flush(0, beside().into()).unwrap();
             }
-            if flushed > 1 && let Some(merge) = disk.begin_merge() {
-                let merged = merge.run();
-                disk.end_merge(merge, merged).unwrap();
+            if flushed > 1 {
+                merge(&mut disk);
             }
         }
         let (old, new, control) = (old.map(policy), policy(new), control(systems));
@@ -80,7 +81,25 @@ proptest! {
         let all = difference(both, &control, &memory, true);
         prop_assert_eq!(difference(both, &control, &memory, false), all.clone());
         prop_assert_eq!(difference(both, &control, &disk, true), all.clone());
+        prop_assert_eq!(difference(both, &control, &disk, false), all.clone());
+        // What the count asked for is joined, or nothing is.
+        merge(&mut disk);
         prop_assert_eq!(difference(both, &control, &disk, false), all);
+        disk.write(&later);
+        memory.write(&later);
+        let all = difference(both, &control, &memory, true);
+        prop_assert_eq!(difference(both, &control, &disk, false), all.clone());
+        disk.flush(0, beside().into()).unwrap();
+        prop_assert_eq!(difference(both, &control, &disk, false), all.clone());
+        merge(&mut disk);
+        prop_assert_eq!(difference(both, &control, &disk, false), all);
+    }
+}
+
+fn merge(disk: &mut DiskStore) {
+    if let Some(merge) = disk.begin_merge() {
+        let merged = merge.run();
+        disk.end_merge(merge, merged).unwrap();
     }
 }
 
@@ -144,14 +163,80 @@ proptest! {
             Row::Change(ChangeRow { subject: subject(*n), what })
         });
         let rows: Vec<Row> = recorded.chain(told).collect();
+        let (old, new, control) = (old.map(policy), policy(new), control(0));
+        let both = (old.as_deref(), &*new);
+        // Of many facts few come after the first of what was said.
+        for rows in [&rows[..rows.len() * 2 / 3], &rows[rows.len() * 2 / 3..]] {
+            disk.write(rows);
+            memory.write(rows);
+            let all = difference(both, &control, &memory, true);
+            prop_assert_eq!(difference(both, &control, &disk, false), all.clone());
+            disk.flush(0, beside().into()).unwrap();
+            prop_assert_eq!(difference(both, &control, &disk, false), all.clone());
+            merge(&mut disk);
+            prop_assert_eq!(difference(both, &control, &disk, false), all);
+        }
+    }
+}
+
+/// …and what came later is looked up, or read where it lies.
+#[test]
+fn what_persons_have_is_joined_once_a_plan_had_to_read_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::open(dir.path()).unwrap();
+    let sizes = Sizes { fan_in: 100, run_rows: 1 << 20, slice_rows: 1 << 16, ..SMALL };
+    let mut disk = DiskStore::open(&database, 3, sizes).unwrap();
+    let mut memory = MemoryStore::default();
+    let (old, new, control) = (policy(0), policy(1), control(0));
+    let mut write = |disk: &mut DiskStore, persons: std::ops::Range<u32>, ads: bool| {
+        let rows: Vec<Row> = persons
+            .flat_map(|n| {
+                let mut key = [0; 16];
+                key[..4].copy_from_slice(&n.wrapping_mul(0x9e37_79b9).to_le_bytes());
+                let subject = SubjectKey(key);
+                let facts = (0..10u8).map(move |at| {
+                    let (id, kind) = (
+                        ItemId {
+                            subject,
+                            item: ItemKey([
+                                key[0], key[1], key[2], key[3], at, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+                            ]),
+                        },
+                        2 + at % 2,
+                    );
+                    let start = Some(NOW.plus(-i64::from(n * 10 + u32::from(at)) * Millis::HOUR));
+                    let (shape, cells) = (shape(kind), vec![vec![1]; usize::from(kind % 2) + 1]);
+                    Row::Fact(FactRow { id, generation: 1, again: false, start, shape, process: None, cells })
+                });
+                let what = What::Withdrawn { purpose: "ads".into(), at: NOW.plus(-Millis::DAY) };
+                let said = ads.then_some(Row::Change(ChangeRow { subject, what }));
+                facts.chain(said).collect::<Vec<_>>()
+            })
+            .collect();
         disk.write(&rows);
         memory.write(&rows);
         disk.flush(0, beside().into()).unwrap();
-        let (old, new, control) = (old.map(policy), policy(new), control(0));
-        let both = (old.as_deref(), &*new);
-        let all = difference(both, &control, &memory, true);
-        prop_assert_eq!(difference(both, &control, &disk, false), all);
-    }
+        difference((Some(&*old), &*new), &control, &memory, true)
+    };
+    let counted = |disk: &DiskStore| difference((Some(&*old), &*new), &control, disk, false);
+    write(&mut disk, 0..1_300, false);
+    let all = write(&mut disk, 1_300..1_500, true);
+    assert_eq!(counted(&disk), all);
+    assert!(disk.is_crowded(), "it read what persons have");
+    merge(&mut disk);
+    assert_eq!(counted(&disk), all);
+    assert!(!disk.is_crowded(), "it knew what persons have");
+    let all = write(&mut disk, 1_500..1_501, true);
+    assert_eq!(counted(&disk), all);
+    assert!(!disk.is_crowded(), "one of them was looked up");
+    let all = write(&mut disk, 1_501..1_560, true);
+    assert_eq!(counted(&disk), all);
+    assert!(disk.is_crowded(), "it read what persons have");
+    merge(&mut disk);
+    drop(disk);
+    let disk = DiskStore::open(&database, 3, sizes).unwrap();
+    assert_eq!(counted(&disk), all);
+    assert!(!disk.is_crowded(), "it knew what persons have");
 }
 
 /// Of items that nothing else is known of only pages at the turn of a date are read.

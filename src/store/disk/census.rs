@@ -4,18 +4,14 @@
 //! again and shown, subjects by subjects. Rejected: reading the pages to count what nothing more is told of, which costs
 //! what is kept and not what was told.
 
-use std::cell::RefCell;
-use std::ops::ControlFlow;
+use quietus_core::identity::SubjectKey;
 
-use quietus_core::engine::Row;
-use quietus_core::identity::{ItemId, ItemKey, SubjectKey};
-
-use super::keyed::{KeyMap, KeySet};
+use super::keyed::KeySet;
 use super::page::Group;
 use super::row::{Family, Stored};
-use super::sift::{OF_PERSON, Range};
-use super::{DiskStore, StoreError, change};
-use crate::store::census::{Census, Matters};
+use super::sift::Range;
+use super::{DiskStore, StoreError};
+use crate::store::census::Census;
 
 /// Rows folded at once.
 const PIECE: usize = 1_024;
@@ -31,36 +27,6 @@ impl Numbers {
 
     fn is_shown(&self, shape: u32) -> bool {
         self.of(shape).is_ok_and(|number| number.is_none())
-    }
-}
-
-/// Items of which more matters than the fact that they were recorded by.
-#[derive(Debug, Default)]
-struct Told {
-    items: KeySet<ItemId>,
-    persons: KeySet<SubjectKey>,
-    /// What the census calls those who said something of consent.
-    consents: KeyMap<SubjectKey, usize>,
-    /// What was told.
-    rows: Vec<(Family, Stored)>,
-}
-
-impl Told {
-    /// About so many facts come with them.
-    fn facts(&self) -> u64 {
-        (self.items.len() + self.persons.len().saturating_mul(OF_PERSON)) as u64
-    }
-
-    fn subjects(&self) -> KeySet<SubjectKey> {
-        let of_items = self.items.iter().map(|id| id.subject);
-        of_items.chain(self.persons.iter().copied()).chain(self.consents.keys().copied()).collect()
-    }
-
-    /// More is known of it than a person's consent.
-    fn is_whole(&self, subject: SubjectKey, item: Option<ItemKey>) -> bool {
-        let is_told = |item| self.items.contains(&ItemId { subject, item });
-        !self.persons.is_empty() && self.persons.contains(&subject)
-            || !self.items.is_empty() && item.is_some_and(is_told)
     }
 }
 
@@ -91,17 +57,16 @@ impl DiskStore {
                     }
                     continue;
                 }
-                let counting = RefCell::new((&mut *census, Ok(())));
-                run.filtered(&self.blocks, page, &|row| {
-                    let (census, outcome) = &mut *counting.borrow_mut();
+                let mut outcome = Ok(());
+                run.filtered(&self.blocks, page, &mut |row| {
                     match numbers.of(row.shape) {
                         Ok(Some(number)) => census.count(number, row.start.map(|at| (at, at)), 1),
                         Ok(None) => {}
-                        Err(error) => *outcome = Err(error),
+                        Err(error) => outcome = Err(error),
                     }
                     false
                 })?;
-                counting.into_inner().1?;
+                outcome?;
             }
         }
         Ok(())
@@ -127,13 +92,7 @@ impl DiskStore {
         };
         let moved: Vec<bool> = numbers.0.iter().map(|n| n.is_some_and(|n| census.is_moved(n))).collect();
         let is_moved = |shape: u32| usize::try_from(shape).ok().and_then(|at| moved.get(at)) == Some(&true);
-        // An item is looked up by its person.
-        let persons = told.items.len() + told.persons.len() + told.consents.len();
-        let few = self.look_up_cost(0, persons) < self.fact_pages();
-        let pages = |group: &Group| {
-            let is_whole = !told.items.is_empty() || !told.persons.is_empty();
-            numbers.is_shown(group.shape) || !few && (is_whole || is_moved(group.shape))
-        };
+        let resolved = self.resolved(range, &told, &is_moved)?;
         let mut facts: Vec<Stored> = Vec::new();
         // True = it is to be shown.
         let mut meet = |subject, item, shape, start| {
@@ -147,29 +106,44 @@ impl DiskStore {
             }
             false
         };
-        for (family, row) in self.memtable.iter() {
-            let is_mine = *family == Family::Facts && range.holds(row.subject);
-            if is_mine && meet(row.subject, row.item, row.shape, row.start) {
-                facts.push(row.clone());
-            }
-        }
-        if few {
+        // The others were joined or looked up, but for what came later.
+        let is_asked = |subject, seq, shape| {
+            numbers.is_shown(shape) || resolved.as_ref().is_none_or(|resolved| resolved.misses(subject, seq))
+        };
+        if let Some(resolved) = &resolved {
             let mut found = Vec::new();
-            for subject in told.subjects() {
+            for subject in told.subjects().into_iter().filter(|subject| !resolved.holds(*subject)) {
                 self.facts_of(subject, &|row| !numbers.is_shown(row.shape), &mut found)?;
             }
             let found = found.into_iter().map(|(_, row)| row);
             facts.extend(found.filter(|row| meet(row.subject, row.item, row.shape, row.start)));
+            resolved.each(&mut |subject, (shape, start)| {
+                meet(subject, None, shape, start);
+            })?;
         }
-        let meet = RefCell::new(meet);
+        for (family, row) in self.memtable.iter() {
+            let is_mine = *family == Family::Facts && range.holds(row.subject);
+            let is_joined = resolved.as_ref().is_some_and(|resolved| {
+                resolved.holds(row.subject) && !is_asked(row.subject, row.seq, row.shape)
+            });
+            if is_mine && !is_joined && meet(row.subject, row.item, row.shape, row.start) {
+                facts.push(row.clone());
+            }
+        }
+        let is_whole = !told.items.is_empty() || !told.persons.is_empty();
         for (_, run) in self.runs().filter(|(family, _)| *family == Family::Facts) {
+            let pages = |group: &Group| {
+                numbers.is_shown(group.shape)
+                    || match &resolved {
+                        Some(resolved) => resolved.may_miss(run) && is_moved(group.shape),
+                        None => is_whole || is_moved(group.shape),
+                    }
+            };
             for page in run.pages_where(&pages) {
-                facts.extend(run.filtered(&self.blocks, page, &|row| {
-                    // The others were looked up.
-                    let is_asked = !few || numbers.is_shown(row.shape);
-                    is_asked
-                        && range.holds(row.subject)
-                        && (meet.borrow_mut())(row.subject, row.item, row.shape, row.start)
+                facts.extend(run.filtered(&self.blocks, page, &mut |row| {
+                    range.holds(row.subject)
+                        && is_asked(row.subject, row.seq, row.shape)
+                        && meet(row.subject, row.item, row.shape, row.start)
                 })?);
             }
         }
@@ -195,45 +169,5 @@ impl DiskStore {
             rest = later;
         }
         Ok(())
-    }
-
-    /// None = there is more than this.
-    fn told(&self, range: Range, room: u64, census: &mut dyn Census) -> Result<Option<Told>, StoreError> {
-        let mut told = Told::default();
-        let minds_touches = census.minds_touches();
-        let wanted = |body: &[u8]| minds_touches || body.first() != Some(&change::TOUCHED);
-        self.each_of(&[Family::Changes], range, &wanted, &mut |family, row| {
-            if told.rows.len() as u64 > room {
-                return Ok(ControlFlow::Break(()));
-            }
-            let read = row.row(family, &self.shapes);
-            let matters =
-                match read.ok_or_else(|| StoreError::Damaged("a change cannot be read".to_owned()))? {
-                    // A second one of its item.
-                    Row::Fact(_) => Matters::Item,
-                    Row::Change(change) => {
-                        let matters = census.matters(&change.what);
-                        if matters == Matters::Consent {
-                            let known = told.consents.get(&row.subject).copied();
-                            told.consents.insert(row.subject, census.hear(known, &change.what));
-                        }
-                        matters
-                    }
-                    Row::Identity { .. } => Matters::Nothing,
-                };
-            match (matters, row.item) {
-                (Matters::Nothing, _) => return Ok(ControlFlow::Continue(())),
-                (Matters::Consent, _) => {}
-                (Matters::Item, Some(item)) => {
-                    told.items.insert(ItemId { subject: row.subject, item });
-                }
-                (Matters::Person, _) | (Matters::Item, None) => {
-                    told.persons.insert(row.subject);
-                }
-            }
-            told.rows.push((family, row));
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(Some(told).filter(|told| told.rows.len() as u64 <= room))
     }
 }

@@ -12,6 +12,10 @@ use super::bytes::{Reader, Writer};
 pub const FACT: u8 = 0;
 /// The same: an item was touched.
 pub const TOUCHED: u8 = 1;
+/// The same, of a person: consent was given, taken back, or what was agreed to has ended.
+pub const GRANTED: u8 = 12;
+pub const WITHDRAWN: u8 = 13;
+pub const ENDED: u8 = 14;
 /// The same: what was told before of the item, or of the subject where the row names no item, counts no longer.
 pub const FORGOTTEN: u8 = 21;
 
@@ -55,9 +59,9 @@ pub fn write(out: &mut Writer, what: &What) {
             place(out.byte(11).number(u64::from(*generation)), at);
             parts(out, of);
         }
-        What::Granted { purpose, at } => named(out, 12, purpose, *at),
-        What::Withdrawn { purpose, at } => named(out, 13, purpose, *at),
-        What::Ended { purpose, at } => named(out, 14, purpose, *at),
+        What::Granted { purpose, at } => named(out, GRANTED, purpose, *at),
+        What::Withdrawn { purpose, at } => named(out, WITHDRAWN, purpose, *at),
+        What::Ended { purpose, at } => named(out, ENDED, purpose, *at),
         What::SubjectEvent { event, at } => named(out, 15, event, *at),
         What::ProcessEvent { process, event, at } => {
             named(out, 16, event, *at);

@@ -78,7 +78,7 @@ fn shapes_of(bytes: &[u8]) -> Option<Shapes> {
 fn page_reads_again(family: Family, bytes: &[u8]) -> Option<bool> {
     // One empty shape, so that a fact of shape 0 is one.
     let mut shapes = shapes_of(&[0; 6])?;
-    let rows = page::read(bytes, family, &|_| true)?;
+    let rows = page::read(bytes, family, &mut |_| true)?;
     let same = rows.iter().all(|row| {
         let Some(stored) = stored(row) else { return true };
         let Some(read) = stored.row(family, &shapes) else { return true };

@@ -49,6 +49,8 @@ impl Forgotten {
             (Family::Facts | Family::Changes | Family::Identities, _) => self.subjects.get(&subject),
             // All of them are merged: there is nothing left to hide.
             (Family::Duties | Family::Rests, _) => return !row.is_no_duty(family),
+            // It is made anew when it is asked for.
+            (Family::Resolved, _) => return false,
         };
         last.is_none_or(|last| row.seq > *last)
     }

@@ -1,5 +1,5 @@
 //! Many sorted groups into one: page by page, so that memory does not grow with the rows. Or all there are, without what
-//! was forgotten: then it grows with that.
+//! was forgotten: then it grows with that. What persons have is joined in the same way, beside the store.
 
 use std::borrow::Cow;
 use std::collections::BinaryHeap;
@@ -10,6 +10,7 @@ use super::apart::{MARGIN, room};
 use super::blocks::{Blocks, StoreError};
 use super::forgotten::Forgotten;
 use super::group::Group;
+use super::resolved::Resolving;
 use super::row::{Family, Stored};
 use super::run::{Run, RunWriter};
 use crate::faults::{self, Point};
@@ -22,12 +23,22 @@ pub const MAX_RUN_ROWS: u64 = 512 * 1024;
 pub struct Merge {
     pub(super) blocks: Blocks,
     pub(super) groups: Vec<Group>,
-    /// These are all there are, and what was forgotten up to this row is left out.
-    pub(super) forgotten: Option<u64>,
+    pub(super) work: Work,
     pub(super) run_rows: u64,
     pub(super) numbers: Arc<AtomicU32>,
     /// Runs that it has begun: nothing names them if it fails.
     pub(super) begun: Mutex<Vec<u32>>,
+}
+
+/// What takes the place of the groups.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Each family's rows in one.
+    Merging,
+    /// The same of all there are, without what was forgotten up to this row.
+    Forgetting(u64),
+    /// What persons have, joined anew.
+    Resolving(Resolving),
 }
 
 /// What came of a [`Merge`].
@@ -36,12 +47,13 @@ pub struct Merged(pub(super) Vec<Group>);
 
 impl Merge {
     pub fn run(&self) -> Result<Merged, StoreError> {
-        let forgotten = match self.forgotten {
-            Some(_) => {
+        let forgotten = match &self.work {
+            Work::Merging => None,
+            Work::Forgetting(_) => {
                 self.has_room()?;
                 Some(Forgotten::of(&self.blocks, self.groups.iter())?)
             }
-            None => None,
+            Work::Resolving(resolving) => return self.resolved(resolving),
         };
         let mut merged = Vec::new();
         for family in Family::ALL {
@@ -50,7 +62,7 @@ impl Merge {
             if !groups.is_empty() {
                 let group = self.merged(family, &groups, forgotten.as_ref())?;
                 merged.extend(Some(group).filter(|group| !group.runs.is_empty()));
-                if self.forgotten.is_some() {
+                if forgotten.is_some() {
                     faults::pass(Point::AmidForgetting);
                 }
             }
@@ -90,6 +102,14 @@ impl Merge {
         }
         out.runs.extend(writer.finish(level)?.map(Arc::new));
         Ok(out)
+    }
+
+    fn resolved(&self, resolving: &Resolving) -> Result<Merged, StoreError> {
+        let mut out = Group { family: Family::Resolved, level: 0, runs: Vec::new() };
+        let mut writer = RunWriter::new(&self.blocks, self.number(), out.family);
+        resolving.each(&self.blocks, &mut |row| self.push(&mut out, &mut writer, row))?;
+        out.runs.extend(writer.finish(out.level)?.map(Arc::new));
+        Ok(Merged(Some(out).filter(|group| !group.runs.is_empty()).into_iter().collect()))
     }
 
     fn push<'a>(

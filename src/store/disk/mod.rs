@@ -25,6 +25,7 @@ mod opening;
 mod order;
 mod page;
 mod queue;
+mod resolved;
 mod rewrite;
 mod root;
 mod row;
@@ -36,10 +37,11 @@ mod sift_tests;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex};
 
 use quietus_core::engine::{Found, Needs, Row, Sieve};
@@ -50,6 +52,7 @@ use quietus_core::life::Lives;
 pub use apart::{Apart, Copies};
 pub use blocks::{Database, StoreError};
 pub(crate) use keyed::{KeyMap, KeySet};
+use merge::Work;
 pub use merge::{Merge, Merged};
 pub use rewrite::{REWRITE_ABOVE, Rewrite};
 pub use sift::{Rows, part_of};
@@ -128,6 +131,8 @@ pub struct DiskStore {
     naming: Option<Pinned>,
     /// What was forgotten could not be let go: tried again after the next flush.
     forgets_later: bool,
+    /// A plan had to read what a join would have told it.
+    wants_resolved: AtomicBool,
     /// Its root was a snapshot when it was opened.
     went_back: bool,
     /// It shows a snapshot, and is never flushed: the root is another's.
@@ -262,22 +267,30 @@ impl Store for DiskStore {
     }
 
     fn is_crowded(&self) -> bool {
-        !self.merging && (self.crowded().is_some() || self.forgets())
+        !self.merging && (self.crowded().is_some() || self.forgets() || self.wants_resolved())
+    }
+
+    fn is_merging(&self) -> bool {
+        self.merging
     }
 
     fn begin_merge(&mut self) -> Option<Merge> {
         if self.merging {
             return None;
         }
-        let (groups, forgotten) = match self.crowded() {
-            Some(groups) => (groups, None),
-            None if self.forgets() => (self.groups.clone(), Some(self.list.forgotten)),
+        let (groups, work) = match self.crowded() {
+            Some(groups) => (groups, Work::Merging),
+            None if self.forgets() => (self.groups.clone(), Work::Forgetting(self.list.forgotten)),
+            None if self.wants_resolved() => {
+                let old = self.groups.iter().filter(|group| group.family == Family::Resolved);
+                (old.cloned().collect(), Work::Resolving(self.resolving()))
+            }
             None => return None,
         };
         self.merging = true;
         let (blocks, run_rows) = (self.blocks.clone(), self.sizes.run_rows);
         let numbers = Arc::clone(&self.numbers);
-        Some(Merge { blocks, groups, forgotten, run_rows, numbers, begun: Mutex::default() })
+        Some(Merge { blocks, groups, work, run_rows, numbers, begun: Mutex::default() })
     }
 
     fn end_merge(&mut self, merge: Merge, merged: Result<Merged, StoreError>) -> Result<(), StoreError> {
@@ -285,7 +298,7 @@ impl Store for DiskStore {
         let Merged(groups) = match merged {
             Ok(merged) => merged,
             Err(error) => {
-                self.forgets_later = merge.forgotten.is_some();
+                self.forgets_later |= matches!(merge.work, Work::Forgetting(_));
                 self.drop_runs(merge.left())?;
                 return Err(error);
             }
@@ -294,12 +307,15 @@ impl Store for DiskStore {
         let before = (self.groups.clone(), self.list.forgotten);
         self.groups.retain(|g| !g.runs.iter().any(|run| old.contains(&run.number)));
         self.groups.extend(groups);
-        if merge.forgotten == Some(self.list.forgotten) {
-            self.list.forgotten = 0;
-        }
-        let (before_root, after_root) = match merge.forgotten {
-            None => (Point::BeforeMerged, Point::AfterMerged),
-            Some(_) => (Point::BeforeForgotten, Point::AfterForgotten),
+        let (before_root, after_root) = match merge.work {
+            Work::Merging => (Point::BeforeMerged, Point::AfterMerged),
+            Work::Resolving(_) => (Point::BeforeResolved, Point::AfterResolved),
+            Work::Forgetting(upto) => {
+                if upto == self.list.forgotten {
+                    self.list.forgotten = 0;
+                }
+                (Point::BeforeForgotten, Point::AfterForgotten)
+            }
         };
         faults::pass(before_root);
         if let Err(error) = self.commit() {

@@ -1,7 +1,7 @@
 //! Opening a partition's store: at its root, at a snapshot when there is no root, or as it was at one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use quietus_core::engine::Sieve;
 
@@ -119,6 +119,7 @@ impl DiskStore {
             snapshots: Vec::new(),
             naming: None,
             forgets_later: false,
+            wants_resolved: AtomicBool::new(false),
             went_back: false,
             looks_back: false,
         })

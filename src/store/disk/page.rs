@@ -163,7 +163,7 @@ fn write_group(out: &mut Writer, rows: &[Placed<'_>], least: u64) -> Group {
 pub fn read<'a>(
     bytes: &'a [u8],
     family: Family,
-    wanted: &dyn Fn(&PageRow<'a>) -> bool,
+    wanted: &mut dyn FnMut(&PageRow<'a>) -> bool,
 ) -> Option<Vec<PageRow<'a>>> {
     let mut reader = Reader(bytes);
     if reader.byte()? != VERSION || reader.byte()? != family.byte() {

@@ -36,10 +36,13 @@ pub enum Family {
     Duties,
     /// Of duties at rest the newest row, by (subject, id); of one that is under way again, the row of before.
     Rests,
+    /// Of who said something of consent, the shapes and starts of what they have: see [`super::resolved`].
+    Resolved,
 }
 
 impl Family {
-    pub const ALL: [Self; 5] = [Self::Facts, Self::Changes, Self::Identities, Self::Duties, Self::Rests];
+    pub const ALL: [Self; 6] =
+        [Self::Facts, Self::Changes, Self::Identities, Self::Duties, Self::Rests, Self::Resolved];
     /// What is known about items and subjects.
     pub const ROWS: [Self; 3] = [Self::Facts, Self::Changes, Self::Identities];
 
@@ -50,6 +53,7 @@ impl Family {
             Self::Identities => 3,
             Self::Duties => 4,
             Self::Rests => 5,
+            Self::Resolved => 6,
         }
     }
 
@@ -149,7 +153,7 @@ impl Stored {
     pub fn is_superseded_by(&self, next: &Self, family: Family) -> bool {
         match family {
             Family::Facts | Family::Changes => false,
-            Family::Identities | Family::Duties | Family::Rests => {
+            Family::Identities | Family::Duties | Family::Rests | Family::Resolved => {
                 (self.subject, self.item) == (next.subject, next.item)
             }
         }
@@ -173,7 +177,7 @@ impl Stored {
                 Some(Row::Change(ChangeRow { subject: self.subject, what }))
             }
             Family::Identities => Some(Row::Identity { subject: self.subject, cell: self.body.clone() }),
-            Family::Duties | Family::Rests => None,
+            Family::Duties | Family::Rests | Family::Resolved => None,
         }
     }
 

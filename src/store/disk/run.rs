@@ -25,6 +25,8 @@ pub struct Run {
     /// How often its rows were merged.
     pub level: u8,
     pub rows: u64,
+    /// The greatest number of a row; None = one from before it was kept.
+    pub last: Option<u64>,
     directory: Directory,
     items: Index,
     subjects: Index,
@@ -39,6 +41,7 @@ pub struct RunWriter<'a> {
     family: Family,
     next: u32,
     rows: u64,
+    last: u64,
     page: Builder<'a>,
     directory: Directory,
     items: Collected,
@@ -54,6 +57,7 @@ impl<'a> RunWriter<'a> {
             family,
             next: 0,
             rows: 0,
+            last: 0,
             page: Builder::new(family),
             directory: Directory::default(),
             items: Collected::default(),
@@ -91,6 +95,7 @@ impl<'a> RunWriter<'a> {
             self.items.push(&item.0, page);
         }
         self.rows += 1;
+        self.last = self.last.max(row.seq);
         self.page.push(row, far);
         Ok(())
     }
@@ -120,11 +125,11 @@ impl<'a> RunWriter<'a> {
         header.number(u64::from(self.next)).number(u64::from(count));
         self.next += count;
         let (subjects, count) = self.subjects.write(&mut self.queue, self.number, self.next)?;
-        header.number(u64::from(self.next)).number(u64::from(count));
+        header.number(u64::from(self.next)).number(u64::from(count)).number(self.last);
         self.queue.put(self.number, HEADER, header.0)?;
         self.queue.end()?;
         let (number, family, rows, directory) = (self.number, self.family, self.rows, self.directory.close());
-        Ok(Some(Run { number, family, level, rows, directory, items, subjects }))
+        Ok(Some(Run { number, family, level, rows, last: Some(self.last), directory, items, subjects }))
     }
 }
 
@@ -144,7 +149,8 @@ impl Run {
             let (first, count) = (reader.small().ok_or_else(damaged)?, reader.small().ok_or_else(damaged)?);
             Index::open(blocks, number, first, count)
         };
-        Ok(Self { number, family, level, rows, directory, items: index()?, subjects: index()? })
+        let (items, subjects) = (index()?, index()?);
+        Ok(Self { number, family, level, rows, last: reader.number(), directory, items, subjects })
     }
 
     pub fn pages(&self) -> usize {
@@ -184,7 +190,7 @@ impl Run {
 
     /// Rows of one page, in order.
     pub fn page(&self, blocks: &Blocks, page: usize) -> Result<Vec<Stored>, StoreError> {
-        self.filtered(blocks, page, &|_| true)
+        self.filtered(blocks, page, &mut |_| true)
     }
 
     /// Those of subjects that `wanted` lets through.
@@ -194,7 +200,7 @@ impl Run {
         page: usize,
         wanted: &dyn Fn(SubjectKey) -> bool,
     ) -> Result<Vec<Stored>, StoreError> {
-        self.filtered(blocks, page, &|row| wanted(row.subject))
+        self.filtered(blocks, page, &mut |row| wanted(row.subject))
     }
 
     /// What the page's header says.
@@ -209,7 +215,7 @@ impl Run {
         key: SubjectKey,
         rows: &mut Vec<Stored>,
     ) -> Result<(), StoreError> {
-        self.find(blocks, &self.subjects, &key.0, rows, &|row| row.subject == key)
+        self.find(blocks, &self.subjects, &key.0, rows, &mut |row| row.subject == key)
     }
 
     /// Adds those that name no item, and those of these items.
@@ -220,14 +226,14 @@ impl Run {
         items: &[ItemKey],
         rows: &mut Vec<Stored>,
     ) -> Result<(), StoreError> {
-        self.find(blocks, &self.subjects, &key.0, rows, &|row| {
+        self.find(blocks, &self.subjects, &key.0, rows, &mut |row| {
             row.subject == key && row.item.is_none_or(|item| items.contains(&item))
         })
     }
 
     /// Adds every row of an item, whoever its subject is.
     pub fn of_item(&self, blocks: &Blocks, key: ItemKey, rows: &mut Vec<Stored>) -> Result<(), StoreError> {
-        self.find(blocks, &self.items, &key.0, rows, &|row| row.item == Some(key))
+        self.find(blocks, &self.items, &key.0, rows, &mut |row| row.item == Some(key))
     }
 
     fn find(
@@ -236,7 +242,7 @@ impl Run {
         index: &Index,
         key: &[u8; 16],
         rows: &mut Vec<Stored>,
-        wanted: &dyn Fn(&PageRow<'_>) -> bool,
+        wanted: &mut dyn FnMut(&PageRow<'_>) -> bool,
     ) -> Result<(), StoreError> {
         let mut pages = Vec::new();
         index.pages(blocks, key, &mut pages)?;
@@ -251,12 +257,12 @@ impl Run {
         &self,
         blocks: &Blocks,
         page: usize,
-        wanted: &dyn Fn(&PageRow<'_>) -> bool,
+        wanted: &mut dyn FnMut(&PageRow<'_>) -> bool,
     ) -> Result<Vec<Stored>, StoreError> {
         let damaged = || StoreError::Damaged(format!("run {} has no readable page {page}", self.number));
         let block = self.directory.block(page).ok_or_else(damaged)?;
         let bytes = blocks.get(self.number, block)?;
-        let rows = page::read(&bytes, self.family, &|row| wanted(row)).ok_or_else(damaged)?;
+        let rows = page::read(&bytes, self.family, &mut |row| wanted(row)).ok_or_else(damaged)?;
         rows.into_iter().map(|row| self.stored(blocks, &row)).collect()
     }
 

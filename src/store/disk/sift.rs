@@ -6,7 +6,6 @@
 //! item that is shown every row is shown, and of its subject all that every item needs ([`Due::needs_persons`]:
 //! every item's rows).
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -115,7 +114,7 @@ impl DiskStore {
         };
         let rows = |(family, run): (Family, &Run)| match (&bounds, family) {
             (Some(bounds), Family::Facts) => run.rows_where(&|group| bounds.group(group)),
-            (Some(_), Family::Identities | Family::Duties | Family::Rests) => 0,
+            (Some(_), Family::Identities | Family::Duties | Family::Rests) | (_, Family::Resolved) => 0,
             (Some(_), Family::Changes) | (None, _) => run.rows,
         };
         let rows = self.runs().map(rows).sum::<u64>() + self.memtable.len() as u64 + self.resting();
@@ -274,10 +273,10 @@ impl DiskStore {
             let mut page = run.first_page(&self.blocks, &|key| range.part(key) >= range.n)?;
             while page < run.pages() {
                 // As its last row is.
-                let beyond = Cell::new(false);
-                let found = run.filtered(&self.blocks, page, &|row| {
+                let mut beyond = false;
+                let found = run.filtered(&self.blocks, page, &mut |row| {
                     let part = range.part(row.subject);
-                    beyond.set(part > range.n);
+                    beyond = part > range.n;
                     part == range.n && row.body.is_far_or(wanted)
                 })?;
                 for row in found {
@@ -285,7 +284,7 @@ impl DiskStore {
                         return Ok(());
                     }
                 }
-                page = if beyond.get() { run.pages() } else { page + 1 };
+                page = if beyond { run.pages() } else { page + 1 };
             }
         }
         Ok(())

@@ -3,15 +3,19 @@
 mod rows;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 use quietus_core::digest::Digest;
 use quietus_core::engine::{Found, Needs, Row};
 use quietus_core::identity::{ItemId, ItemKey, ShownItem, SubjectKey};
 use quietus_core::item::Subject;
+use quietus_core::life::{ChangeRow, What};
+use quietus_core::time::Millis;
 
 use rows::{cell, forgetting, item, row, subject};
 
+use super::row::Family;
 use super::{Database, DiskStore, Sizes, Snapshot, StoreError};
 use crate::store::{Beside, DutyRow, Lies, MemoryStore, Store, Unkept};
 
@@ -36,6 +40,8 @@ enum Deed {
     /// Duties at rest leave memory in the middle of a frame.
     Spill(u8),
     Merge,
+    /// What persons have is joined.
+    Resolve,
     /// The process dies and comes back: what was not flushed comes from the ledger again.
     Crash,
     /// It dies before a flush has replaced the root, or right after, before what was there is dropped.
@@ -54,6 +60,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => any::<u8>().prop_map(Deed::Flush),
         1 => any::<u8>().prop_map(Deed::Spill),
         1 => Just(Deed::Merge),
+        1 => Just(Deed::Resolve),
         1 => Just(Deed::Crash),
         1 => any::<(u8, bool)>().prop_map(|(n, root)| Deed::Torn(n, root)),
         1 => any::<(u8, bool)>().prop_map(|(n, dies)| Deed::Snapshot(n, dies)),
@@ -228,11 +235,10 @@ proptest! {
                     disk.spill(&mut [Ok(duty(n))].into_iter()).unwrap();
                     spilled.push(duty(n));
                 }
-                Deed::Merge => {
-                    if let Some(merge) = disk.begin_merge() {
-                        let merged = merge.run();
-                        disk.end_merge(merge, merged).unwrap();
-                    }
+                Deed::Merge => merge(&mut disk),
+                Deed::Resolve => {
+                    disk.wants_resolved.store(true, Ordering::Relaxed);
+                    merge(&mut disk);
                 }
                 Deed::Crash => {
                     disk = again(disk, &database, &ledger);
@@ -287,6 +293,50 @@ proptest! {
         are_found(&disk, &all);
         prop_assert_eq!(told(&again(disk, &database, &ledger)), kept);
     }
+}
+
+fn merge(disk: &mut DiskStore) {
+    if let Some(merge) = disk.begin_merge() {
+        let merged = merge.run();
+        disk.end_merge(merge, merged).unwrap();
+    }
+}
+
+/// It names them in a family of its own.
+#[test]
+fn what_persons_have_leaves_the_disk_with_what_was_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::open(dir.path()).unwrap();
+    let mut disk = DiskStore::open(&database, 3, Sizes { fan_in: 100, ..SMALL }).unwrap();
+    let mut memory = MemoryStore::default();
+    let mut write = |disk: &mut DiskStore, rows: &[Row]| {
+        disk.write(rows);
+        memory.write(rows);
+        // Beside them nothing that a key could be taken for.
+        disk.flush(1, beside(0).into()).unwrap();
+        forgetting(&memory, subject(1), 0, true)
+    };
+    let withdrawn = |n| {
+        let what = What::Withdrawn { purpose: "ads".into(), at: Millis(1) };
+        Row::Change(ChangeRow { subject: subject(n), what })
+    };
+    let forgets = write(&mut disk, &[withdrawn(1), withdrawn(2)]);
+    let resolved = |disk: &DiskStore| {
+        disk.runs_of(&[Family::Resolved])
+            .flat_map(|(_, run)| run.page(&disk.blocks, 0).unwrap())
+            .collect::<Vec<_>>()
+    };
+    disk.wants_resolved.store(true, Ordering::Relaxed);
+    merge(&mut disk);
+    assert_eq!(resolved(&disk).iter().map(|row| row.subject).collect::<Vec<_>>(), [subject(1), subject(2)]);
+    write(&mut disk, &forgets);
+    merge(&mut disk);
+    assert_eq!(resolved(&disk), []);
+    let blocks = &disk.blocks;
+    let holding = blocks.runs().unwrap().into_iter().filter(|run| {
+        blocks.of_run(*run).any(|block| block.unwrap().1.windows(16).any(|key| *key == subject(1).0))
+    });
+    assert_eq!(holding.count(), 0);
 }
 
 fn described(applied: u64, at: i64) -> Snapshot {

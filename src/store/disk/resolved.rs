@@ -1,0 +1,249 @@
+//! What persons have who said something of consent: shapes and starts of their facts, so that a plan asks for no page
+//! of theirs.
+//!
+//! A row's body, of one person: facts · per fact, by start: shape × 2 + dated 0|1 · [start − the fact's before].
+//! Invariant: a row names every fact of its person whose number is below the row's own, and all rows have one number;
+//! what came later is read beside them. They say nothing that facts and changes do not: a merge that lets go what
+//! was forgotten leaves them all out. Made when a plan would have needed them ([`DiskStore::wants_resolved`]), beside
+//! the store. Rejected: to make them as rows come in, where each fact would have to ask what its person said, for plans that are
+//! asked for a few times a month.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+
+use quietus_core::identity::SubjectKey;
+use quietus_core::time::Millis;
+
+use super::blocks::{Blocks, StoreError};
+use super::bytes::{Reader, Writer};
+use super::group::Group;
+use super::keyed::{KeyMap, KeySet};
+use super::page::Body;
+use super::row::{Family, Stored};
+use super::run::Run;
+use super::sift::{OF_PERSON, Range};
+use super::told::Told;
+use super::{DiskStore, change};
+
+/// Shape and start of a fact.
+pub(super) type Had = (u32, Option<Millis>);
+
+/// Persons by what they have, as long as nothing came later.
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    rows: KeyMap<SubjectKey, Vec<u8>>,
+    /// Facts from this number on are in none.
+    upto: u64,
+}
+
+impl Resolved {
+    pub fn holds(&self, subject: SubjectKey) -> bool {
+        self.rows.contains_key(&subject)
+    }
+
+    /// A fact of such a person that came later.
+    pub fn misses(&self, subject: SubjectKey, seq: u64) -> bool {
+        seq >= self.upto && self.holds(subject)
+    }
+
+    pub fn may_miss(&self, run: &Run) -> bool {
+        !self.rows.is_empty() && run.last.is_none_or(|last| last >= self.upto)
+    }
+
+    pub fn each(&self, visit: &mut dyn FnMut(SubjectKey, Had)) -> Result<(), StoreError> {
+        for (subject, body) in &self.rows {
+            let damaged = || StoreError::Damaged("what a person has cannot be read".to_owned());
+            read(body, &mut |had| visit(*subject, had)).ok_or_else(damaged)?;
+        }
+        Ok(())
+    }
+}
+
+impl DiskStore {
+    /// The facts of those of whom more is told need not be sought in every page; None = that is cheaper. Who is not in it is looked
+    /// up.
+    pub(super) fn resolved(
+        &self,
+        range: Range,
+        told: &Told,
+        is_moved: &dyn Fn(u32) -> bool,
+    ) -> Result<Option<Resolved>, StoreError> {
+        let (all, pages) = (told.subjects(), self.fact_pages());
+        if self.look_up_cost(0, all.len()) < pages {
+            return Ok(Some(Resolved::default()));
+        }
+        let mut resolved = Resolved::default();
+        let whole = told.whole();
+        let runs = self.runs_of(&[Family::Resolved]).map(|(_, run)| run.last.unwrap_or_default());
+        resolved.upto = runs.max().unwrap_or_default();
+        self.each_of(&[Family::Resolved], range, &|_| true, &mut |_, row| {
+            if told.consents.contains_key(&row.subject) && !whole.contains(&row.subject) {
+                resolved.rows.insert(row.subject, row.body);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let facts = self.runs_of(&[Family::Facts]).filter(|(_, run)| resolved.may_miss(run));
+        let later: usize =
+            facts.map(|(_, run)| run.pages_where(&|group| is_moved(group.shape)).count()).sum();
+        let cost = later + self.look_up_cost(0, all.len() - resolved.rows.len());
+        // Of no use to those of whom more than consent is known.
+        let could = self.look_up_cost(0, whole.len());
+        if cost > could.saturating_add(pages / 8) {
+            self.wants_resolved.store(true, Ordering::Relaxed);
+        }
+        Ok((cost < pages).then_some(resolved))
+    }
+
+    /// A plan would have been faster with them; asked for once.
+    pub(super) fn wants_resolved(&self) -> bool {
+        self.wants_resolved.load(Ordering::Relaxed)
+    }
+
+    /// What is there now, to be joined beside the store.
+    pub(super) fn resolving(&self) -> Resolving {
+        self.wants_resolved.store(false, Ordering::Relaxed);
+        let families = [Family::Facts, Family::Changes];
+        let groups = self.groups.iter().filter(|group| families.contains(&group.family)).cloned().collect();
+        let (mut heard, mut facts) = (Vec::new(), Vec::new());
+        for (family, row) in self.memtable.iter() {
+            match family {
+                Family::Facts => facts.push((row.subject, (row.shape, row.start))),
+                Family::Changes if is_of_consent(&row.body) => heard.push(row.subject),
+                _ => {}
+            }
+        }
+        let persons = usize::try_from(self.sizes.slice_rows).unwrap_or(usize::MAX) / OF_PERSON;
+        Resolving { groups, heard, facts, upto: self.list.next_seq, at_once: persons.max(1) }
+    }
+}
+
+/// Facts and changes that are to be joined.
+#[derive(Debug)]
+pub(super) struct Resolving {
+    groups: Vec<Group>,
+    /// In memory.
+    heard: Vec<SubjectKey>,
+    facts: Vec<(SubjectKey, Had)>,
+    upto: u64,
+    /// So many persons: the facts are read once for them.
+    at_once: usize,
+}
+
+impl Resolving {
+    /// Each person's row, by subject.
+    pub fn each(
+        &self,
+        blocks: &Blocks,
+        visit: &mut dyn FnMut(Stored) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for persons in self.heard(blocks)?.chunks(self.at_once) {
+            let (Some(first), Some(last)) = (persons.first(), persons.last()) else { continue };
+            let mut found: KeyMap<SubjectKey, Vec<Had>> = persons.iter().map(|p| (*p, Vec::new())).collect();
+            let mut meet = |subject: SubjectKey, had| {
+                if (*first..=*last).contains(&subject)
+                    && let Some(all) = found.get_mut(&subject)
+                {
+                    all.push(had);
+                }
+            };
+            self.facts.iter().for_each(|(subject, had)| meet(*subject, *had));
+            for run in self.runs(Family::Facts) {
+                for page in 0..run.pages() {
+                    run.filtered(blocks, page, &mut |row| {
+                        meet(row.subject, (row.shape, row.start));
+                        false
+                    })?;
+                }
+            }
+            for person in persons {
+                let mut had = found.remove(person).unwrap_or_default();
+                had.sort_unstable_by_key(|(shape, start)| (*start, *shape));
+                visit(Stored {
+                    seq: self.upto,
+                    subject: *person,
+                    item: None,
+                    shape: 0,
+                    start: None,
+                    body: written(&had),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who said something of consent.
+    fn heard(&self, blocks: &Blocks) -> Result<Vec<SubjectKey>, StoreError> {
+        let mut heard: KeySet<SubjectKey> = self.heard.iter().copied().collect();
+        for run in self.runs(Family::Changes) {
+            for page in 0..run.pages() {
+                run.filtered(blocks, page, &mut |row| {
+                    if matches!(row.body, Body::Here(body) if is_of_consent(body)) {
+                        heard.insert(row.subject);
+                    }
+                    false
+                })?;
+            }
+        }
+        let mut heard: Vec<SubjectKey> = heard.into_iter().collect();
+        heard.sort_unstable();
+        Ok(heard)
+    }
+
+    fn runs(&self, family: Family) -> impl Iterator<Item = &Run> {
+        self.groups.iter().filter(move |group| group.family == family).flat_map(|g| &g.runs).map(|run| &**run)
+    }
+}
+
+/// What a census tells persons apart by; its purpose is a word, so that the body is never far from its row.
+fn is_of_consent(body: &[u8]) -> bool {
+    matches!(body.first(), Some(&(change::GRANTED | change::WITHDRAWN | change::ENDED)))
+}
+
+pub(super) fn written(facts: &[Had]) -> Vec<u8> {
+    let mut body = Writer(Vec::with_capacity(1 + 8 * facts.len()));
+    body.number(facts.len() as u64);
+    let mut before = 0i64;
+    for (shape, start) in facts {
+        body.number(u64::from(*shape) << 1 | u64::from(start.is_some()));
+        if let Some(Millis(at)) = start {
+            body.signed(at.wrapping_sub(before));
+            before = *at;
+        }
+    }
+    body.0
+}
+
+/// None = bytes that say no such thing.
+pub(super) fn read(body: &[u8], visit: &mut dyn FnMut(Had)) -> Option<()> {
+    let mut reader = Reader(body);
+    let mut before = 0i64;
+    for _ in 0..reader.number()? {
+        let head = reader.number()?;
+        let start = match head & 1 {
+            0 => None,
+            _ => {
+                before = before.wrapping_add(reader.signed()?);
+                Some(Millis(before))
+            }
+        };
+        visit((u32::try_from(head >> 1).ok()?, start));
+    }
+    reader.is_empty().then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(facts in prop::collection::vec((any::<u32>(), prop::option::of(any::<i64>())), 0..40)) {
+            let facts: Vec<Had> = facts.into_iter().map(|(shape, at)| (shape, at.map(Millis))).collect();
+            let (body, mut again) = (written(&facts), Vec::new());
+            prop_assert_eq!(read(&body, &mut |had| again.push(had)), Some(()));
+            prop_assert_eq!(again, facts);
+            prop_assert!((0..body.len()).all(|end| read(&body[..end], &mut |_| ()).is_none()));
+        }
+    }
+}
