@@ -12,6 +12,7 @@ use quietus_core::obligation::Obligation;
 use super::turns::Turn;
 use super::{Inner, Partition, kept};
 use crate::audit::Leaves;
+use crate::store::LaidOut;
 
 impl Partition {
     /// Decides a record that concerns every item, slice by slice: readers get in between, and see some of it decided.
@@ -38,6 +39,7 @@ impl Partition {
             let inner = self.read();
             inner.store.parts(&pass.sieve(&inner.state))
         };
+        let laid = self.laid_out(&pass, of);
         for n in 0..of {
             let _turn = Turn::take();
             let (mut part, mut resting) = {
@@ -45,7 +47,7 @@ impl Partition {
                 let resting = inner.resting_in(n, of);
                 let may_move = |duty: &&Arc<Obligation>| may_move(duty.stand);
                 let also: Vec<ItemId> = resting.iter().filter(may_move).map(|duty| duty.item).collect();
-                let part = inner.store.part(&pass.sieve(&inner.state), &also, n, of);
+                let part = inner.store.part(&pass.sieve(&inner.state), &also, (n, of), laid.as_ref());
                 (part, resting.into_iter().peekable())
             };
             loop {
@@ -68,6 +70,26 @@ impl Partition {
         let step = pass.end(&mut inner.state);
         take(inner, step);
         (rows, effects)
+    }
+
+    /// What the parts will be shown, where that is worth it and there is room; who reads or writes waits for no more than
+    /// a part meanwhile.
+    fn laid_out(&self, pass: &Pass, of: u64) -> Option<LaidOut> {
+        let _turn = Turn::take();
+        let mut laying = {
+            let inner = &mut *self.write();
+            inner.store.begin_laying(&pass.sieve(&inner.state), of)?
+        };
+        for n in 0..of {
+            let inner = self.read();
+            inner.store.ask_for(&pass.sieve(&inner.state), n, &mut laying);
+        }
+        let laid = laying.run();
+        if let Err(error) = self.write().store.end_laying() {
+            tracing::warn!(%error, "runs that were merged away stay until the next start");
+        }
+        laid.inspect_err(|error| tracing::warn!(%error, partition = self.index, "each part reads its pages"))
+            .ok()
     }
 }
 

@@ -9,7 +9,7 @@ use quietus_core::item::Subject;
 use quietus_core::life::{Lives, What, change_subject};
 use quietus_core::time::Millis;
 
-use super::{Part, Store};
+use super::{LaidOut, Part, Store};
 
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
@@ -102,7 +102,7 @@ impl Store for MemoryStore {
         1
     }
 
-    fn part(&self, _: &Sieve<'_>, _: &[ItemId], _: u64, _: u64) -> Part {
+    fn part(&self, _: &Sieve<'_>, _: &[ItemId], _: (u64, u64), _: Option<&LaidOut>) -> Part {
         Part::Whole(Some(self.clone()))
     }
 

@@ -19,8 +19,8 @@ use quietus_core::life::Lives;
 pub use beside::{Beside, DutyRow, Lies, Unkept};
 pub use census::{Census, Matters};
 pub use disk::{
-    Apart, Copies, Database, DiskStore, Merge, Merged, Naming, REWRITE_ABOVE, Rewrite, Sizes, Snapshot,
-    StoreError, part_of,
+    Apart, Copies, Database, DiskStore, LaidOut, Laying, Merge, Merged, Naming, REWRITE_ABOVE, Rewrite,
+    Sizes, Snapshot, StoreError, part_of,
 };
 pub(crate) use disk::{KeyMap, KeySet};
 pub use memory::MemoryStore;
@@ -167,9 +167,21 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Into how many parts a pass over what the sieve lets through is cut.
     fn parts(&self, sieve: &Sieve<'_>) -> u64;
 
+    /// Before a pass of so many parts: what they will be shown is to be laid out, beside the store, where that is worth
+    /// it. Between this and [`Store::end_laying`] each part says what it asks for.
+    fn begin_laying(&mut self, _: &Sieve<'_>, _of: u64) -> Option<Laying> {
+        None
+    }
+
+    fn ask_for(&self, _: &Sieve<'_>, _n: u64, _: &mut Laying) {}
+
+    fn end_laying(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Part `n` of `of`, in key order, no subject in two parts, and of that part the items in `also`, whatever the sieve
     /// says of them. What is written meanwhile may be in it or not.
-    fn part(&self, sieve: &Sieve<'_>, also: &[ItemId], n: u64, of: u64) -> Part;
+    fn part(&self, sieve: &Sieve<'_>, also: &[ItemId], part: (u64, u64), laid: Option<&LaidOut>) -> Part;
 
     /// The next items of a part, in key order; None = there are no more.
     fn next(&self, part: &mut Part) -> Option<MemoryStore>;
@@ -178,7 +190,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     fn slices(&self, sieve: &Sieve<'_>, visit: &mut dyn FnMut(&MemoryStore)) {
         let of = self.parts(sieve);
         for n in 0..of {
-            let mut part = self.part(sieve, &[], n, of);
+            let mut part = self.part(sieve, &[], (n, of), None);
             while let Some(slice) = self.next(&mut part) {
                 visit(&slice);
             }

@@ -12,6 +12,7 @@ const SMALL: Sizes = Sizes {
     fan_in: 3,
     run_rows: 40,
     slice_rows: 25,
+    laid_from: 2,
     apart: 2,
     duties_held: 0,
 };

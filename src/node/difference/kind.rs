@@ -103,7 +103,8 @@ impl Kind {
 
     /// So many more items that were recorded then.
     pub fn count(&mut self, around: Around<'_>, start: Option<Millis>, items: i64, rest: &mut Difference) {
-        match self.place(around, start) {
+        let day = start.and_then(|start| around.days.stretch(start));
+        match self.place(around, start, day) {
             Some(place) => self.add(place, items),
             // A day on which the clocks change at midnight, or one that is far away.
             None => rest.add(&self.alone(around, start, &Consents::default()), items),
@@ -126,8 +127,12 @@ impl Kind {
         if !said.concern(&self.places) {
             return;
         }
-        self.count(around, start, -1, rest);
-        match self.place_of(around, start, said) {
+        let day = start.and_then(|start| around.days.stretch(start));
+        match self.place(around, start, day) {
+            Some(place) => self.add(place, -1),
+            None => rest.add(&self.alone(around, start, &Consents::default()), -1),
+        }
+        match self.place_of(around, start, day, said) {
             Some(place) => self.add(place, 1),
             None => rest.add(&self.alone(around, start, said), 1),
         }
@@ -139,24 +144,29 @@ impl Kind {
     }
 
     /// None = that day's do not all come to the same.
-    fn place(&mut self, around: Around<'_>, start: Option<Millis>) -> Option<u16> {
-        let Some(start) = start else {
+    fn place(&mut self, around: Around<'_>, start: Option<Millis>, day: Option<usize>) -> Option<u16> {
+        if start.is_none() {
             if self.undated == 0 {
                 let found = self.alone(around, None, &Consents::default());
                 self.undated = self.keep(found)?;
             }
             return Some(self.undated);
-        };
-        let day = around.days.stretch(start)?;
+        }
+        let day = day?;
         if self.of_days.get(day) == Some(&0) {
             self.judge_days(around, day);
         }
         self.of_days.get(day).copied().filter(|place| *place != 0)
     }
 
-    fn place_of(&mut self, around: Around<'_>, start: Option<Millis>, said: &Consents) -> Option<u16> {
-        let start = start.filter(|_| !around.replan.at_consent)?;
-        let day = around.days.stretch(start)?;
+    fn place_of(
+        &mut self,
+        around: Around<'_>,
+        start: Option<Millis>,
+        day: Option<usize>,
+        said: &Consents,
+    ) -> Option<u16> {
+        let (start, day) = start.zip(day).filter(|_| !around.replan.at_consent)?;
         if self.consents.is_empty() {
             self.consents.resize_with(self.of_days.len(), || None);
         }

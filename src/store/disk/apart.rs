@@ -37,6 +37,7 @@ const READING: Sizes = Sizes {
     fan_in: 0,
     run_rows: 0,
     slice_rows: 64 * 1024,
+    laid_from: u64::MAX,
     apart: 2,
     duties_held: 0,
 };

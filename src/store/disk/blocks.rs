@@ -274,6 +274,11 @@ impl Blocks {
         apart::path(&self.dir, u32::from(self.partition))
     }
 
+    /// Where a pass may lay out what it will be shown.
+    pub fn laid(&self) -> PathBuf {
+        self.dir.join(format!("laid-{}", self.partition))
+    }
+
     /// Runs that have any block.
     pub fn runs(&self) -> Result<BTreeSet<u32>, StoreError> {
         let mut runs = BTreeSet::new();

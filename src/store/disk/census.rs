@@ -8,6 +8,7 @@ use quietus_core::identity::SubjectKey;
 
 use super::keyed::KeySet;
 use super::page::Group;
+use super::resolved::Resolved;
 use super::row::{Family, Stored};
 use super::sift::Range;
 use super::{DiskStore, StoreError};
@@ -93,6 +94,15 @@ impl DiskStore {
         let moved: Vec<bool> = numbers.0.iter().map(|n| n.is_some_and(|n| census.is_moved(n))).collect();
         let is_moved = |shape: u32| usize::try_from(shape).ok().and_then(|at| moved.get(at)) == Some(&true);
         let resolved = self.resolved(range, &told, &is_moved)?;
+        if let Some(resolved) = &resolved {
+            resolved.each(&mut |person, (shape, start)| {
+                if is_moved(shape)
+                    && let Ok(Some(number)) = numbers.of(shape)
+                {
+                    census.consented(number, start, person);
+                }
+            })?;
+        }
         let mut facts: Vec<Stored> = Vec::new();
         // True = it is to be shown.
         let mut meet = |subject, item, shape, start| {
@@ -117,16 +127,16 @@ impl DiskStore {
             }
             let found = found.into_iter().map(|(_, row)| row);
             facts.extend(found.filter(|row| meet(row.subject, row.item, row.shape, row.start)));
-            resolved.each(&mut |subject, (shape, start)| {
-                meet(subject, None, shape, start);
-            })?;
         }
         for (family, row) in self.memtable.iter() {
             let is_mine = *family == Family::Facts && range.holds(row.subject);
-            let is_joined = resolved.as_ref().is_some_and(|resolved| {
+            let is_joined = |resolved: &Resolved| {
                 resolved.holds(row.subject) && !is_asked(row.subject, row.seq, row.shape)
-            });
-            if is_mine && !is_joined && meet(row.subject, row.item, row.shape, row.start) {
+            };
+            if is_mine
+                && !resolved.as_ref().is_some_and(is_joined)
+                && meet(row.subject, row.item, row.shape, row.start)
+            {
                 facts.push(row.clone());
             }
         }

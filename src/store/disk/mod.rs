@@ -18,6 +18,7 @@ mod forgotten;
 mod group;
 mod index;
 mod keyed;
+mod laid;
 mod log;
 mod memtable;
 mod merge;
@@ -52,6 +53,7 @@ use quietus_core::life::Lives;
 pub use apart::{Apart, Copies};
 pub use blocks::{Database, StoreError};
 pub(crate) use keyed::{KeyMap, KeySet};
+pub use laid::{LaidOut, Laying};
 use merge::Work;
 pub use merge::{Merge, Merged};
 pub use rewrite::{REWRITE_ABOVE, Rewrite};
@@ -68,6 +70,7 @@ use memtable::Memtable;
 use root::List;
 use row::{Family, Stored};
 use shapes::Shapes;
+use sift::Range;
 use snapshot::Pinned;
 
 /// When to flush and to merge; tests choose small ones.
@@ -82,6 +85,8 @@ pub struct Sizes {
     pub run_rows: u64,
     /// Rows read at a time when many items are looked at.
     pub slice_rows: u64,
+    /// A pass of so many parts reads pages once for all of them.
+    pub laid_from: u64,
     /// A page that is looked up costs as much as so many that are read in order.
     pub apart: usize,
     /// Duties in memory from which on those at rest leave it.
@@ -97,6 +102,7 @@ impl Default for Sizes {
             fan_in: 8,
             run_rows: merge::MAX_RUN_ROWS,
             slice_rows: 256 * 1024,
+            laid_from: 16,
             apart: 2,
             duties_held: 16 * 1024,
         }
@@ -122,6 +128,10 @@ pub struct DiskStore {
     /// The next run's number; numbers below are taken.
     numbers: Arc<AtomicU32>,
     merging: bool,
+    /// Runs that a pass is laid out from beside the store.
+    read_beside: BTreeSet<u32>,
+    /// How often what was forgotten was let go since it was opened.
+    forgettings: u64,
     list: List,
     /// The run that the list itself lies in.
     list_run: u32,
@@ -311,6 +321,7 @@ impl Store for DiskStore {
             Work::Merging => (Point::BeforeMerged, Point::AfterMerged),
             Work::Resolving(_) => (Point::BeforeResolved, Point::AfterResolved),
             Work::Forgetting(upto) => {
+                self.forgettings += 1;
                 if upto == self.list.forgotten {
                     self.list.forgotten = 0;
                 }
@@ -379,8 +390,20 @@ impl Store for DiskStore {
         self.parts_of(sieve)
     }
 
-    fn part(&self, sieve: &Sieve<'_>, also: &[ItemId], n: u64, of: u64) -> Part {
-        Part::Rows(self.certain(self.rows_of(sieve, also, n, of)))
+    fn begin_laying(&mut self, sieve: &Sieve<'_>, of: u64) -> Option<Laying> {
+        self.laying(sieve, of)
+    }
+
+    fn ask_for(&self, sieve: &Sieve<'_>, n: u64, laying: &mut Laying) {
+        self.certain(self.ask_for(sieve, n, laying));
+    }
+
+    fn end_laying(&mut self) -> Result<(), StoreError> {
+        self.laid()
+    }
+
+    fn part(&self, sieve: &Sieve<'_>, also: &[ItemId], (n, of): (u64, u64), laid: Option<&LaidOut>) -> Part {
+        Part::Rows(self.certain(self.rows_of(sieve, also, Range { n, of }, laid)))
     }
 
     fn next(&self, part: &mut Part) -> Option<MemoryStore> {

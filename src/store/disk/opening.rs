@@ -1,5 +1,6 @@
 //! Opening a partition's store: at its root, at a snapshot when there is no root, or as it was at one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -10,6 +11,7 @@ use super::group::Group;
 use super::memtable::Memtable;
 use super::root::List;
 use super::shapes::Shapes;
+use super::sift::Range;
 use super::snapshot::{Pinned, Snapshot};
 use super::{DiskStore, Sizes};
 
@@ -114,6 +116,8 @@ impl DiskStore {
             spilled: Vec::new(),
             numbers: Arc::new(AtomicU32::new(list.next_run)),
             merging: false,
+            read_beside: BTreeSet::new(),
+            forgettings: 0,
             list,
             list_run,
             snapshots: Vec::new(),
@@ -152,7 +156,7 @@ impl DiskStore {
         let everything = Sieve::Everything;
         let of = self.parts_of(&everything);
         for n in 0..of {
-            let mut rows = self.rows_of(&everything, &[], n, of)?;
+            let mut rows = self.rows_of(&everything, &[], Range { n, of }, None)?;
             while self.piece(&mut rows)?.is_some() {}
         }
         Ok(())
@@ -161,7 +165,10 @@ impl DiskStore {
     /// Drops those that no snapshot names.
     pub(super) fn drop_runs(&self, runs: impl IntoIterator<Item = u32>) -> Result<(), StoreError> {
         let named = |run: &u32| self.snapshots.iter().chain(&self.naming).any(|pinned| pinned.names(*run));
-        runs.into_iter().filter(|run| !named(run)).try_for_each(|run| self.blocks.drop_run(run))
+        let is_read = |run: &u32| self.read_beside.contains(run);
+        runs.into_iter()
+            .filter(|run| !named(run) && !is_read(run))
+            .try_for_each(|run| self.blocks.drop_run(run))
     }
 
     /// A ledger that was truncated cannot give back what a root names: with a snapshot the root stays, under suspicion.

@@ -31,14 +31,15 @@ pub(super) type Had = (u32, Option<Millis>);
 /// Persons by what they have, as long as nothing came later.
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
-    rows: KeyMap<SubjectKey, Vec<u8>>,
+    /// By subject: what the census calls them, and their row's body.
+    rows: Vec<(SubjectKey, usize, Vec<u8>)>,
     /// Facts from this number on are in none.
     upto: u64,
 }
 
 impl Resolved {
     pub fn holds(&self, subject: SubjectKey) -> bool {
-        self.rows.contains_key(&subject)
+        self.rows.binary_search_by_key(&subject, |(key, ..)| *key).is_ok()
     }
 
     /// A fact of such a person that came later.
@@ -50,10 +51,11 @@ impl Resolved {
         !self.rows.is_empty() && run.last.is_none_or(|last| last >= self.upto)
     }
 
-    pub fn each(&self, visit: &mut dyn FnMut(SubjectKey, Had)) -> Result<(), StoreError> {
-        for (subject, body) in &self.rows {
+    /// In the order in which they were heard: what is known of them lies in it.
+    pub fn each(&self, visit: &mut dyn FnMut(usize, Had)) -> Result<(), StoreError> {
+        for (_, person, body) in &self.rows {
             let damaged = || StoreError::Damaged("what a person has cannot be read".to_owned());
-            read(body, &mut |had| visit(*subject, had)).ok_or_else(damaged)?;
+            read(body, &mut |had| visit(*person, had)).ok_or_else(damaged)?;
         }
         Ok(())
     }
@@ -77,9 +79,8 @@ impl DiskStore {
         let runs = self.runs_of(&[Family::Resolved]).map(|(_, run)| run.last.unwrap_or_default());
         resolved.upto = runs.max().unwrap_or_default();
         self.each_of(&[Family::Resolved], range, &|_| true, &mut |_, row| {
-            if told.consents.contains_key(&row.subject) && !whole.contains(&row.subject) {
-                resolved.rows.insert(row.subject, row.body);
-            }
+            let person = told.consents.get(&row.subject).filter(|_| !whole.contains(&row.subject));
+            resolved.rows.extend(person.map(|person| (row.subject, *person, row.body)));
             Ok(ControlFlow::Continue(()))
         })?;
         let facts = self.runs_of(&[Family::Facts]).filter(|(_, run)| resolved.may_miss(run));

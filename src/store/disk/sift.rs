@@ -12,11 +12,14 @@ use std::ops::ControlFlow;
 use quietus_core::engine::{Due, Row, Sieve};
 use quietus_core::identity::{ItemId, ItemKey, SubjectKey};
 use quietus_core::policy::Bound;
+use quietus_core::time::Millis;
 
 use super::keyed::{KeyMap, KeySet};
+use super::laid::LaidOut;
 use super::page::Group;
 use super::row::{Family, Stored};
 use super::run::Run;
+use super::shapes::Shapes;
 use super::{DiskStore, StoreError};
 use crate::store::MemoryStore;
 
@@ -60,7 +63,7 @@ pub fn part_of(SubjectKey([a, b, ..]): SubjectKey, of: u64) -> u64 {
 
 /// What of a part's facts is wanted beside what its bounds let through.
 #[derive(Debug, Default)]
-struct Joined {
+pub(super) struct Joined {
     items: KeySet<ItemId>,
     /// Purpose → persons for whom it ended.
     ended: BTreeMap<String, KeySet<SubjectKey>>,
@@ -70,29 +73,58 @@ impl Joined {
     fn persons(&self) -> usize {
         self.ended.values().map(KeySet::len).sum()
     }
-}
 
-/// A sweep's questions, answered once for every shape.
-struct Bounds<'a> {
-    due: Due<'a>,
-    by_shape: Vec<Bound>,
-}
-
-impl Bounds<'_> {
-    fn of_shape(&self, shape: u32) -> Bound {
-        // A shape nobody knows is looked at.
-        usize::try_from(shape).ok().and_then(|n| self.by_shape.get(n)).copied().unwrap_or(Bound::All)
+    pub fn subjects(&self) -> impl Iterator<Item = SubjectKey> {
+        self.items.iter().map(|id| id.subject).chain(self.ended.values().flatten().copied())
     }
 
-    fn row(&self, row: &Stored) -> bool {
-        match self.of_shape(row.shape) {
+    /// Takes in what was told later.
+    pub fn hear(
+        &mut self,
+        due: &Due<'_>,
+        family: Family,
+        row: &Stored,
+        shapes: &Shapes,
+    ) -> Result<(), StoreError> {
+        let read = row.row(family, shapes);
+        match read.ok_or_else(|| StoreError::Damaged("a change cannot be read".to_owned()))? {
+            // A second one of its item.
+            Row::Fact(fact) => {
+                self.items.insert(fact.id);
+            }
+            Row::Change(change) => {
+                if let Some(id) = change.what.item().filter(|_| due.reopens(&change.what)) {
+                    self.items.insert(id);
+                }
+                if let Some(purpose) = due.ends(&change.what) {
+                    self.ended.entry(purpose.to_owned()).or_default().insert(row.subject);
+                }
+            }
+            Row::Identity { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+/// A sweep's question, answered once for every shape.
+#[derive(Debug)]
+pub(super) struct Bounds(Vec<Bound>);
+
+impl Bounds {
+    fn of_shape(&self, shape: u32) -> Bound {
+        // A shape nobody knows is looked at.
+        usize::try_from(shape).ok().and_then(|n| self.0.get(n)).copied().unwrap_or(Bound::All)
+    }
+
+    pub fn lets_through(&self, shape: u32, start: Option<Millis>) -> bool {
+        match self.of_shape(shape) {
             Bound::All => true,
             Bound::None => false,
-            Bound::Recorded(last) => row.start.is_some_and(|start| start <= last),
+            Bound::Recorded(last) => start.is_some_and(|start| start <= last),
         }
     }
 
-    fn group(&self, group: &Group) -> bool {
+    pub fn group(&self, group: &Group) -> bool {
         match self.of_shape(group.shape) {
             Bound::All => true,
             Bound::None => false,
@@ -101,16 +133,23 @@ impl Bounds<'_> {
     }
 }
 
+#[cfg(test)]
+impl Rows {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl DiskStore {
-    fn bounds<'a>(&self, due: Due<'a>) -> Bounds<'a> {
-        Bounds { due, by_shape: self.shapes.iter().map(|shape| due.bound(shape)).collect() }
+    pub(super) fn bounds(&self, due: &Due<'_>) -> Bounds {
+        Bounds(self.shapes.iter().map(|shape| due.bound(shape)).collect())
     }
 
     /// Into how many parts a pass is cut.
     pub(super) fn parts_of(&self, sieve: &Sieve<'_>) -> u64 {
         let bounds = match sieve {
             Sieve::Everything => None,
-            Sieve::Due(due) => Some(self.bounds(*due)),
+            Sieve::Due(due) => Some(self.bounds(due)),
         };
         let rows = |(family, run): (Family, &Run)| match (&bounds, family) {
             (Some(bounds), Family::Facts) => run.rows_where(&|group| bounds.group(group)),
@@ -127,17 +166,24 @@ impl DiskStore {
         &self,
         sieve: &Sieve<'_>,
         also: &[ItemId],
-        n: u64,
-        of: u64,
+        range: Range,
+        laid: Option<&LaidOut>,
     ) -> Result<Rows, StoreError> {
-        let range = Range { n, of };
-        let mut rows = match sieve {
+        let laid = laid.filter(|laid| laid.serves(range, self.forgettings));
+        let by = |laid| match sieve {
             Sieve::Everything => {
                 let mut rows = self.of_families(&[Family::Changes, Family::Identities], range)?;
-                self.facts(range, &|_| true, &|_| true, &mut rows)?;
-                rows
+                self.facts(range, &|_| true, &|_| true, laid, &mut rows)?;
+                Ok(rows)
             }
-            Sieve::Due(due) => self.due(&self.bounds(*due), also, range)?,
+            Sieve::Due(due) => self.due(due, also, range, laid),
+        };
+        let mut rows = match (by(laid), laid) {
+            (Err(StoreError::Disk(why)), Some(_)) => {
+                tracing::warn!(why, "a part of a pass reads the pages");
+                by(None)?
+            }
+            (rows, _) => rows?,
         };
         // A row is found by its bound and by its item.
         rows.sort_unstable_by_key(|(_, row)| (std::cmp::Reverse(row.subject), std::cmp::Reverse(row.seq)));
@@ -159,21 +205,29 @@ impl DiskStore {
 
     fn due(
         &self,
-        bounds: &Bounds<'_>,
+        due: &Due<'_>,
         also: &[ItemId],
         range: Range,
+        laid: Option<&LaidOut>,
     ) -> Result<Vec<(Family, Stored)>, StoreError> {
+        let bounds = self.bounds(due);
         let mut later = self.of_families(&[Family::Changes], range)?;
-        let mut joined = self.joined(&bounds.due, range, &later)?;
-        joined.items.extend(also);
+        let mut joined = Joined::default();
+        later.iter().try_for_each(|(family, row)| joined.hear(due, *family, row, &self.shapes))?;
+        let standing = due.standing().filter(|id| range.holds(id.subject));
+        // Of no change, and so perhaps not among what was laid out.
+        let by_duty: KeySet<ItemId> = standing.chain(also.iter().copied()).collect();
+        joined.items.extend(&by_duty);
         let mut found = Vec::new();
-        let few = self.look_up_cost(joined.items.len(), joined.persons()) < self.fact_pages();
+        let pages = self.fact_pages();
+        let laid = laid.filter(|_| self.look_up_cost(by_duty.len(), 0) < pages);
+        let few = laid.is_some() || self.look_up_cost(joined.items.len(), joined.persons()) < pages;
         let pages = |group: &Group| !few || bounds.group(group);
         let purposes: Vec<Vec<&KeySet<SubjectKey>>> = self
             .shapes
             .iter()
             .map(|shape| {
-                let of = joined.ended.iter().filter(|(purpose, _)| bounds.due.is_for(shape, purpose));
+                let of = joined.ended.iter().filter(|(purpose, _)| due.is_for(shape, purpose));
                 of.map(|(_, subjects)| subjects).collect()
             })
             .collect();
@@ -183,10 +237,16 @@ impl DiskStore {
         };
         let wanted = |row: &Stored| {
             let id = row.item.map(|item| ItemId { subject: row.subject, item });
-            bounds.row(row) || ended(row) || id.is_some_and(|id| joined.items.contains(&id))
+            bounds.lets_through(row.shape, row.start)
+                || ended(row)
+                || id.is_some_and(|id| joined.items.contains(&id))
         };
-        self.facts(range, &pages, &wanted, &mut found)?;
-        if few {
+        self.facts(range, &pages, &wanted, laid, &mut found)?;
+        if laid.is_some() {
+            for id in &by_duty {
+                self.facts_of_item(*id, &mut found)?;
+            }
+        } else if few {
             for id in &joined.items {
                 self.facts_of_item(*id, &mut found)?;
             }
@@ -194,10 +254,10 @@ impl DiskStore {
                 self.facts_of(*subject, &ended, &mut found)?;
             }
         }
-        if bounds.due.needs_persons() {
+        if due.needs_persons() {
             let persons: KeySet<SubjectKey> = found.iter().map(|(_, row)| row.subject).collect();
             found.clear();
-            self.facts(range, &|_| true, &|row| persons.contains(&row.subject), &mut found)?;
+            self.facts(range, &|_| true, &|row| persons.contains(&row.subject), laid, &mut found)?;
             later.retain(|(_, row)| persons.contains(&row.subject));
         } else {
             let mut shown: KeyMap<SubjectKey, Vec<Option<ItemKey>>> = KeyMap::default();
@@ -210,31 +270,6 @@ impl DiskStore {
         }
         found.append(&mut later);
         Ok(found)
-    }
-
-    /// Whose shape's bound says nothing, by what came later and by the duties they have.
-    fn joined(&self, due: &Due<'_>, range: Range, later: &[(Family, Stored)]) -> Result<Joined, StoreError> {
-        let mut joined = Joined::default();
-        joined.items.extend(due.standing().filter(|id| range.holds(id.subject)));
-        for (family, row) in later {
-            let read = row.row(*family, &self.shapes);
-            match read.ok_or_else(|| StoreError::Damaged("a change cannot be read".to_owned()))? {
-                // A second one of its item.
-                Row::Fact(fact) => {
-                    joined.items.insert(fact.id);
-                }
-                Row::Change(change) => {
-                    if let Some(id) = change.what.item().filter(|_| due.reopens(&change.what)) {
-                        joined.items.insert(id);
-                    }
-                    if let Some(purpose) = due.ends(&change.what) {
-                        joined.ended.entry(purpose.to_owned()).or_default().insert(row.subject);
-                    }
-                }
-                Row::Identity { .. } => {}
-            }
-        }
-        Ok(joined)
     }
 
     /// Rows of families that lie by subject.
@@ -290,18 +325,26 @@ impl DiskStore {
         Ok(())
     }
 
-    /// Adds facts of the pages that some group lets through.
+    /// Adds facts of the pages that some group lets through, or of what was laid out of them.
     fn facts(
         &self,
         range: Range,
         pages: &dyn Fn(&Group) -> bool,
         wanted: &dyn Fn(&Stored) -> bool,
+        laid: Option<&LaidOut>,
         rows: &mut Vec<(Family, Stored)>,
     ) -> Result<(), StoreError> {
         let mine = |(family, row): &&(Family, Stored)| {
             *family == Family::Facts && range.holds(row.subject) && wanted(row)
         };
         rows.extend(self.memtable.iter().filter(mine).cloned());
+        if let Some(laid) = laid {
+            return laid.each(range.n, &mut |row| {
+                if wanted(&row) {
+                    rows.push((Family::Facts, row));
+                }
+            });
+        }
         for (family, run) in self.runs().filter(|(family, _)| *family == Family::Facts) {
             for page in run.pages_where(pages) {
                 let found = run.page_of(&self.blocks, page, &|key| range.holds(key))?;

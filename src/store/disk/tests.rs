@@ -26,6 +26,7 @@ const SMALL: Sizes = Sizes {
     fan_in: 3,
     run_rows: 9,
     slice_rows: 5,
+    laid_from: 2,
     apart: 2,
     duties_held: 0,
 };
