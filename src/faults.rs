@@ -3,7 +3,7 @@
 //! `QUIETUS_KILL_AT=N` names the point, or `QUIETUS_KILL_AT=AfterSnapshot` its kind. Points are: before a group is
 //! written to the ledger, after it was synced and before anybody is answered, after a command was decided and before it
 //! is sent, after a connector's commit and before its answer is recorded, before and after a store's root is replaced, its
-//! merged runs take the others' place, what was forgotten is let go (and amid that), what persons have is joined, or a snapshot is named, before and
+//! merged runs take the others' place, what was forgotten is let go (and amid that) or a snapshot is named, before and
 //! after the ledger's beginning is given up, and around the two steps by which a store that was written anew takes the
 //! other's place. `QUIETUS_FLUSH_ROWS=N` makes the store flush after N rows, so that roots come often, and
 //! `QUIETUS_REWRITE=1` makes every start write it anew. Compiled into builds with debug assertions only; a release knows
@@ -23,8 +23,6 @@ pub enum Point {
     AmidForgetting,
     BeforeForgotten,
     AfterForgotten,
-    BeforeResolved,
-    AfterResolved,
     BeforeSnapshot,
     AfterSnapshot,
     BeforeTruncate,

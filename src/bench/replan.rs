@@ -225,7 +225,7 @@ async fn counted(
 /// Returns once the stores have done what they were asked for beside their work.
 async fn resolved(filled: &Filled) -> Result<f64, BenchError> {
     let begun = Instant::now();
-    let is_at_it = |store: &dyn Store| store.is_crowded() || store.is_merging();
+    let is_at_it = |store: &dyn Store| store.wants_resolved() || store.is_merging();
     while filled.node.partitions.iter().any(|partition| is_at_it(&*partition.read().store)) {
         if begun.elapsed() > RESOLVING {
             return Err(BenchError::Wrong("what persons have was not joined in time".to_owned()));

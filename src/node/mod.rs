@@ -312,6 +312,7 @@ impl Node {
         let mut report = Report::default();
         let mut roots = quietus_core::merkle::Tree::default();
         for partition in self.partitions.iter() {
+            let subjects = partition.subjects(subjects);
             let inner = partition.read();
             report.add(&inner, subjects);
             report.audit.entries += inner.chain.entries().len() as u64;

@@ -64,6 +64,7 @@ impl Node {
         }
         tasks.spawn(schedule::scans::run(Arc::clone(self)));
         tasks.spawn(Arc::clone(self).tidy());
+        tasks.spawn(Arc::clone(self).resolve());
         tasks.spawn(Arc::clone(self).keep_snapshots());
         self.running.store(true, std::sync::atomic::Ordering::Relaxed);
         self.follow_topics();
@@ -141,6 +142,20 @@ impl Node {
             });
             for error in tidied.await.unwrap_or_default() {
                 tracing::error!(%error, "the store cannot be brought up to date: tried again");
+            }
+        }
+    }
+
+    /// Joins what persons have where a plan asked for it, while the stores' runs are merged.
+    async fn resolve(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(TIDY_EVERY).await;
+            let partitions = Arc::clone(&self.partitions);
+            let resolved = tokio::task::spawn_blocking(move || {
+                partitions.iter().filter_map(|partition| partition.resolve().err()).collect::<Vec<_>>()
+            });
+            for error in resolved.await.unwrap_or_default() {
+                tracing::warn!(%error, "what persons have cannot be joined: plans read pages");
             }
         }
     }

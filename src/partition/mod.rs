@@ -44,6 +44,8 @@ pub use view::{CopyView, ItemView, Why, outcome_name};
 pub struct Partition {
     index: u32,
     inner: RwLock<Inner>,
+    /// With something that lives, as last counted; [`UNCOUNTED`] = never.
+    subjects: AtomicU64,
     /// Frames applied: the offset of the next one.
     applied: watch::Sender<u64>,
     news: Arc<Mutex<Option<Waiting>>>,
@@ -59,8 +61,6 @@ pub struct Inner {
     pub state: State,
     pub store: Box<dyn Store>,
     pub chain: Chain,
-    /// With something that lives, as last counted; [`UNCOUNTED`] = never.
-    subjects: AtomicU64,
     /// Of what outlives the process: what its store does not have yet.
     since: Option<kept::Since>,
     /// What waits to be told; None = nobody is told of this partition, which only looks.
@@ -107,12 +107,12 @@ impl Partition {
     fn made(state: State, chain: Chain, store: Box<dyn Store>, since: Option<kept::Since>) -> Self {
         let (index, applied) = (state.partition, watch::Sender::new(store.kept().unwrap_or_default()));
         let news = Arc::default();
-        let (subjects, taken) = (AtomicU64::new(UNCOUNTED), TakenUpTo::of(&state));
+        let taken = TakenUpTo::of(&state);
         let entries_at_start = chain.entries().len() as u64;
-        let inner =
-            Inner { state, store, chain, subjects, since, news: Arc::clone(&news), taken: taken.clone() };
+        let inner = Inner { state, store, chain, since, news: Arc::clone(&news), taken: taken.clone() };
         let through = AtomicU64::new(inner.state.control.k);
-        Self { index, inner: RwLock::new(inner), applied, news, taken, entries_at_start, through }
+        let subjects = AtomicU64::new(UNCOUNTED);
+        Self { index, inner: RwLock::new(inner), subjects, applied, news, taken, entries_at_start, through }
     }
 
     /// What others are to hear of is kept in this folder until they were told. `back`: it stands at a snapshot, and what
@@ -256,6 +256,16 @@ impl Partition {
         Ok(true)
     }
 
+    /// Joins what persons have, where a plan asked for it; as [`Self::tidy`].
+    pub fn resolve(&self) -> Result<(), StoreError> {
+        if !self.read().store.wants_resolved() {
+            return Ok(());
+        }
+        let Some(merge) = self.write().store.begin_resolving() else { return Ok(()) };
+        let merged = merge.run();
+        self.write().store.end_merge(merge, merged)
+    }
+
     /// How far a source's topics were taken in: (topic, partition) → highest offset. Waits for no frame.
     pub fn taken(&self, source: &str, generation: i32) -> BTreeMap<(String, i32), i64> {
         self.taken.from(source, generation)
@@ -273,6 +283,18 @@ impl Partition {
     /// The offset of the next frame to be applied.
     pub fn applied(&self) -> u64 {
         *self.applied.borrow()
+    }
+
+    /// Subjects with something that lives; others get in while they are counted.
+    pub fn subjects(&self, when: Subjects) -> u64 {
+        let known = self.subjects.load(Ordering::Relaxed);
+        if when == Subjects::Lately && known != UNCOUNTED {
+            return known;
+        }
+        let of = self.read().store.alive_parts();
+        let counted = (0..of).map(|n| self.read().store.alive_in(n, of)).sum();
+        self.subjects.store(counted, Ordering::Relaxed);
+        counted
     }
 
     /// Returns once it has come through entry `k` of the control log: one that concerns every item is in force as soon as
@@ -313,16 +335,6 @@ impl Inner {
         let life = found.lives.remove(&id)?.newest()?.clone();
         let subject = found.subjects.remove(&id.subject);
         Some((life, subject.unwrap_or_else(|| Subject::unknown(id.subject))))
-    }
-
-    fn subjects(&self, when: Subjects) -> u64 {
-        let known = self.subjects.load(Ordering::Relaxed);
-        if when == Subjects::Lately && known != UNCOUNTED {
-            return known;
-        }
-        let counted = self.store.subjects_alive();
-        self.subjects.store(counted, Ordering::Relaxed);
-        counted
     }
 
     fn decided(&mut self, offset: u64, decisions: &[Decision], leaves: &mut Leaves) {

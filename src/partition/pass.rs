@@ -75,6 +75,9 @@ impl Partition {
     /// What the parts will be shown, where that is worth it and there is room; who reads or writes waits for no more than
     /// a part meanwhile.
     fn laid_out(&self, pass: &Pass, of: u64) -> Option<LaidOut> {
+        if !self.read().store.lays_out(of) {
+            return None;
+        }
         let _turn = Turn::take();
         let mut laying = {
             let inner = &mut *self.write();

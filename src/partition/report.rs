@@ -65,10 +65,9 @@ enum Column {
 }
 
 impl Report {
-    /// Adds what this partition knows, but of duties. `subjects`: counted anew, which goes through every item; else as they
-    /// were counted last.
-    pub fn add(&mut self, inner: &Inner, subjects: Subjects) {
-        self.subjects += inner.subjects(subjects);
+    /// Adds what this partition knows, but of duties, and what its subjects were counted to.
+    pub fn add(&mut self, inner: &Inner, subjects: u64) {
+        self.subjects += subjects;
         self.items += inner.state.alive.items;
         self.copies += copies(inner, inner.state.alive.copies);
         self.corrected += inner.state.tally.corrected;

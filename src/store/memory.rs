@@ -117,7 +117,7 @@ impl Store for MemoryStore {
         visit(self);
     }
 
-    fn subjects_alive(&self) -> u64 {
+    fn alive_in(&self, _: u64, _: u64) -> u64 {
         let alive = self.items.iter().filter(|(_, lives)| lives.live_copies() > 0);
         alive.map(|(id, _)| id.subject).collect::<BTreeSet<_>>().len() as u64
     }

@@ -105,6 +105,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// A plan had to read what [`Store::begin_resolving`] would have told it.
+    fn wants_resolved(&self) -> bool {
+        false
+    }
+
+    /// What persons have is to be joined: run and handed back as a merge, of which there is one at a time.
+    fn begin_resolving(&mut self) -> Option<Merge> {
+        None
+    }
+
     /// Something is.
     fn is_merging(&self) -> bool {
         false
@@ -167,8 +177,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Into how many parts a pass over what the sieve lets through is cut.
     fn parts(&self, sieve: &Sieve<'_>) -> u64;
 
-    /// Before a pass of so many parts: what they will be shown is to be laid out, beside the store, where that is worth
-    /// it. Between this and [`Store::end_laying`] each part says what it asks for.
+    /// What a pass of so many parts will be shown is worth being laid out.
+    fn lays_out(&self, _of: u64) -> bool {
+        false
+    }
+
+    /// Before such a pass: it is laid out beside the store. Between this and [`Store::end_laying`] each part says what it
+    /// asks for.
     fn begin_laying(&mut self, _: &Sieve<'_>, _of: u64) -> Option<Laying> {
         None
     }
@@ -197,11 +212,18 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         }
     }
 
-    /// Subjects with an item that lives.
+    /// Into how many parts [`Store::alive_in`] is cut.
+    fn alive_parts(&self) -> u64 {
+        1
+    }
+
+    /// Subjects of part `n` of `of` with an item that lives.
+    fn alive_in(&self, n: u64, of: u64) -> u64;
+
+    /// …of all parts.
     fn subjects_alive(&self) -> u64 {
-        let mut subjects = 0;
-        self.slices(&Sieve::Everything, &mut |slice| subjects += slice.subjects_alive());
-        subjects
+        let of = self.alive_parts();
+        (0..of).map(|n| self.alive_in(n, of)).sum()
     }
 
     /// Every item with its subject, in key order.

@@ -29,6 +29,8 @@ pub(super) struct Kind {
     undated: u16,
     /// Of each stretch of days, where consents were met: made when they are.
     consents: Vec<Option<Box<OfDay>>>,
+    /// Items with consents that are not judged yet.
+    met: Vec<Met>,
     /// Distinct ones, and how many items.
     comes_to: Vec<(Difference, i64)>,
 }
@@ -40,6 +42,14 @@ struct OfDay {
     dates: Vec<Millis>,
     /// How their persons' consents lie between the dates, and the place of what that comes to.
     known: Vec<(u64, u16)>,
+}
+
+/// An item recorded then, on this stretch of days, and whose it is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Met {
+    start: Millis,
+    day: u32,
+    person: u32,
 }
 
 /// What a count needs beside the kind itself.
@@ -67,6 +77,7 @@ impl Kind {
             of_days: vec![0; days.len()],
             undated: 0,
             consents: Vec::new(),
+            met: Vec::new(),
             comes_to: Vec::new(),
         }
     }
@@ -111,30 +122,48 @@ impl Kind {
         }
     }
 
-    /// One of those that were counted, whose person said this.
+    /// One of those that were counted, and who of these persons said something of it. True = it waits for [`Self::settle`].
     pub fn consented(
         &mut self,
         around: Around<'_>,
         start: Option<Millis>,
-        said: &Consents,
+        person: usize,
+        persons: &[Consents],
         rest: &mut Difference,
-    ) {
+    ) -> bool {
+        let Some(said) = persons.get(person) else { return false };
         let place = |heard: &String| self.purposes.iter().position(|own| own == heard);
         let new = around.heard.all().iter().skip(self.places.len());
         let new: Places =
             new.map(|heard| place(heard).map(|at| u8::try_from(at).unwrap_or(u8::MAX))).collect();
         self.places.extend(new);
         if !said.concern(&self.places) {
-            return;
+            return false;
         }
-        let day = start.and_then(|start| around.days.stretch(start));
-        match self.place(around, start, day) {
-            Some(place) => self.add(place, -1),
-            None => rest.add(&self.alone(around, start, &Consents::default()), -1),
+        let day = start.and_then(|start| around.days.stretch(start)).and_then(|day| u32::try_from(day).ok());
+        if let (Some(start), Some(day), Ok(person)) = (start, day, u32::try_from(person)) {
+            self.met.push(Met { start, day, person });
+            return true;
         }
-        match self.place_of(around, start, day, said) {
-            Some(place) => self.add(place, 1),
-            None => rest.add(&self.alone(around, start, said), 1),
+        self.count(around, start, -1, rest);
+        rest.add(&self.alone(around, start, said), 1);
+        false
+    }
+
+    /// Judges those that were met, day by day.
+    pub fn settle(&mut self, around: Around<'_>, persons: &[Consents], rest: &mut Difference) {
+        let met = by_day(std::mem::take(&mut self.met), self.of_days.len());
+        for Met { start, day, person } in met {
+            let (start, day) = (Some(start), Some(day as usize));
+            let Some(said) = persons.get(person as usize) else { continue };
+            match self.place(around, start, day) {
+                Some(place) => self.add(place, -1),
+                None => rest.add(&self.alone(around, start, &Consents::default()), -1),
+            }
+            match self.place_of(around, start, day, said) {
+                Some(place) => self.add(place, 1),
+                None => rest.add(&self.alone(around, start, said), 1),
+            }
         }
     }
 
@@ -224,4 +253,24 @@ impl Kind {
         }
         Some(place)
     }
+}
+
+/// Sorts by day, of so many.
+fn by_day(met: Vec<Met>, days: usize) -> Vec<Met> {
+    if met.is_empty() {
+        return met;
+    }
+    let mut next = vec![0usize; days + 1];
+    let place = |day: u32| (day as usize).min(days);
+    met.iter().for_each(|one| next.get_mut(place(one.day)).into_iter().for_each(|count| *count += 1));
+    let mut before = 0;
+    next.iter_mut().for_each(|count| before += std::mem::replace(count, before));
+    let mut sorted = vec![Met::default(); met.len()];
+    for one in met {
+        if let Some(next) = next.get_mut(place(one.day)) {
+            sorted.get_mut(*next).into_iter().for_each(|to| *to = one);
+            *next += 1;
+        }
+    }
+    sorted
 }

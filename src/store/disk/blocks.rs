@@ -275,7 +275,7 @@ impl Blocks {
     }
 
     /// Where a pass may lay out what it will be shown.
-    pub fn laid(&self) -> PathBuf {
+    pub fn laid_path(&self) -> PathBuf {
         self.dir.join(format!("laid-{}", self.partition))
     }
 

@@ -14,9 +14,6 @@ use super::sift::Range;
 use super::{DiskStore, StoreError};
 use crate::store::census::Census;
 
-/// Rows folded at once.
-const PIECE: usize = 1_024;
-
 /// What the census calls each shape; None = each of its items is to be shown.
 struct Numbers(Vec<Option<usize>>);
 
@@ -166,18 +163,8 @@ impl DiskStore {
         let mut rows = std::mem::take(&mut told.rows);
         rows.retain(|(_, row)| shown.contains(&row.subject));
         rows.extend(facts.into_iter().map(|row| (Family::Facts, row)));
-        self.show(rows, census)
-    }
-
-    fn show(&self, mut rows: Vec<(Family, Stored)>, census: &mut dyn Census) -> Result<(), StoreError> {
-        rows.sort_unstable_by_key(|(_, row)| (row.subject, row.seq));
-        let mut rest = rows.as_slice();
-        while let Some(last) = rest.get(PIECE.min(rest.len()).wrapping_sub(1)).map(|(_, row)| row.subject) {
-            let end = rest.partition_point(|(_, row)| row.subject <= last);
-            let (piece, later) = rest.split_at(end);
-            self.fold(piece.to_vec())?.each_here(&mut |lives, subject| census.whole(lives, subject));
-            rest = later;
-        }
-        Ok(())
+        self.each_piece(rows, &mut |piece| {
+            piece.each_here(&mut |lives, subject| census.whole(lives, subject))
+        })
     }
 }

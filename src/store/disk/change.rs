@@ -19,6 +19,11 @@ pub const ENDED: u8 = 14;
 /// The same: what was told before of the item, or of the subject where the row names no item, counts no longer.
 pub const FORGOTTEN: u8 = 21;
 
+/// False = such a change says nothing of where its item lies and whether it is still there.
+pub fn concerns_copies(body: &[u8]) -> bool {
+    !matches!(body.first(), Some(&(TOUCHED | 2..=5 | GRANTED..=ENDED | 15..=18 | 22)))
+}
+
 pub fn write(out: &mut Writer, what: &What) {
     match what {
         What::Touched { at, .. } => {

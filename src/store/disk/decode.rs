@@ -9,6 +9,7 @@ use super::bytes::{Reader, Writer};
 use super::change;
 use super::directory::Directory;
 use super::page::{self, Body, PageRow};
+use super::resolved;
 use super::root::List;
 use super::row::{Family, Stored};
 use super::shapes::Shapes;
@@ -23,10 +24,12 @@ pub enum Kind {
     Shapes,
     Directory,
     List,
+    /// What a person has.
+    Resolved,
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Facts,
         Self::Changes,
         Self::Identities,
@@ -34,6 +37,7 @@ impl Kind {
         Self::Shapes,
         Self::Directory,
         Self::List,
+        Self::Resolved,
     ];
 }
 
@@ -60,6 +64,12 @@ pub fn reads_again(kind: Kind, bytes: &[u8]) -> Option<bool> {
         Kind::List => {
             let list = List::decode(bytes)?;
             Some(List::decode(&list.encode()).as_ref() == Some(&list))
+        }
+        Kind::Resolved => {
+            let (mut facts, mut again) = (Vec::new(), Vec::new());
+            resolved::read(bytes, &mut |had| facts.push(had))?;
+            resolved::read(&resolved::written(&facts), &mut |had| again.push(had))?;
+            Some(again == facts)
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The facts that a pass will be shown, laid out by its parts in a file of its own, so that a pass of many parts reads each
 //! page once and not once a part.
 //!
-//! Invariant: what lies there of a part is everything that its bounds let through and every fact of whom a change asks
-//! for; perhaps more. The file has no name and goes with the pass. What cannot be written or read there costs time
+//! Invariant: what lies there of a part is everything that its bounds let through and, unless they are few enough to be
+//! looked up, every fact of whom a change asks for; perhaps more. The file has no name and goes with the pass. What cannot be written or read there costs time
 //! alone: the parts read pages then. So they do once something was let go that was forgotten, for what was told of
 //! it goes from the changes as well. Rejected: for a pass of few parts, where reading pages again is as fast as writing rows.
 
@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use quietus_core::engine::Sieve;
 use quietus_core::identity::{ItemKey, SubjectKey};
@@ -24,14 +25,16 @@ use super::bytes::{Reader, Writer};
 use super::page::Group;
 use super::row::{Family, Stored};
 use super::run::Run;
-use super::sift::{Bounds, Joined, Range, part_of};
+use super::sift::{Bounds, Joined, OF_PERSON, Range, look_up_cost, part_of};
 use super::{DiskStore, StoreError};
 
 /// What waits to be written of a part, and of all of them.
 const CHUNK: usize = 64 << 10;
 const CHUNKS: usize = 16 << 20;
-/// A row takes no more, but for a few.
-const ROW: u64 = 100;
+/// A row takes so many as a rule; where they take more the file is given up.
+const ROW: u64 = 128;
+/// Bytes that files of all partitions may still grow by: the ledger is to find room beside them.
+static PROMISED: AtomicU64 = AtomicU64::new(0);
 
 /// What is to be laid out, beside the store.
 #[derive(Debug)]
@@ -43,13 +46,15 @@ pub struct Laying {
     bounds: Option<Bounds>,
     asked: Asked,
     forgettings: u64,
+    apart: usize,
 }
 
 /// Whom changes ask for, and some whom none does: a bit for each of some bits of a key.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Asked {
     bits: Vec<u64>,
-    any: bool,
+    items: usize,
+    persons: usize,
 }
 
 impl Asked {
@@ -60,7 +65,6 @@ impl Asked {
             self.bits = vec![0; 1 << (Self::BITS - 6)];
         }
         let (word, bit) = Self::place(subject);
-        self.any = true;
         self.bits.get_mut(word).into_iter().for_each(|word| *word |= bit);
     }
 
@@ -81,7 +85,10 @@ impl Asked {
 pub struct LaidOut {
     file: File,
     parts: Vec<Vec<Chunk>>,
+    /// Those whom changes ask for are in it.
+    has_asked: bool,
     forgettings: u64,
+    _promise: Promise,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -92,9 +99,13 @@ struct Chunk {
 }
 
 impl DiskStore {
+    pub(super) fn lays_out(&self, of: u64) -> bool {
+        of >= self.sizes.laid_from && !self.looks_back
+    }
+
     /// Runs that it reads are not dropped before it has ended.
     pub(super) fn laying(&mut self, sieve: &Sieve<'_>, of: u64) -> Option<Laying> {
-        if of < self.sizes.laid_from {
+        if !self.lays_out(of) {
             return None;
         }
         let bounds = match sieve {
@@ -104,24 +115,28 @@ impl DiskStore {
         let facts = self.groups.iter().filter(|group| group.family == Family::Facts);
         let runs: Vec<Arc<Run>> = facts.flat_map(|group| group.runs.iter().cloned()).collect();
         self.read_beside = runs.iter().map(|run| run.number).collect();
-        let (asked, forgettings) = (Asked { bits: Vec::new(), any: false }, self.forgettings);
-        Some(Laying { blocks: self.blocks.clone(), runs, of, bounds, asked, forgettings })
+        let (asked, forgettings, apart) = (Asked::default(), self.forgettings, self.sizes.apart);
+        Some(Laying { blocks: self.blocks.clone(), runs, of, bounds, asked, forgettings, apart })
     }
 
     /// Adds whom the changes of one part ask for.
     pub(super) fn ask_for(&self, sieve: &Sieve<'_>, n: u64, laying: &mut Laying) -> Result<(), StoreError> {
         let (Sieve::Due(due), Some(_)) = (sieve, &laying.bounds) else { return Ok(()) };
+        let range = Range { n, of: laying.of };
         let mut joined = Joined::default();
-        self.each_of(&[Family::Changes], Range { n, of: laying.of }, &|_| true, &mut |family, row| {
+        joined.stand(due, range);
+        self.each_of(&[Family::Changes], range, &|_| true, &mut |family, row| {
             joined.hear(due, family, &row, &self.shapes)?;
             Ok(ControlFlow::Continue(()))
         })?;
+        laying.asked.items += joined.items();
+        laying.asked.persons += joined.persons();
         joined.subjects().for_each(|subject| laying.asked.add(subject));
         Ok(())
     }
 
     /// Drops what was merged away meanwhile.
-    pub(super) fn laid(&mut self) -> Result<(), StoreError> {
+    pub(super) fn stop_laying(&mut self) -> Result<(), StoreError> {
         let read = std::mem::take(&mut self.read_beside);
         let named: BTreeSet<u32> = self.list.runs().collect();
         self.drop_runs(read.into_iter().filter(|run| !named.contains(run)))
@@ -133,20 +148,27 @@ impl Laying {
     pub fn run(&self) -> Result<LaidOut, StoreError> {
         let dir = self.blocks.dir();
         let failed = |cause: io::Error| StoreError::Disk(format!("{}: {cause}", dir.display()));
-        let rows: u64 = self.runs.iter().map(|run| run.rows).sum();
-        let (needed, free) = (rows.saturating_mul(ROW).saturating_add(MARGIN), room(dir).map_err(failed)?);
-        if free < needed {
-            let what = format!("a pass laid out needs {needed} bytes of free disk, there are {free}");
-            return Err(StoreError::Disk(what));
-        }
-        let mut out = Out::new(unnamed(&self.blocks.laid()).map_err(failed)?, self.of);
-        let pages =
-            |group: &Group| self.asked.any || self.bounds.as_ref().is_none_or(|bounds| bounds.group(group));
+        let all = |_: &Group| true;
+        let bounded = |group: &Group| self.bounds.as_ref().is_none_or(|bounds| bounds.group(group));
+        let pages_of = |pages: &dyn Fn(&Group) -> bool| {
+            self.runs.iter().map(|run| run.pages_where(pages).count()).sum::<usize>()
+        };
+        let rows_of =
+            |pages: &dyn Fn(&Group) -> bool| self.runs.iter().map(|run| run.rows_where(pages)).sum::<u64>();
+        let Asked { items, persons, .. } = self.asked;
+        // To look them up would cost more than to read everything.
+        let looked_up = look_up_cost(self.runs.len(), self.apart, items, persons);
+        let has_asked = self.bounds.is_none() || looked_up > pages_of(&all) - pages_of(&bounded);
+        let pages: &dyn Fn(&Group) -> bool = if has_asked { &all } else { &bounded };
+        let asked = if has_asked { items.saturating_add(persons.saturating_mul(OF_PERSON)) } else { 0 };
+        let rows = rows_of(&bounded).saturating_add(asked.saturating_mul(2) as u64).min(rows_of(&all));
+        let promise = Promise::of(rows.saturating_mul(ROW), dir).map_err(failed)?;
+        let mut out = Out::new(unnamed(&self.blocks.laid_path()).map_err(failed)?, self.of, promise.0);
         for run in &self.runs {
-            for page in run.pages_where(&pages) {
+            for page in run.pages_where(pages) {
                 let rows = run.filtered(&self.blocks, page, &mut |row| {
                     let is_due = |bounds: &Bounds| bounds.lets_through(row.shape, row.start);
-                    self.bounds.as_ref().is_none_or(is_due) || self.asked.may_hold(row.subject)
+                    self.bounds.as_ref().is_none_or(is_due) || has_asked && self.asked.may_hold(row.subject)
                 })?;
                 rows.iter()
                     .try_for_each(|row| out.put(part_of(row.subject, self.of), row))
@@ -154,7 +176,30 @@ impl Laying {
             }
         }
         let (file, parts) = out.end().map_err(failed)?;
-        Ok(LaidOut { file, parts, forgettings: self.forgettings })
+        Ok(LaidOut { file, parts, has_asked, forgettings: self.forgettings, _promise: promise })
+    }
+}
+
+/// Bytes of the disk that nobody else was promised; given back when it is dropped.
+#[derive(Debug)]
+struct Promise(u64);
+
+impl Promise {
+    fn of(bytes: u64, dir: &Path) -> io::Result<Self> {
+        let promise = Self(bytes);
+        let needed = PROMISED.fetch_add(bytes, Ordering::SeqCst).saturating_add(bytes).saturating_add(MARGIN);
+        let free = room(dir)?;
+        if free < needed {
+            let what = format!("passes laid out need {needed} bytes of free disk, there are {free}");
+            return Err(io::Error::new(io::ErrorKind::StorageFull, what));
+        }
+        Ok(promise)
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        PROMISED.fetch_sub(self.0, Ordering::SeqCst);
     }
 }
 
@@ -164,12 +209,17 @@ impl LaidOut {
         self.parts.len() as u64 == range.of && self.forgettings == forgettings
     }
 
-    /// Changes a byte of every chunk.
+    /// Changes the last byte of every chunk: of a body.
     #[cfg(test)]
     pub(super) fn garble(&self) {
         for chunk in self.parts.iter().flatten() {
-            self.file.write_all_at(&[0xff], chunk.at + 3).unwrap();
+            let last = chunk.at + chunk.len as u64 - 1;
+            self.file.write_all_at(&[0xff], last).unwrap();
         }
+    }
+
+    pub(super) fn has_asked(&self) -> bool {
+        self.has_asked
     }
 
     /// Each row of a part.
@@ -196,16 +246,18 @@ impl LaidOut {
 struct Out {
     file: File,
     at: u64,
+    /// It does not grow beyond this.
+    end: u64,
     most: usize,
     waiting: Vec<Writer>,
     parts: Vec<Vec<Chunk>>,
 }
 
 impl Out {
-    fn new(file: File, of: u64) -> Self {
+    fn new(file: File, of: u64, end: u64) -> Self {
         let of = usize::try_from(of).unwrap_or(1).max(1);
         let waiting = (0..of).map(|_| Writer::default()).collect();
-        Self { file, at: 0, most: CHUNK.min(CHUNKS / of), waiting, parts: vec![Vec::new(); of] }
+        Self { file, at: 0, end, most: CHUNK.min(CHUNKS / of), waiting, parts: vec![Vec::new(); of] }
     }
 
     fn put(&mut self, part: u64, row: &Stored) -> io::Result<()> {
@@ -219,8 +271,11 @@ impl Out {
         let (Some(out), Some(chunks)) = (self.waiting.get_mut(part), self.parts.get_mut(part)) else {
             return Ok(());
         };
-        self.file.write_all_at(&out.0, self.at)?;
         let len = out.0.len();
+        if self.at + len as u64 > self.end {
+            return Err(io::Error::other("rows take more room than was reckoned"));
+        }
+        self.file.write_all_at(&out.0, self.at)?;
         chunks.push(Chunk { at: self.at, len, sum: crc32c::crc32c(&out.0) });
         self.at += len as u64;
         out.0.clear();

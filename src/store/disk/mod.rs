@@ -4,6 +4,7 @@
 //! they were written and asks the store in memory what they add up to: so the two cannot disagree. Invariant: a row is
 //! in the memtable or in exactly one run that the root names, whatever was flushed or merged, and after any crash.
 
+mod alive;
 mod answers;
 mod apart;
 mod blocks;
@@ -128,6 +129,8 @@ pub struct DiskStore {
     /// The next run's number; numbers below are taken.
     numbers: Arc<AtomicU32>,
     merging: bool,
+    /// …what persons have is being joined.
+    resolving: bool,
     /// Runs that a pass is laid out from beside the store.
     read_beside: BTreeSet<u32>,
     /// How often what was forgotten was let go since it was opened.
@@ -180,6 +183,13 @@ impl DiskStore {
             }
             std::process::exit(3)
         })
+    }
+
+    fn merge(&mut self, groups: Vec<Group>, work: Work) -> Merge {
+        self.merging = true;
+        let (blocks, run_rows) = (self.blocks.clone(), self.sizes.run_rows);
+        let numbers = Arc::clone(&self.numbers);
+        Merge { blocks, groups, work, run_rows, numbers, begun: Mutex::default() }
     }
 
     fn forgets(&self) -> bool {
@@ -277,11 +287,25 @@ impl Store for DiskStore {
     }
 
     fn is_crowded(&self) -> bool {
-        !self.merging && (self.crowded().is_some() || self.forgets() || self.wants_resolved())
+        !self.merging && (self.crowded().is_some() || self.forgets())
     }
 
     fn is_merging(&self) -> bool {
         self.merging
+    }
+
+    fn wants_resolved(&self) -> bool {
+        !self.merging && self.wants_resolved()
+    }
+
+    fn begin_resolving(&mut self) -> Option<Merge> {
+        if !Store::wants_resolved(self) {
+            return None;
+        }
+        let old = self.groups.iter().filter(|group| group.family == Family::Resolved).cloned().collect();
+        self.resolving = true;
+        let work = Work::Resolving(self.to_resolve());
+        Some(self.merge(old, work))
     }
 
     fn begin_merge(&mut self) -> Option<Merge> {
@@ -291,20 +315,13 @@ impl Store for DiskStore {
         let (groups, work) = match self.crowded() {
             Some(groups) => (groups, Work::Merging),
             None if self.forgets() => (self.groups.clone(), Work::Forgetting(self.list.forgotten)),
-            None if self.wants_resolved() => {
-                let old = self.groups.iter().filter(|group| group.family == Family::Resolved);
-                (old.cloned().collect(), Work::Resolving(self.resolving()))
-            }
             None => return None,
         };
-        self.merging = true;
-        let (blocks, run_rows) = (self.blocks.clone(), self.sizes.run_rows);
-        let numbers = Arc::clone(&self.numbers);
-        Some(Merge { blocks, groups, work, run_rows, numbers, begun: Mutex::default() })
+        Some(self.merge(groups, work))
     }
 
     fn end_merge(&mut self, merge: Merge, merged: Result<Merged, StoreError>) -> Result<(), StoreError> {
-        self.merging = false;
+        (self.merging, self.resolving) = (false, false);
         let Merged(groups) = match merged {
             Ok(merged) => merged,
             Err(error) => {
@@ -314,12 +331,11 @@ impl Store for DiskStore {
             }
         };
         let old: BTreeSet<u32> = merge.groups.iter().flat_map(|g| &g.runs).map(|run| run.number).collect();
-        let before = (self.groups.clone(), self.list.forgotten);
+        let before = (self.groups.clone(), self.list.clone());
         self.groups.retain(|g| !g.runs.iter().any(|run| old.contains(&run.number)));
         self.groups.extend(groups);
         let (before_root, after_root) = match merge.work {
-            Work::Merging => (Point::BeforeMerged, Point::AfterMerged),
-            Work::Resolving(_) => (Point::BeforeResolved, Point::AfterResolved),
+            Work::Merging | Work::Resolving(_) => (Point::BeforeMerged, Point::AfterMerged),
             Work::Forgetting(upto) => {
                 self.forgettings += 1;
                 if upto == self.list.forgotten {
@@ -331,7 +347,7 @@ impl Store for DiskStore {
         faults::pass(before_root);
         if let Err(error) = self.commit() {
             // What was there is there still; nothing names the merged runs.
-            (self.groups, self.list.forgotten) = before;
+            (self.groups, self.list) = before;
             return Err(error);
         }
         faults::pass(after_root);
@@ -356,6 +372,14 @@ impl Store for DiskStore {
 
     fn look_back(&self, snapshot: &Snapshot) -> Result<Option<DiskStore>, StoreError> {
         self.as_of(snapshot).map(Some)
+    }
+
+    fn alive_parts(&self) -> u64 {
+        self.parts_alive()
+    }
+
+    fn alive_in(&self, n: u64, of: u64) -> u64 {
+        self.certain(self.count_alive(Range { n, of }))
     }
 
     fn census(&self, census: &mut dyn Census) {
@@ -390,6 +414,10 @@ impl Store for DiskStore {
         self.parts_of(sieve)
     }
 
+    fn lays_out(&self, of: u64) -> bool {
+        self.lays_out(of)
+    }
+
     fn begin_laying(&mut self, sieve: &Sieve<'_>, of: u64) -> Option<Laying> {
         self.laying(sieve, of)
     }
@@ -399,7 +427,7 @@ impl Store for DiskStore {
     }
 
     fn end_laying(&mut self) -> Result<(), StoreError> {
-        self.laid()
+        self.stop_laying()
     }
 
     fn part(&self, sieve: &Sieve<'_>, also: &[ItemId], (n, of): (u64, u64), laid: Option<&LaidOut>) -> Part {

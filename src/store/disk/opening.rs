@@ -116,6 +116,7 @@ impl DiskStore {
             spilled: Vec::new(),
             numbers: Arc::new(AtomicU32::new(list.next_run)),
             merging: false,
+            resolving: false,
             read_beside: BTreeSet::new(),
             forgettings: 0,
             list,
@@ -153,6 +154,7 @@ impl DiskStore {
     fn read_named(&self) -> Result<(), StoreError> {
         self.beside()?;
         self.each_duty(&mut |_| Ok::<_, StoreError>(()))?;
+        self.read_resolved()?;
         let everything = Sieve::Everything;
         let of = self.parts_of(&everything);
         for n in 0..of {

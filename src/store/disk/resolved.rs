@@ -5,7 +5,7 @@
 //! Invariant: a row names every fact of its person whose number is below the row's own, and all rows have one number;
 //! what came later is read beside them. They say nothing that facts and changes do not: a merge that lets go what
 //! was forgotten leaves them all out. Made when a plan would have needed them ([`DiskStore::wants_resolved`]), beside
-//! the store. Rejected: to make them as rows come in, where each fact would have to ask what its person said, for plans that are
+//! the store, which reads its facts once for so many persons as are in memory at once. Rejected: to make them as rows come in, where each fact would have to ask what its person said, for plans that are
 //! asked for a few times a month.
 
 use std::ops::ControlFlow;
@@ -48,10 +48,10 @@ impl Resolved {
     }
 
     pub fn may_miss(&self, run: &Run) -> bool {
-        !self.rows.is_empty() && run.last.is_none_or(|last| last >= self.upto)
+        !self.rows.is_empty() && run.reaches(self.upto)
     }
 
-    /// In the order in which they were heard: what is known of them lies in it.
+    /// By subject, as most were heard: what is known of one lies near the next one's.
     pub fn each(&self, visit: &mut dyn FnMut(usize, Had)) -> Result<(), StoreError> {
         for (_, person, body) in &self.rows {
             let damaged = || StoreError::Damaged("what a person has cannot be read".to_owned());
@@ -76,11 +76,10 @@ impl DiskStore {
         }
         let mut resolved = Resolved::default();
         let whole = told.whole();
-        let runs = self.runs_of(&[Family::Resolved]).map(|(_, run)| run.last.unwrap_or_default());
-        resolved.upto = runs.max().unwrap_or_default();
         self.each_of(&[Family::Resolved], range, &|_| true, &mut |_, row| {
             let person = told.consents.get(&row.subject).filter(|_| !whole.contains(&row.subject));
             resolved.rows.extend(person.map(|person| (row.subject, *person, row.body)));
+            resolved.upto = row.seq;
             Ok(ControlFlow::Continue(()))
         })?;
         let facts = self.runs_of(&[Family::Facts]).filter(|(_, run)| resolved.may_miss(run));
@@ -89,10 +88,19 @@ impl DiskStore {
         let cost = later + self.look_up_cost(0, all.len() - resolved.rows.len());
         // Of no use to those of whom more than consent is known.
         let could = self.look_up_cost(0, whole.len());
-        if cost > could.saturating_add(pages / 8) {
+        if !self.resolving && cost > could.saturating_add(pages / 8) {
             self.wants_resolved.store(true, Ordering::Relaxed);
         }
         Ok((cost < pages).then_some(resolved))
+    }
+
+    /// An error is what a plan would come upon some day.
+    pub(super) fn read_resolved(&self) -> Result<(), StoreError> {
+        let everybody = Range { n: 0, of: 1 };
+        self.each_of(&[Family::Resolved], everybody, &|_| true, &mut |_, row| {
+            Resolved { rows: vec![(row.subject, 0, row.body)], upto: row.seq }.each(&mut |_, _| ())?;
+            Ok(ControlFlow::Continue(()))
+        })
     }
 
     /// A plan would have been faster with them; asked for once.
@@ -101,20 +109,18 @@ impl DiskStore {
     }
 
     /// What is there now, to be joined beside the store.
-    pub(super) fn resolving(&self) -> Resolving {
+    pub(super) fn to_resolve(&self) -> Resolving {
         self.wants_resolved.store(false, Ordering::Relaxed);
         let families = [Family::Facts, Family::Changes];
         let groups = self.groups.iter().filter(|group| families.contains(&group.family)).cloned().collect();
-        let (mut heard, mut facts) = (Vec::new(), Vec::new());
-        for (family, row) in self.memtable.iter() {
-            match family {
-                Family::Facts => facts.push((row.subject, (row.shape, row.start))),
-                Family::Changes if is_of_consent(&row.body) => heard.push(row.subject),
-                _ => {}
-            }
-        }
-        let persons = usize::try_from(self.sizes.slice_rows).unwrap_or(usize::MAX) / OF_PERSON;
-        Resolving { groups, heard, facts, upto: self.list.next_seq, at_once: persons.max(1) }
+        let said = |(family, row): &&(Family, Stored)| *family == Family::Changes && is_of_consent(&row.body);
+        let heard = self.memtable.iter().filter(said).map(|(_, row)| row.subject).collect();
+        // What lies in memory gets other numbers after a crash.
+        let upto = self.memtable.iter().next().map_or(self.list.next_seq, |(_, row)| row.seq);
+        // Shape and start take less than half the room of a row.
+        let room = usize::try_from(self.sizes.slice_rows).unwrap_or(usize::MAX).saturating_mul(2);
+        let persons = room / OF_PERSON;
+        Resolving { groups, heard, upto, at_once: persons.max(1) }
     }
 }
 
@@ -124,7 +130,7 @@ pub(super) struct Resolving {
     groups: Vec<Group>,
     /// In memory.
     heard: Vec<SubjectKey>,
-    facts: Vec<(SubjectKey, Had)>,
+    /// The facts on the disk have lower numbers.
     upto: u64,
     /// So many persons: the facts are read once for them.
     at_once: usize,
@@ -147,7 +153,6 @@ impl Resolving {
                     all.push(had);
                 }
             };
-            self.facts.iter().for_each(|(subject, had)| meet(*subject, *had));
             for run in self.runs(Family::Facts) {
                 for page in 0..run.pages() {
                     run.filtered(blocks, page, &mut |row| {
@@ -195,7 +200,7 @@ impl Resolving {
     }
 }
 
-/// What a census tells persons apart by; its purpose is a word, so that the body is never far from its row.
+/// What a census tells persons apart by. One whose purpose is so long that it lies apart is missed: its person is looked up.
 fn is_of_consent(body: &[u8]) -> bool {
     matches!(body.first(), Some(&(change::GRANTED | change::WITHDRAWN | change::ENDED)))
 }

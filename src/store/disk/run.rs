@@ -1,6 +1,7 @@
 //! A run: sorted rows in pages, with a directory and two indexes; written once, read until it is merged away.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use quietus_core::identity::{ItemKey, SubjectKey};
 
@@ -25,11 +26,29 @@ pub struct Run {
     /// How often its rows were merged.
     pub level: u8,
     pub rows: u64,
-    /// The greatest number of a row; None = one from before it was kept.
-    pub last: Option<u64>,
+    /// None = one from before it was kept.
+    reach: Option<Reach>,
     directory: Directory,
     items: Index,
     subjects: Index,
+}
+
+/// How far its rows go.
+#[derive(Clone, Copy, Debug)]
+struct Reach {
+    /// The greatest number.
+    last: u64,
+    least: SubjectKey,
+    greatest: SubjectKey,
+}
+
+impl Reach {
+    const NONE: Self = Self { last: 0, least: SubjectKey([u8::MAX; 16]), greatest: SubjectKey([0; 16]) };
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let last = reader.number()?;
+        Some(Self { last, least: SubjectKey(reader.array()?), greatest: SubjectKey(reader.array()?) })
+    }
 }
 
 /// Writes a run from rows that come in order.
@@ -41,7 +60,7 @@ pub struct RunWriter<'a> {
     family: Family,
     next: u32,
     rows: u64,
-    last: u64,
+    reach: Reach,
     page: Builder<'a>,
     directory: Directory,
     items: Collected,
@@ -57,7 +76,7 @@ impl<'a> RunWriter<'a> {
             family,
             next: 0,
             rows: 0,
-            last: 0,
+            reach: Reach::NONE,
             page: Builder::new(family),
             directory: Directory::default(),
             items: Collected::default(),
@@ -90,12 +109,20 @@ impl<'a> RunWriter<'a> {
             None
         };
         let page = u16::try_from(self.directory.len()).unwrap_or(u16::MAX);
-        self.subjects.push(&row.subject.0, page);
+        // They are read in order.
+        if self.family != Family::Resolved {
+            self.subjects.push(&row.subject.0, page);
+        }
         if let Some(item) = &row.item {
             self.items.push(&item.0, page);
         }
         self.rows += 1;
-        self.last = self.last.max(row.seq);
+        let Reach { last, least, greatest } = self.reach;
+        self.reach = Reach {
+            last: last.max(row.seq),
+            least: least.min(row.subject),
+            greatest: greatest.max(row.subject),
+        };
         self.page.push(row, far);
         Ok(())
     }
@@ -125,11 +152,12 @@ impl<'a> RunWriter<'a> {
         header.number(u64::from(self.next)).number(u64::from(count));
         self.next += count;
         let (subjects, count) = self.subjects.write(&mut self.queue, self.number, self.next)?;
-        header.number(u64::from(self.next)).number(u64::from(count)).number(self.last);
+        header.number(u64::from(self.next)).number(u64::from(count));
+        header.number(self.reach.last).raw(&self.reach.least.0).raw(&self.reach.greatest.0);
         self.queue.put(self.number, HEADER, header.0)?;
         self.queue.end()?;
         let (number, family, rows, directory) = (self.number, self.family, self.rows, self.directory.close());
-        Ok(Some(Run { number, family, level, rows, last: Some(self.last), directory, items, subjects }))
+        Ok(Some(Run { number, family, level, rows, reach: Some(self.reach), directory, items, subjects }))
     }
 }
 
@@ -150,7 +178,7 @@ impl Run {
             Index::open(blocks, number, first, count)
         };
         let (items, subjects) = (index()?, index()?);
-        Ok(Self { number, family, level, rows, last: reader.number(), directory, items, subjects })
+        Ok(Self { number, family, level, rows, reach: Reach::read(&mut reader), directory, items, subjects })
     }
 
     pub fn pages(&self) -> usize {
@@ -160,6 +188,16 @@ impl Run {
     /// True for some that it does not hold.
     pub fn may_hold(&self, item: ItemKey) -> bool {
         self.items.may_hold(&item.0)
+    }
+
+    /// Its last number is this at least. One of which that is not known is older than anything that is asked about.
+    pub fn reaches(&self, seq: u64) -> bool {
+        self.reach.is_some_and(|reach| reach.last >= seq)
+    }
+
+    /// Some subject of its rows may be among those that are equal in this order of keys.
+    pub fn may_meet(&self, order: &dyn Fn(SubjectKey) -> Ordering) -> bool {
+        self.reach.is_none_or(|reach| order(reach.greatest).is_ge() && order(reach.least).is_le())
     }
 
     /// Rows of the groups that are let through.

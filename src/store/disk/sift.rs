@@ -70,7 +70,16 @@ pub(super) struct Joined {
 }
 
 impl Joined {
-    fn persons(&self) -> usize {
+    /// Takes in whose duties may be taken back.
+    pub fn stand(&mut self, due: &Due<'_>, range: Range) {
+        self.items.extend(due.standing().filter(|id| range.holds(id.subject)));
+    }
+
+    pub fn items(&self) -> usize {
+        self.items.len()
+    }
+
+    pub fn persons(&self) -> usize {
         self.ended.values().map(KeySet::len).sum()
     }
 
@@ -130,13 +139,6 @@ impl Bounds {
             Bound::None => false,
             Bound::Recorded(last) => group.starts.is_some_and(|(first, _)| first <= last),
         }
-    }
-}
-
-#[cfg(test)]
-impl Rows {
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
     }
 }
 
@@ -214,14 +216,18 @@ impl DiskStore {
         let mut later = self.of_families(&[Family::Changes], range)?;
         let mut joined = Joined::default();
         later.iter().try_for_each(|(family, row)| joined.hear(due, *family, row, &self.shapes))?;
-        let standing = due.standing().filter(|id| range.holds(id.subject));
-        // Of no change, and so perhaps not among what was laid out.
-        let by_duty: KeySet<ItemId> = standing.chain(also.iter().copied()).collect();
-        joined.items.extend(&by_duty);
+        joined.stand(due, range);
+        // The items that lie there are not looked up.
+        let has_asked = laid.is_some_and(LaidOut::has_asked);
+        let (items, persons) = if has_asked { (0, 0) } else { (joined.items(), joined.persons()) };
+        let few = self.look_up_cost(items + also.len(), persons) < self.fact_pages();
+        let laid = laid.filter(|_| few);
+        let looked_up: Vec<ItemId> = match has_asked && few {
+            true => also.to_vec(),
+            false => joined.items.iter().chain(also).copied().collect(),
+        };
+        joined.items.extend(also);
         let mut found = Vec::new();
-        let pages = self.fact_pages();
-        let laid = laid.filter(|_| self.look_up_cost(by_duty.len(), 0) < pages);
-        let few = laid.is_some() || self.look_up_cost(joined.items.len(), joined.persons()) < pages;
         let pages = |group: &Group| !few || bounds.group(group);
         let purposes: Vec<Vec<&KeySet<SubjectKey>>> = self
             .shapes
@@ -242,14 +248,12 @@ impl DiskStore {
                 || id.is_some_and(|id| joined.items.contains(&id))
         };
         self.facts(range, &pages, &wanted, laid, &mut found)?;
-        if laid.is_some() {
-            for id in &by_duty {
-                self.facts_of_item(*id, &mut found)?;
+        if few {
+            for id in looked_up {
+                self.facts_of_item(id, &mut found)?;
             }
-        } else if few {
-            for id in &joined.items {
-                self.facts_of_item(*id, &mut found)?;
-            }
+        }
+        if few && !has_asked {
             for subject in joined.ended.values().flatten() {
                 self.facts_of(*subject, &ended, &mut found)?;
             }
@@ -303,7 +307,8 @@ impl DiskStore {
                 return Ok(());
             }
         }
-        for (family, run) in self.runs_of(families) {
+        let may_hold = |run: &Run| run.may_meet(&|key| range.part(key).cmp(&range.n));
+        for (family, run) in self.runs_of(families).filter(|(_, run)| may_hold(run)) {
             // From the page before the first that begins in the range.
             let mut page = run.first_page(&self.blocks, &|key| range.part(key) >= range.n)?;
             while page < run.pages() {
@@ -326,7 +331,7 @@ impl DiskStore {
     }
 
     /// Adds facts of the pages that some group lets through, or of what was laid out of them.
-    fn facts(
+    pub(super) fn facts(
         &self,
         range: Range,
         pages: &dyn Fn(&Group) -> bool,
@@ -386,11 +391,16 @@ impl DiskStore {
     /// item a block of an index and a page, of a person a block of every run's index and a page for each item.
     pub(super) fn look_up_cost(&self, items: usize, persons: usize) -> usize {
         let runs = self.runs().filter(|(family, _)| *family == Family::Facts).count();
-        let pages = items.saturating_mul(2).saturating_add(persons.saturating_mul(runs + OF_PERSON));
-        pages.saturating_mul(self.sizes.apart)
+        look_up_cost(runs, self.sizes.apart, items, persons)
     }
 
     pub(super) fn fact_pages(&self) -> usize {
         self.runs().filter(|(family, _)| *family == Family::Facts).map(|(_, run)| run.pages()).sum()
     }
+}
+
+/// [`DiskStore::look_up_cost`] where there are so many runs, and a page apart costs as much as so many in order.
+pub(super) fn look_up_cost(runs: usize, apart: usize, items: usize, persons: usize) -> usize {
+    let pages = items.saturating_mul(2).saturating_add(persons.saturating_mul(runs + OF_PERSON));
+    pages.saturating_mul(apart)
 }

@@ -231,14 +231,16 @@ fn what_was_laid_out_serves_as_long_as_it_is_what_the_store_says() {
     disk.flush(0, beside().into()).unwrap();
     let rows = |disk: &DiskStore, laid| {
         (0..2)
-            .map(|n| disk.rows_of(&Sieve::Everything, &[], Range { n, of: 2 }, laid).unwrap().len())
-            .sum::<usize>()
+            .map(|n| {
+                format!("{:?}", disk.rows_of(&Sieve::Everything, &[], Range { n, of: 2 }, laid).unwrap())
+            })
+            .collect::<Vec<_>>()
     };
     let laid = laid_out(&mut disk, &Sieve::Everything, 2);
     assert!(fs::read_dir(dir.path()).unwrap().all(|file| !format!("{file:?}").contains("laid")));
-    assert_eq!((rows(&disk, None), rows(&disk, Some(&laid))), (6, 6));
+    assert_eq!(rows(&disk, None), rows(&disk, Some(&laid)));
     laid.garble();
-    assert_eq!(rows(&disk, Some(&laid)), 6);
+    assert_eq!(rows(&disk, None), rows(&disk, Some(&laid)));
     let laid = laid_out(&mut disk, &Sieve::Everything, 2);
     disk.write(&[Row::Change(ChangeRow { subject: subject(1), what: What::SubjectForgotten })]);
     disk.write(&[Row::Change(ChangeRow {
@@ -247,7 +249,7 @@ fn what_was_laid_out_serves_as_long_as_it_is_what_the_store_says() {
     })]);
     disk.flush(0, beside().into()).unwrap();
     merge(&mut disk);
-    assert_eq!((rows(&disk, None), rows(&disk, Some(&laid))), (5, 5));
+    assert_eq!(rows(&disk, None), rows(&disk, Some(&laid)));
 }
 
 #[test]
