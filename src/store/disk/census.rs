@@ -4,6 +4,8 @@
 //! again and shown, subjects by subjects. Rejected: reading the pages to count what nothing more is told of, which costs
 //! what is kept and not what was told.
 
+use std::ops::ControlFlow;
+
 use quietus_core::identity::SubjectKey;
 
 use super::keyed::KeySet;
@@ -11,7 +13,7 @@ use super::page::Group;
 use super::resolved::Resolved;
 use super::row::{Family, Stored};
 use super::sift::Range;
-use super::{DiskStore, StoreError};
+use super::{DiskStore, StoreError, resolved};
 use crate::store::census::Census;
 
 /// What the census calls each shape; None = each of its items is to be shown.
@@ -119,17 +121,16 @@ impl DiskStore {
         };
         if let Some(resolved) = &resolved {
             let mut found = Vec::new();
-            for subject in told.subjects().into_iter().filter(|subject| !resolved.holds(*subject)) {
-                self.facts_of(subject, &|row| !numbers.is_shown(row.shape), &mut found)?;
+            for subject in &resolved.rest {
+                self.facts_of(*subject, &|row| !numbers.is_shown(row.shape), &mut found)?;
             }
             let found = found.into_iter().map(|(_, row)| row);
             facts.extend(found.filter(|row| meet(row.subject, row.item, row.shape, row.start)));
         }
         for (family, row) in self.memtable.iter() {
             let is_mine = *family == Family::Facts && range.holds(row.subject);
-            let is_joined = |resolved: &Resolved| {
-                resolved.holds(row.subject) && !is_asked(row.subject, row.seq, row.shape)
-            };
+            let is_joined =
+                |resolved: &Resolved| resolved.has(row.subject, row.seq) && !numbers.is_shown(row.shape);
             if is_mine
                 && !resolved.as_ref().is_some_and(is_joined)
                 && meet(row.subject, row.item, row.shape, row.start)
@@ -162,6 +163,15 @@ impl DiskStore {
         let shown: KeySet<SubjectKey> = facts.iter().map(|row| row.subject).collect();
         let mut rows = std::mem::take(&mut told.rows);
         rows.retain(|(_, row)| shown.contains(&row.subject));
+        if told.consents.keys().any(|subject| shown.contains(subject)) {
+            self.each_of(&[Family::Changes], range, &resolved::is_of_consent, &mut |family, row| {
+                // One that lies apart may be of another sort, and is told already.
+                if shown.contains(&row.subject) && resolved::is_of_consent(&row.body) {
+                    rows.push((family, row));
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
         rows.extend(facts.into_iter().map(|row| (Family::Facts, row)));
         self.each_piece(rows, &mut |piece| {
             piece.each_here(&mut |lives, subject| census.whole(lives, subject))

@@ -33,12 +33,19 @@ pub(super) type Had = (u32, Option<Millis>);
 pub(super) struct Resolved {
     /// By subject: what the census calls them, and their row's body.
     rows: Vec<(SubjectKey, usize, Vec<u8>)>,
+    /// Those of whom more is told and who are not among them: they are looked up.
+    pub rest: KeySet<SubjectKey>,
     /// Facts from this number on are in none.
     upto: u64,
 }
 
 impl Resolved {
-    pub fn holds(&self, subject: SubjectKey) -> bool {
+    /// A fact of such a person that is in their row.
+    pub fn has(&self, subject: SubjectKey, seq: u64) -> bool {
+        seq < self.upto && self.holds(subject)
+    }
+
+    fn holds(&self, subject: SubjectKey) -> bool {
         self.rows.binary_search_by_key(&subject, |(key, ..)| *key).is_ok()
     }
 
@@ -62,20 +69,21 @@ impl Resolved {
 }
 
 impl DiskStore {
-    /// The facts of those of whom more is told need not be sought in every page; None = that is cheaper. Who is not in it is looked
-    /// up.
+    /// The facts of those of whom more is told need not be sought in every page; None = that is cheaper.
     pub(super) fn resolved(
         &self,
         range: Range,
         told: &Told,
         is_moved: &dyn Fn(u32) -> bool,
     ) -> Result<Option<Resolved>, StoreError> {
-        let (all, pages) = (told.subjects(), self.fact_pages());
-        if self.look_up_cost(0, all.len()) < pages {
-            return Ok(Some(Resolved::default()));
-        }
+        let (whole, pages) = (told.whole(), self.fact_pages());
+        let alone = whole.iter().filter(|subject| !told.consents.contains_key(subject)).count();
+        let all = alone + told.consents.len();
         let mut resolved = Resolved::default();
-        let whole = told.whole();
+        if self.look_up_cost(0, all) < pages {
+            resolved.rest = told.subjects();
+            return Ok(Some(resolved));
+        }
         self.each_of(&[Family::Resolved], range, &|_| true, &mut |_, row| {
             let person = told.consents.get(&row.subject).filter(|_| !whole.contains(&row.subject));
             resolved.rows.extend(person.map(|person| (row.subject, *person, row.body)));
@@ -85,20 +93,31 @@ impl DiskStore {
         let facts = self.runs_of(&[Family::Facts]).filter(|(_, run)| resolved.may_miss(run));
         let later: usize =
             facts.map(|(_, run)| run.pages_where(&|group| is_moved(group.shape)).count()).sum();
-        let cost = later + self.look_up_cost(0, all.len() - resolved.rows.len());
+        let cost = later + self.look_up_cost(0, all - resolved.rows.len());
         // Of no use to those of whom more than consent is known.
         let could = self.look_up_cost(0, whole.len());
         if !self.resolving && cost > could.saturating_add(pages / 8) {
             self.wants_resolved.store(true, Ordering::Relaxed);
         }
-        Ok((cost < pages).then_some(resolved))
+        if cost >= pages {
+            return Ok(None);
+        }
+        if resolved.rows.len() < all {
+            let mut rest = told.subjects();
+            resolved.rows.iter().for_each(|(subject, ..)| {
+                rest.remove(subject);
+            });
+            resolved.rest = rest;
+        }
+        Ok(Some(resolved))
     }
 
     /// An error is what a plan would come upon some day.
     pub(super) fn read_resolved(&self) -> Result<(), StoreError> {
         let everybody = Range { n: 0, of: 1 };
         self.each_of(&[Family::Resolved], everybody, &|_| true, &mut |_, row| {
-            Resolved { rows: vec![(row.subject, 0, row.body)], upto: row.seq }.each(&mut |_, _| ())?;
+            Resolved { rows: vec![(row.subject, 0, row.body)], ..Resolved::default() }
+                .each(&mut |_, _| ())?;
             Ok(ControlFlow::Continue(()))
         })
     }
@@ -201,7 +220,7 @@ impl Resolving {
 }
 
 /// What a census tells persons apart by. One whose purpose is so long that it lies apart is missed: its person is looked up.
-fn is_of_consent(body: &[u8]) -> bool {
+pub(super) fn is_of_consent(body: &[u8]) -> bool {
     matches!(body.first(), Some(&(change::GRANTED | change::WITHDRAWN | change::ENDED)))
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Told {
     pub persons: KeySet<SubjectKey>,
     /// What the census calls those who said something of consent.
     pub consents: KeyMap<SubjectKey, usize>,
-    /// What was told.
+    /// What was told, but of consent.
     pub rows: Vec<(Family, Stored)>,
 }
 
@@ -55,11 +55,11 @@ impl DiskStore {
         room: u64,
         census: &mut dyn Census,
     ) -> Result<Option<Told>, StoreError> {
-        let mut told = Told::default();
+        let (mut told, mut met) = (Told::default(), 0u64);
         let minds_touches = census.minds_touches();
         let wanted = |body: &[u8]| minds_touches || body.first() != Some(&change::TOUCHED);
         self.each_of(&[Family::Changes], range, &wanted, &mut |family, row| {
-            if told.rows.len() as u64 > room {
+            if met > room {
                 return Ok(ControlFlow::Break(()));
             }
             let read = row.row(family, &self.shapes);
@@ -79,7 +79,10 @@ impl DiskStore {
                 };
             match (matters, row.item) {
                 (Matters::Nothing, _) => return Ok(ControlFlow::Continue(())),
-                (Matters::Consent, _) => {}
+                (Matters::Consent, _) => {
+                    met += 1;
+                    return Ok(ControlFlow::Continue(()));
+                }
                 (Matters::Item, Some(item)) => {
                     told.items.insert(ItemId { subject: row.subject, item });
                 }
@@ -87,9 +90,10 @@ impl DiskStore {
                     told.persons.insert(row.subject);
                 }
             }
+            met += 1;
             told.rows.push((family, row));
             Ok(ControlFlow::Continue(()))
         })?;
-        Ok(Some(told).filter(|told| told.rows.len() as u64 <= room))
+        Ok(Some(told).filter(|_| met <= room))
     }
 }
