@@ -13,10 +13,12 @@ use super::{BenchError, Disk};
 use crate::clock::{Clock, SystemClock};
 use crate::node::{Node, NodeOptions, Running};
 use crate::sealing::Keys;
-use crate::store::Database;
+use crate::store::{Database, Store};
 
 /// Producers at once: one prepares while the other's batch is fsynced.
 const PRODUCERS: u64 = 4;
+/// For the join of a hundred million items.
+const AT_REST: Duration = Duration::from_secs(1_800);
 const MEDIA: &str = "application/cloudevents-batch+json";
 
 #[derive(Debug)]
@@ -81,7 +83,21 @@ impl Filled {
     }
 
     /// Ends the node and keeps its folder.
+    /// Returns once the stores have done what they do beside their work: who opens one again finds nobody at it.
+    pub async fn at_rest(&self) -> Result<(), BenchError> {
+        let begun = Instant::now();
+        let is_at_it = |store: &dyn Store| store.is_crowded() || store.wants_resolved() || store.is_merging();
+        while self.node.partitions.iter().any(|partition| is_at_it(&*partition.read().store)) {
+            if begun.elapsed() > AT_REST {
+                return Err(BenchError::Wrong("the stores have not come to rest".to_owned()));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
     pub async fn stop(self) -> Result<Stopped, BenchError> {
+        self.at_rest().await?;
         let Self { node, running, folder } = self;
         running.stop().await?;
         drop(node);

@@ -6,7 +6,7 @@
 //! must come to the same numbers in the same run.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use quietus_core::engine::control::ActivePolicy;
 use quietus_core::time::Millis;
@@ -21,12 +21,9 @@ use super::usage::peak_rss_mib;
 use super::{BenchError, Disk, policy};
 use crate::clock::{Clock, SystemClock};
 use crate::node::Difference;
-use crate::store::Store;
 
 /// The middle of so many counts.
 const TURNS: usize = 5;
-/// For the join of a hundred million items.
-const RESOLVING: Duration = Duration::from_secs(1_800);
 const KEPT_NOW: i64 = YEARS / Millis::DAY / 2;
 const KEPT_THEN: i64 = YEARS / Millis::DAY * 2 / 5;
 const PROMISED_RATIO_UPDATE: f64 = 2_000.0;
@@ -100,7 +97,9 @@ pub async fn run(
     tell("counting again");
     // It asks for what the next ones find.
     let told = counted(&filled, &new, 1, tell).await?;
-    let resolving_seconds = resolved(&filled).await?;
+    let begun = Instant::now();
+    filled.at_rest().await?;
+    let resolving_seconds = begun.elapsed().as_secs_f64();
     let resolved = counted(&filled, &new, TURNS, tell).await?;
     if resolved.found != told.found {
         return Err(BenchError::Wrong("what was joined counts otherwise than what was read".to_owned()));
@@ -220,19 +219,6 @@ async fn counted(
     let Difference { due_now, due_then, .. } = found;
     tell(&format!("{due_now} are due, {due_then} would be: counted in {seconds:.4} s"));
     Ok(Counted { found, seconds })
-}
-
-/// Returns once the stores have done what they were asked for beside their work.
-async fn resolved(filled: &Filled) -> Result<f64, BenchError> {
-    let begun = Instant::now();
-    let is_at_it = |store: &dyn Store| store.wants_resolved() || store.is_merging();
-    while filled.node.partitions.iter().any(|partition| is_at_it(&*partition.read().store)) {
-        if begun.elapsed() > RESOLVING {
-            return Err(BenchError::Wrong("what persons have was not joined in time".to_owned()));
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    Ok(begun.elapsed().as_secs_f64())
 }
 
 pub(super) fn middle(mut seconds: Vec<f64>) -> f64 {
