@@ -284,7 +284,8 @@ impl<'a> Turn<'a> {
     /// Returns the ids now wanted.
     fn settle(&mut self, life: &crate::life::Life, wishes: &[Wish], cause: &Cause) -> Vec<ObligationId> {
         let named: Vec<(ObligationId, &Wish)> = wishes.iter().map(|wish| (wish.id(life), wish)).collect();
-        self.settle_named(life, &named, cause);
+        let subject = self.subject(life.item.id.subject);
+        self.settle_named(life, &subject, &named, cause);
         named.into_iter().map(|(id, _)| id).collect()
     }
 
@@ -292,6 +293,7 @@ impl<'a> Turn<'a> {
     fn settle_named(
         &mut self,
         life: &crate::life::Life,
+        subject: &Subject,
         wishes: &[(ObligationId, impl Borrow<Wish>)],
         cause: &Cause,
     ) {
@@ -310,8 +312,7 @@ impl<'a> Turn<'a> {
             mine.filter(|d| d.stand.after(Event::Withdraw).is_some()).map(|d| d.id).collect();
         stale.retain(|stale| wishes.iter().all(|(wanted, _)| wanted != stale));
         if !stale.is_empty() {
-            let subject = self.subject(life.item.id.subject);
-            let now = wishes_now(&self.state.control, life, &subject, reach::moment(self.state, life));
+            let now = wishes_now(&self.state.control, life, subject, reach::moment(self.state, life));
             stale.retain(|id| !now.contains(id));
         }
         for id in stale {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::item::Copy;
+use crate::item::{Copy, Subject};
 use crate::life::{Life, Lives};
 use crate::merkle::{self, Tree};
 use crate::obligation::{Cause, ObligationId, Stand};
@@ -49,20 +49,28 @@ impl Sweeping {
 
     pub(super) fn slice(&mut self, turn: &mut Turn<'_>) {
         // Nothing that a sweep decides is written to them.
-        let found = std::mem::take(&mut turn.found.lives);
+        let found = std::mem::take(&mut turn.found);
         let active = turn.state.control.policy.clone();
         // Which rules win follows from the copies alone, and many items' are alike.
         let mut rules: BTreeMap<Alike<'_>, ShapeRules<'_>> = BTreeMap::new();
-        for life in found.values().filter_map(Lives::newest) {
+        for life in found.lives.values().filter_map(Lives::newest) {
             let Some(as_of) = self.reach.limit(life, self.as_of) else { continue };
-            let (subject, moment) = (turn.subject(life.item.id.subject), Moment::at(as_of));
+            let unknown;
+            let subject = match found.subjects.get(&life.item.id.subject) {
+                Some(subject) => subject,
+                None => {
+                    unknown = Subject::unknown(life.item.id.subject);
+                    &unknown
+                }
+            };
+            let moment = Moment::at(as_of);
             let control = &turn.state.control;
             let due = active.as_ref().map(|active| {
                 let of = || rules_of(active, control, &life.item.copies);
                 let rules = rules.entry(Alike(&life.item.copies)).or_insert_with(of);
-                wishes_under(rules, active, control, life, &subject, moment)
+                wishes_under(rules, active, control, life, subject, moment)
             });
-            self.item(turn, life, due.unwrap_or_default());
+            self.item(turn, life, subject, due.unwrap_or_default());
         }
     }
 
@@ -72,7 +80,7 @@ impl Sweeping {
         turn.rule(Decision::Swept { sweep: self.id, slice });
     }
 
-    fn item(&mut self, turn: &mut Turn<'_>, life: &Life, due: Vec<Wish>) {
+    fn item(&mut self, turn: &mut Turn<'_>, life: &Life, subject: &Subject, due: Vec<Wish>) {
         let mut due: Vec<(ObligationId, Wish)> = due.into_iter().map(|wish| (wish.id(life), wish)).collect();
         if let Some(left) = &mut self.quota {
             due.retain(|(id, wish)| {
@@ -94,7 +102,7 @@ impl Sweeping {
         }
         // Most items owe nothing and never did.
         if !due.is_empty() || turn.state.duties.of_item(life.item.id).next().is_some() {
-            turn.settle_named(life, &due, &self.cause);
+            turn.settle_named(life, subject, &due, &self.cause);
         }
     }
 }
