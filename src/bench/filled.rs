@@ -82,7 +82,6 @@ impl Filled {
         Ok(Fed { events, durable, applied: begun.elapsed() })
     }
 
-    /// Ends the node and keeps its folder.
     /// Returns once the stores have done what they do beside their work: who opens one again finds nobody at it.
     pub async fn at_rest(&self) -> Result<(), BenchError> {
         let begun = Instant::now();
@@ -96,6 +95,7 @@ impl Filled {
         Ok(())
     }
 
+    /// Ends the node and keeps its folder.
     pub async fn stop(self) -> Result<Stopped, BenchError> {
         self.at_rest().await?;
         let Self { node, running, folder } = self;

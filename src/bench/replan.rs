@@ -90,10 +90,13 @@ pub async fn run(
     tell(&format!("taking in {} items", load.items));
     filled.feed(load, Load::recorded).await?;
     let loaded_rss_mib = peak_rss_mib();
+    // What is merged beside it takes a core that a count would have.
+    filled.at_rest().await?;
     tell("counting");
     let plain = counted(&filled, &new, TURNS, tell).await?;
     filled.feed(load, move |load, batch| load.touched(batch, touched)).await?;
     filled.feed(load, move |load, batch| load.withdrawn(batch, withdrawn)).await?;
+    filled.at_rest().await?;
     tell("counting again");
     // It asks for what the next ones find.
     let told = counted(&filled, &new, 1, tell).await?;

@@ -152,7 +152,7 @@ impl Node {
             tokio::time::sleep(TIDY_EVERY).await;
             let partitions = Arc::clone(&self.partitions);
             let resolved = tokio::task::spawn_blocking(move || {
-                partitions.iter().filter_map(|partition| partition.resolve().err()).collect::<Vec<_>>()
+                partitions.iter().filter_map(|partition| partition.resolve(&Avro).err()).collect::<Vec<_>>()
             });
             for error in resolved.await.unwrap_or_default() {
                 tracing::warn!(%error, "what persons have cannot be joined: plans read pages");

@@ -256,11 +256,13 @@ impl Partition {
         Ok(true)
     }
 
-    /// Joins what persons have, where a plan asked for it; as [`Self::tidy`].
-    pub fn resolve(&self) -> Result<(), StoreError> {
+    /// Joins what persons have, where a plan asked for it; as [`Self::tidy`]. What waits for a flush goes to the disk first:
+    /// it would be in no join.
+    pub fn resolve<C: Codec>(&self, codec: &C) -> Result<(), StoreError> {
         if !self.read().store.wants_resolved() {
             return Ok(());
         }
+        self.keep(codec)?;
         let Some(merge) = self.write().store.begin_resolving() else { return Ok(()) };
         let merged = merge.run();
         self.write().store.end_merge(merge, merged)

@@ -20,12 +20,26 @@ pub enum Matters {
     Item,
     /// Of every item of its person.
     Person,
-    /// What its person says of consent: an item of which nothing else is known is told apart by that.
-    Consent,
+}
+
+/// What a person says of consent: an item of which nothing else is known is told apart by that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Said<'a> {
+    pub how: How,
+    pub purpose: &'a str,
+    pub at: Millis,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum How {
+    Granted = 1,
+    Withdrawn = 2,
+    Ended = 3,
 }
 
 /// Who counts.
 pub trait Census {
+    /// Of a change that says nothing of a person's consent: that is heard.
     fn matters(&self, what: &What) -> Matters;
 
     /// That items were touched matters: there are more such changes than others.
@@ -44,7 +58,7 @@ pub trait Census {
     fn forget_persons(&mut self);
 
     /// What a person says of consent; None = nothing was heard of them before. The number that they go by from here on.
-    fn hear(&mut self, person: Option<usize>, what: &What) -> usize;
+    fn hear(&mut self, person: Option<usize>, said: Said<'_>) -> usize;
 
     /// What was heard may move a date of items of this shape.
     fn is_moved(&self, shape: usize) -> bool;

@@ -17,7 +17,7 @@ use quietus_core::item::Subject;
 use quietus_core::life::Lives;
 
 pub use beside::{Beside, DutyRow, Lies, Unkept};
-pub use census::{Census, Matters};
+pub use census::{Census, How, Matters, Said};
 pub use disk::{
     Apart, Copies, Database, DiskStore, LaidOut, Laying, Merge, Merged, Naming, REWRITE_ABOVE, Rewrite,
     Sizes, Snapshot, StoreError, part_of,

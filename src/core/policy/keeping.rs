@@ -36,7 +36,7 @@ pub struct Indefinite;
 impl<'a> Keeping<'a> {
     /// What keeps a part under this purpose, and until when. `winners` are the rules that win by scope.
     pub fn of(starts: &Starts<'_>, purpose: Option<&'a str>, winners: &[&'a Rule]) -> Self {
-        let dated = winners.iter().filter_map(|rule| kept(starts, rule, purpose));
+        let dated = winners.iter().filter_map(|rule| Kept::of(starts, rule, purpose));
         let winner = dated.reduce(|longest, next| if next.rank() > longest.rank() { next } else { longest });
         let withdrawal_starts = winner.is_some_and(|kept| starts_at_withdrawn(kept.rule));
         let name = purpose.unwrap_or(purpose::NAMELESS);
@@ -47,8 +47,8 @@ impl<'a> Keeping<'a> {
     /// The rules that apply and lost, dated too.
     pub fn with_losers(mut self, starts: &Starts<'_>, covering: &Covering<'a>) -> Self {
         let won = |rule: &Rule| self.winner.is_some_and(|winner| std::ptr::eq(winner.rule, rule));
-        let lost = covering.winners.iter().chain(&covering.losers).filter(|rule| !won(rule));
-        self.losers = lost.filter_map(|rule| kept(starts, rule, self.purpose)).collect();
+        let lost = covering.all().filter(|rule| !won(rule));
+        self.losers = lost.filter_map(|rule| Kept::of(starts, rule, self.purpose)).collect();
         self
     }
 
@@ -94,7 +94,19 @@ impl<'a> Keeping<'a> {
     }
 }
 
-impl Kept<'_> {
+impl<'a> Kept<'a> {
+    /// None = the rule keeps nothing.
+    pub fn of(starts: &Starts<'_>, rule: &'a Rule, purpose: Option<&str>) -> Option<Self> {
+        let ends = match rule.keep.as_ref()? {
+            Keep::For(period) => Ok(ends(starts, period, purpose)),
+            Keep::Indefinitely { .. } => Err(Indefinite),
+            Keep::Stages(stages) => {
+                Ok(stages.last().map_or(Ends::Unknown, |last| ends(starts, &last.period, purpose)))
+            }
+        };
+        Some(Self { rule, ends })
+    }
+
     /// When the rule runs out; Err says why there is no date.
     pub fn due(&self) -> Result<Millis, Open> {
         match self.ends {
@@ -120,17 +132,6 @@ impl Kept<'_> {
             wins: false,
         }
     }
-}
-
-fn kept<'a>(starts: &Starts<'_>, rule: &'a Rule, purpose: Option<&'a str>) -> Option<Kept<'a>> {
-    let ends = match rule.keep.as_ref()? {
-        Keep::For(period) => Ok(ends(starts, period, purpose)),
-        Keep::Indefinitely { .. } => Err(Indefinite),
-        Keep::Stages(stages) => {
-            Ok(stages.last().map_or(Ends::Unknown, |last| ends(starts, &last.period, purpose)))
-        }
-    };
-    Some(Kept { rule, ends })
 }
 
 fn ends(starts: &Starts<'_>, period: &super::model::Period, purpose: Option<&str>) -> Ends {

@@ -126,6 +126,11 @@ pub struct Covering<'a> {
 }
 
 impl<'a> Covering<'a> {
+    /// The winners first.
+    pub fn all(&self) -> impl Iterator<Item = &'a Rule> {
+        self.winners.iter().chain(&self.losers).copied()
+    }
+
     /// Among the rules that `wanted` picks, those for a point; a scope that holds another matching one loses to it.
     pub fn of(policy: &'a Policy, point: &Point<'_>, wanted: impl Fn(&Rule) -> bool) -> Self {
         let matching: Vec<(&Rule, Vec<Scope<'_>>)> = policy

@@ -4,14 +4,15 @@
 //! million times says the same as `explain` says of one item. Which rules win depends on the copies alone; when they
 //! are over, on the item alone.
 
-use super::keeping::Keeping;
+use super::keeping::{Keeping, Kept};
 use super::minimum::{self, Binding};
 use super::model::{Policy, Rule};
+use super::period::Ends;
 use super::scope::{Covering, Point};
 use super::start::Starts;
 use crate::item::{Copy, CopyState};
 use crate::time::Millis;
-use crate::verdict::Action;
+use crate::verdict::{Action, Open};
 
 /// The rules for items whose live copies are these.
 #[derive(Clone, Debug)]
@@ -115,8 +116,8 @@ impl<'a> ShapeRules<'a> {
     /// Every rule that speaks for some part of them, the losers too; some come twice.
     pub fn rules(&self) -> impl Iterator<Item = &'a Rule> {
         let covering = self.purposes.iter().map(|rules| &rules.covering);
-        let keeps = covering.flat_map(|covering| covering.winners.iter().chain(&covering.losers));
-        keeps.copied().chain(self.minima.iter().map(|minimum| minimum.rule))
+        let keeps = covering.flat_map(Covering::all);
+        keeps.chain(self.minima.iter().map(|minimum| minimum.rule))
     }
 
     /// The dates of one item of this shape: what [`super::judge()`] says, without the reasons.
@@ -127,7 +128,7 @@ impl<'a> ShapeRules<'a> {
             (keeping.end().ok(), keeping.action())
         }));
         dates.minima.clear();
-        dates.minima.extend(self.minima.iter().map(|minimum| minimum.ends(starts)));
+        dates.minima.extend(self.minima.iter().map(|minimum| minimum.ends(starts).due()));
         dates.parts.clear();
         dates.bare = self.bare;
         let Dates { ends, minima, parts, .. } = dates;
@@ -144,6 +145,21 @@ impl<'a> ShapeRules<'a> {
             let action = kept().map(|(_, action)| *action).max().unwrap_or(Action::Erase);
             parts.push(PartDate { copy: place.0, part: place.1, due, action });
         }
+    }
+
+    /// Adds when each rule that speaks for some part of an item of this shape has run out, the losers and the minima too,
+    /// whatever ended a purpose sooner; always in one order. Err = there is no date, and why.
+    pub fn run_out(&self, starts: &Starts<'_>, dates: &mut Vec<Result<Millis, Open>>) {
+        for PurposeRules { purpose, covering } in &self.purposes {
+            dates.extend(
+                covering.all().filter_map(|rule| Kept::of(starts, rule, *purpose)).map(|kept| kept.due()),
+            );
+        }
+        dates.extend(self.minima.iter().map(|minimum| match minimum.ends(starts) {
+            Ends::At { due, .. } => Ok(due),
+            Ends::Waiting => Err(Open::Waiting),
+            Ends::Unknown => Err(Open::Undated),
+        }));
     }
 
     /// Every purpose with its rules, dated for one item; `parts` index into it.
@@ -192,7 +208,7 @@ impl<'a> ShapeRules<'a> {
 }
 
 impl MinimumRule<'_> {
-    fn ends(&self, starts: &Starts<'_>) -> Option<Millis> {
-        Binding::of(starts, self.rule, &self.purposes).ends.due()
+    fn ends(&self, starts: &Starts<'_>) -> Ends {
+        Binding::of(starts, self.rule, &self.purposes).ends
     }
 }

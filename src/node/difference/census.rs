@@ -14,10 +14,7 @@ use super::kind::{Around, Kind};
 use super::kinds::Kinds;
 use super::replan::Replan;
 use super::{Difference, RuleDifference};
-use crate::store::{Census, Matters, Store};
-
-/// Items whose persons said something are judged day by day, so many at a time: what is known of a day is near then.
-const AT_ONCE: usize = 1 << 16;
+use crate::store::{Census, Matters, Said, Store};
 
 #[derive(Debug)]
 pub(super) struct Counting<'a> {
@@ -35,8 +32,6 @@ struct Here<'c, 'a> {
     counting: &'c mut Counting<'a>,
     control: &'c Control,
     persons: Vec<Consents>,
-    /// Items that wait to be judged, of all kinds.
-    met: usize,
 }
 
 impl<'a> Counting<'a> {
@@ -48,13 +43,10 @@ impl<'a> Counting<'a> {
 
     pub fn count(&mut self, store: &dyn Store, control: &Control) {
         let item_by_item = self.item_by_item;
-        let mut here = Here { counting: self, control, persons: Vec::new(), met: 0 };
+        let mut here = Here { counting: self, control, persons: Vec::new() };
         match item_by_item {
             true => store.each(&mut |lives, subject| here.whole(lives, subject)),
-            false => {
-                store.census(&mut here);
-                here.settle();
-            }
+            false => store.census(&mut here),
         }
     }
 
@@ -66,18 +58,6 @@ impl<'a> Counting<'a> {
 }
 
 impl Here<'_, '_> {
-    /// Nobody is met any more of those who were heard.
-    fn settle(&mut self) {
-        if std::mem::take(&mut self.met) == 0 {
-            return;
-        }
-        for kind in 0..self.counting.kinds.len() {
-            if let Some((kind, around, rest, persons)) = self.kind(kind) {
-                kind.settle(around, persons, rest);
-            }
-        }
-    }
-
     /// A kind with what its counts need, and where those go that it cannot keep.
     fn kind(&mut self, kind: usize) -> Option<(&mut Kind, Around<'_>, &mut Difference, &[Consents])> {
         let Counting { replan, days, kinds, heard, difference, .. } = &mut *self.counting;
@@ -112,17 +92,16 @@ impl Census for Here<'_, '_> {
     }
 
     fn forget_persons(&mut self) {
-        self.settle();
         self.persons.clear();
     }
 
-    fn hear(&mut self, person: Option<usize>, what: &What) -> usize {
+    fn hear(&mut self, person: Option<usize>, said: Said<'_>) -> usize {
         let person = person.unwrap_or(self.persons.len());
         if person == self.persons.len() {
             self.persons.push(Consents::default());
         }
-        if let Some(said) = self.persons.get_mut(person) {
-            said.hear(what, &mut self.counting.heard);
+        if let Some(known) = self.persons.get_mut(person) {
+            known.hear(said, &mut self.counting.heard);
         }
         person
     }
@@ -133,11 +112,10 @@ impl Census for Here<'_, '_> {
     }
 
     fn consented(&mut self, kind: usize, start: Option<Millis>, person: usize) {
-        if let Some((kind, around, rest, persons)) = self.kind(kind) {
-            self.met += usize::from(kind.consented(around, start, person, persons, rest));
-        }
-        if self.met >= AT_ONCE {
-            self.settle();
+        if let Some((kind, around, rest, persons)) = self.kind(kind)
+            && let Some(said) = persons.get(person)
+        {
+            kind.consented(around, start, said, rest);
         }
     }
 

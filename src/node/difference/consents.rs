@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use quietus_core::item::Consent;
-use quietus_core::life::What;
 use quietus_core::time::Millis;
+
+use crate::store::{How, Said};
 
 /// Purposes of which something was said: what was said names them by their places.
 #[derive(Debug, Default)]
@@ -39,22 +40,15 @@ pub(super) type Places = Vec<Option<u8>>;
 /// The last time of each, sorted by what was said and of which purpose. Most persons say one thing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Consents {
-    first: Option<Said>,
-    others: Vec<Said>,
+    first: Option<Last>,
+    others: Vec<Last>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Said {
+struct Last {
     at: Millis,
     purpose: usize,
     how: How,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum How {
-    Granted = 1,
-    Withdrawn = 2,
-    Ended = 3,
 }
 
 /// More than so many are not told apart by how they lie.
@@ -62,16 +56,10 @@ const MOST: usize = 4;
 const BITS: u32 = 15;
 
 impl Consents {
-    /// Takes in what a change of the subject says; other changes say nothing here.
-    pub fn hear(&mut self, what: &What, heard: &mut Heard) {
-        let (how, purpose, at) = match what {
-            What::Granted { purpose, at } => (How::Granted, purpose, *at),
-            What::Withdrawn { purpose, at } => (How::Withdrawn, purpose, *at),
-            What::Ended { purpose, at } => (How::Ended, purpose, *at),
-            _ => return,
-        };
-        let new = Said { at, purpose: heard.place(purpose), how };
-        let order = |said: &Said| (said.how, said.purpose);
+    pub fn hear(&mut self, said: Said<'_>, heard: &mut Heard) {
+        let Said { how, purpose, at } = said;
+        let new = Last { at, purpose: heard.place(purpose), how };
+        let order = |said: &Last| (said.how, said.purpose);
         if let Some(known) = self.first.iter_mut().chain(&mut self.others).find(|s| order(s) == order(&new)) {
             known.at = known.at.max(at);
             return;
@@ -86,11 +74,11 @@ impl Consents {
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = &Said> {
+    fn all(&self) -> impl Iterator<Item = &Last> {
         self.first.iter().chain(&self.others)
     }
 
-    fn concerning(&self, places: &Places) -> impl Iterator<Item = (usize, &Said)> {
+    fn concerning(&self, places: &Places) -> impl Iterator<Item = (usize, &Last)> {
         self.all().filter_map(|said| {
             let place = places.get(said.purpose).copied().flatten()?;
             Some((usize::from(place), said))
@@ -125,7 +113,9 @@ impl Consents {
             if n >= MOST || purpose >= 1 << 5 || date >= 1 << 4 {
                 return None;
             }
-            let earlier = self.concerning(places).filter(|(_, other)| other.at < said.at).count();
+            let others = if self.others.is_empty() { 0 } else { usize::MAX };
+            let earlier =
+                self.concerning(places).take(others).filter(|(_, other)| other.at < said.at).count();
             let on = dates.get(date) == Some(&said.at);
             let reached = recorded <= said.at;
             let packed = (said.how as usize) << 13 | purpose << 8 | date << 4 | earlier << 2;

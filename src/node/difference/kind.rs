@@ -2,7 +2,7 @@
 //!
 //! Consent moves no date but its own: what it leaves of a part's date is the earlier of the two. So an item comes to
 //! the same for all times of a grant or a withdrawal between two of the dates that its day's items may have, and that
-//! is judged once. Where a rule starts at consent there are as many dates as times, and each item is judged.
+//! is judged once for all days whose dates lie alike. Where a rule starts at consent there are as many dates as times, and each item is judged.
 
 use quietus_core::engine::control::Control;
 use quietus_core::item::{Consent, Copy};
@@ -11,6 +11,7 @@ use quietus_core::time::Millis;
 
 use super::Difference;
 use super::consents::{Consents, Heard, Places};
+use super::pattern::Patterns;
 use super::replan::Replan;
 
 /// Days that are judged at once: the rules are resolved once for all of them.
@@ -27,29 +28,12 @@ pub(super) struct Kind {
     /// judged yet.
     of_days: Vec<u16>,
     undated: u16,
-    /// Of each stretch of days, where consents were met: made when they are.
-    consents: Vec<Option<Box<OfDay>>>,
-    /// Items with consents that are not judged yet.
-    met: Vec<Met>,
-    /// Distinct ones, and how many items.
-    comes_to: Vec<(Difference, i64)>,
-}
-
-/// Items recorded on one day by what their persons said.
-#[derive(Debug, Default)]
-struct OfDay {
-    /// Every date that an item may have then under either policy, and now; sorted.
-    dates: Vec<Millis>,
-    /// How their persons' consents lie between the dates, and the place of what that comes to.
-    known: Vec<(u64, u16)>,
-}
-
-/// An item recorded then, on this stretch of days, and whose it is.
-#[derive(Clone, Copy, Debug, Default)]
-struct Met {
-    start: Millis,
-    day: u32,
-    person: u32,
+    /// Of the days on which consents were met.
+    patterns: Patterns,
+    /// Distinct ones.
+    comes_to: Vec<Difference>,
+    /// How many items come to each.
+    items: Vec<i64>,
 }
 
 /// What a count needs beside the kind itself.
@@ -76,14 +60,14 @@ impl Kind {
             places: Places::new(),
             of_days: vec![0; days.len()],
             undated: 0,
-            consents: Vec::new(),
-            met: Vec::new(),
+            patterns: Patterns::default(),
             comes_to: Vec::new(),
+            items: Vec::new(),
         }
     }
 
     pub fn total(&self, difference: &mut Difference) {
-        self.comes_to.iter().for_each(|(one, items)| difference.add(one, *items));
+        self.comes_to.iter().zip(&self.items).for_each(|(one, items)| difference.add(one, *items));
     }
 
     pub fn is_for(&self, purpose: &str) -> bool {
@@ -122,54 +106,39 @@ impl Kind {
         }
     }
 
-    /// One of those that were counted, and who of these persons said something of it. True = it waits for [`Self::settle`].
+    /// One of those that were counted, and what its person said.
     pub fn consented(
         &mut self,
         around: Around<'_>,
         start: Option<Millis>,
-        person: usize,
-        persons: &[Consents],
+        said: &Consents,
         rest: &mut Difference,
-    ) -> bool {
-        let Some(said) = persons.get(person) else { return false };
-        let place = |heard: &String| self.purposes.iter().position(|own| own == heard);
-        let new = around.heard.all().iter().skip(self.places.len());
-        let new: Places =
-            new.map(|heard| place(heard).map(|at| u8::try_from(at).unwrap_or(u8::MAX))).collect();
-        self.places.extend(new);
+    ) {
+        let heard = around.heard.all();
+        if self.places.len() < heard.len() {
+            let place = |heard: &String| self.purposes.iter().position(|own| own == heard);
+            let new = heard.iter().skip(self.places.len());
+            let new: Places =
+                new.map(|heard| place(heard).map(|at| u8::try_from(at).unwrap_or(u8::MAX))).collect();
+            self.places.extend(new);
+        }
         if !said.concern(&self.places) {
-            return false;
+            return;
         }
-        let day = start.and_then(|start| around.days.stretch(start)).and_then(|day| u32::try_from(day).ok());
-        if let (Some(start), Some(day), Ok(person)) = (start, day, u32::try_from(person)) {
-            self.met.push(Met { start, day, person });
-            return true;
+        let day = start.and_then(|start| around.days.stretch(start));
+        match self.place(around, start, day) {
+            Some(place) => self.add(place, -1),
+            None => rest.add(&self.alone(around, start, &Consents::default()), -1),
         }
-        self.count(around, start, -1, rest);
-        rest.add(&self.alone(around, start, said), 1);
-        false
-    }
-
-    /// Judges those that were met, day by day.
-    pub fn settle(&mut self, around: Around<'_>, persons: &[Consents], rest: &mut Difference) {
-        let met = by_day(std::mem::take(&mut self.met), self.of_days.len());
-        for Met { start, day, person } in met {
-            let (start, day) = (Some(start), Some(day as usize));
-            let Some(said) = persons.get(person as usize) else { continue };
-            match self.place(around, start, day) {
-                Some(place) => self.add(place, -1),
-                None => rest.add(&self.alone(around, start, &Consents::default()), -1),
-            }
-            match self.place_of(around, start, day, said) {
-                Some(place) => self.add(place, 1),
-                None => rest.add(&self.alone(around, start, said), 1),
-            }
+        match self.place_of(around, start, day, said) {
+            Some(place) => self.add(place, 1),
+            None => rest.add(&self.alone(around, start, said), 1),
         }
     }
 
     fn add(&mut self, place: u16, items: i64) {
-        let of = usize::from(place).checked_sub(1).and_then(|at| self.comes_to.get_mut(at));
-        of.into_iter().for_each(|(_, known)| *known += items);
+        let of = usize::from(place).checked_sub(1).and_then(|at| self.items.get_mut(at));
+        of.into_iter().for_each(|known| *known += items);
     }
 
     /// None = that day's do not all come to the same.
@@ -196,21 +165,16 @@ impl Kind {
         said: &Consents,
     ) -> Option<u16> {
         let (start, day) = start.zip(day).filter(|_| !around.replan.at_consent)?;
-        if self.consents.is_empty() {
-            self.consents.resize_with(self.of_days.len(), || None);
-        }
-        if self.consents.get(day)?.is_none() {
-            let dates = around.replan.judging(around.control, &self.copies).dates(start);
-            *self.consents.get_mut(day)? = Some(Box::new(OfDay { dates, known: Vec::new() }));
-        }
-        let of_day = self.consents.get(day)?.as_ref()?;
-        let between = said.between(&of_day.dates, start, &self.places)?;
-        if let Some((_, place)) = of_day.known.iter().find(|(known, _)| *known == between) {
-            return Some(*place);
+        let (of, alone) = (self.of_days.len(), self.of_days.get(day).copied()?);
+        let dates = || around.replan.judging(around.control, &self.copies).dates(start);
+        let (dates, asked) = self.patterns.dates(day, of, alone, dates)?;
+        let between = said.between(dates, start, &self.places)?;
+        if let Some(place) = self.patterns.find(asked, between) {
+            return Some(place);
         }
         let found = self.alone(around, Some(start), said);
         let place = self.keep(found)?;
-        self.consents.get_mut(day)?.as_mut()?.known.push((between, place));
+        self.patterns.keep(asked, between, place);
         Some(place)
     }
 
@@ -246,31 +210,12 @@ impl Kind {
 
     /// The place of this; None = there are too many distinct ones.
     fn keep(&mut self, found: Difference) -> Option<u16> {
-        let same = self.comes_to.iter().position(|(known, _)| *known == found);
+        let same = self.comes_to.iter().position(|known| *known == found);
         let place = u16::try_from(same.unwrap_or(self.comes_to.len()) + 1).ok()?;
         if same.is_none() {
-            self.comes_to.push((found, 0));
+            self.comes_to.push(found);
+            self.items.push(0);
         }
         Some(place)
     }
-}
-
-/// Sorts by day, of so many.
-fn by_day(met: Vec<Met>, days: usize) -> Vec<Met> {
-    if met.is_empty() {
-        return met;
-    }
-    let mut next = vec![0usize; days + 1];
-    let place = |day: u32| (day as usize).min(days);
-    met.iter().for_each(|one| next.get_mut(place(one.day)).into_iter().for_each(|count| *count += 1));
-    let mut before = 0;
-    next.iter_mut().for_each(|count| before += std::mem::replace(count, before));
-    let mut sorted = vec![Met::default(); met.len()];
-    for one in met {
-        if let Some(next) = next.get_mut(place(one.day)) {
-            sorted.get_mut(*next).into_iter().for_each(|to| *to = one);
-            *next += 1;
-        }
-    }
-    sorted
 }

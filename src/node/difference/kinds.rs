@@ -63,10 +63,6 @@ impl Kinds {
         self.all.get(kind)
     }
 
-    pub fn len(&self) -> usize {
-        self.all.len()
-    }
-
     pub fn get_mut(&mut self, kind: usize) -> Option<&mut Kind> {
         self.all.get_mut(kind)
     }

@@ -10,6 +10,7 @@ mod census;
 mod consents;
 mod kind;
 mod kinds;
+mod pattern;
 mod replan;
 #[cfg(test)]
 mod tests;

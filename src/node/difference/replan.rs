@@ -7,11 +7,12 @@ use quietus_core::engine::{judge, judge_under, rules_of};
 use quietus_core::identity::{ItemId, ItemKey, SubjectKey};
 use quietus_core::item::{Consent, Copy, Item, Subject};
 use quietus_core::life::{CopyNote, Life, What};
-use quietus_core::policy::{Days, Policy, ShapeRules, Start};
+use quietus_core::policy::{Days, Policy, ShapeRules, Start, Starts};
 use quietus_core::time::Millis;
 use quietus_core::verdict::Verdict;
 
 use super::Difference;
+use super::pattern::Dates;
 use crate::store::Matters;
 
 /// Starts are counted by the day from so long before now…
@@ -115,7 +116,7 @@ impl<'a> Replan<'a> {
             | What::Derived { .. }
             | What::StillThere { .. }
             | What::Forgotten { .. } => Matters::Item,
-            What::Granted { .. } | What::Withdrawn { .. } | What::Ended { .. } => Matters::Consent,
+            What::Granted { .. } | What::Withdrawn { .. } | What::Ended { .. } => Matters::Nothing,
             What::SubjectEvent { event, .. } | What::ProcessEvent { event, .. } => of_person(names(event)),
             What::Active { .. } | What::Seen { .. } => of_person(self.at_activity),
             What::SubjectForgotten => Matters::Person,
@@ -141,21 +142,36 @@ impl Judging<'_> {
         self.replan.compare(&self.life, old.as_ref(), &new, difference);
     }
 
-    /// Every date that may be an item's which was recorded then, and now; sorted.
-    pub fn dates(&mut self, start: Millis) -> Vec<Millis> {
-        let (old, new) = self.verdicts(Some(start), Consent::default());
-        let parts = old.iter().chain([&new]).flat_map(|verdict| &verdict.copies).flat_map(|copy| &copy.parts);
-        let mut dates: Vec<Millis> = parts.flat_map(|part| &part.rules).filter_map(|rule| rule.due).collect();
-        dates.push(self.replan.now);
-        dates.sort_unstable();
-        dates.dedup();
-        dates
+    /// The dates of such an item that was recorded then and of whose person nothing is known.
+    pub fn dates(&mut self, start: Millis) -> Dates {
+        self.know(Some(start), Consent::default());
+        let (mut run_out, now) = (Vec::new(), self.replan.now);
+        let mut ask = |ActivePolicy { policy, calendar, .. }: &ActivePolicy, rules: &ShapeRules<'_>| {
+            let starts = Starts { policy, calendar, item: &self.life.item, subject: &self.subject };
+            rules.run_out(&starts, &mut run_out);
+        };
+        self.old.iter().for_each(|(active, rules)| ask(active, rules));
+        ask(self.replan.new, &self.new);
+        let mut all: Vec<Millis> = run_out.iter().filter_map(|date| date.ok()).chain([now]).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.resize(run_out.len() + 1, Millis(i64::MAX));
+        let place = |date: Millis| all.partition_point(|known| *known < date);
+        let places =
+            run_out.iter().map(|date| date.map_or_else(|open| usize::from(u16::MAX) - open as usize, place));
+        let order =
+            places.chain([place(now), place(start)]).map(|place| u16::try_from(place).unwrap_or(u16::MAX));
+        Dates { order: order.collect(), all }
     }
 
-    fn verdicts(&mut self, start: Option<Millis>, consent: Consent) -> (Option<Verdict>, Verdict) {
+    fn know(&mut self, start: Option<Millis>, consent: Consent) {
         self.life.item.recorded = start;
         self.subject.latest_activity = start;
         self.subject.consent = consent;
+    }
+
+    fn verdicts(&mut self, start: Option<Millis>, consent: Consent) -> (Option<Verdict>, Verdict) {
+        self.know(start, consent);
         let (control, now) = (self.control, self.replan.now);
         let judged = |active: &ActivePolicy, rules: &ShapeRules<'_>| {
             judge_under(rules, active, control, &self.life, &self.subject, now)

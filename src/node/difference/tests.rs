@@ -16,7 +16,7 @@ use quietus_core::record::Shape;
 
 use self::world::{NOW, POLICIES, SMALL, SYSTEMS, beside, change, control, fact, policy, shape};
 use super::*;
-use crate::store::{Census, Database, DiskStore, Matters, MemoryStore, Sizes, Store};
+use crate::store::{Census, Database, DiskStore, Matters, MemoryStore, Said, Sizes, Store};
 
 fn difference(
     (old, new): (Option<&ActivePolicy>, &ActivePolicy),
@@ -158,8 +158,8 @@ proptest! {
         times in proptest::collection::vec((telling(), proptest::option::of(ends())), 1..5),
         items in proptest::collection::vec((0usize..5, 0u8..5, 0i64..3), 1..200),
         said in proptest::collection::vec((0u8..200, 0u8..3, any::<bool>(), 0usize..5, -1i64..=1), 0..300),
-        old in proptest::option::of(0usize..2),
-        new in prop_oneof![0usize..2, Just(5), Just(6)],
+        old in proptest::option::of(prop_oneof![0usize..2, Just(7)]),
+        new in prop_oneof![2 => 0usize..2, 2 => Just(7), 1 => 5usize..7],
     ) {
         let dir = tempfile::tempdir().unwrap();
         let database = Database::open(dir.path()).unwrap();
@@ -222,29 +222,29 @@ fn what_persons_have_is_joined_once_a_plan_had_to_read_it() {
     let mut disk = DiskStore::open(&database, 3, sizes).unwrap();
     let mut memory = MemoryStore::default();
     let (old, new, control) = (policy(0), policy(1), control(0));
+    let subject = |n: u32| {
+        let mut key = [0; 16];
+        key[..4].copy_from_slice(&n.wrapping_mul(0x9e37_79b9).to_le_bytes());
+        SubjectKey(key)
+    };
+    let item = |subject: SubjectKey, at: u8| {
+        let SubjectKey([a, b, c, d, ..]) = subject;
+        ItemId { subject, item: ItemKey([a, b, c, d, at, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]) }
+    };
+    let said = |n: u32| {
+        let what = What::Withdrawn { purpose: "ads".into(), at: NOW.plus(-Millis::DAY) };
+        Row::Change(ChangeRow { subject: subject(n), what })
+    };
     let mut write = |disk: &mut DiskStore, persons: std::ops::Range<u32>, ads: bool| {
         let rows: Vec<Row> = persons
             .flat_map(|n| {
-                let mut key = [0; 16];
-                key[..4].copy_from_slice(&n.wrapping_mul(0x9e37_79b9).to_le_bytes());
-                let subject = SubjectKey(key);
                 let facts = (0..10u8).map(move |at| {
-                    let (id, kind) = (
-                        ItemId {
-                            subject,
-                            item: ItemKey([
-                                key[0], key[1], key[2], key[3], at, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
-                            ]),
-                        },
-                        2 + at % 2,
-                    );
+                    let (id, kind) = (item(subject(n), at), 2 + at % 2);
                     let start = Some(NOW.plus(-i64::from(n * 10 + u32::from(at)) * Millis::HOUR));
                     let (shape, cells) = (shape(kind), vec![vec![1]; usize::from(kind % 2) + 1]);
                     Row::Fact(FactRow { id, generation: 1, again: false, start, shape, process: None, cells })
                 });
-                let what = What::Withdrawn { purpose: "ads".into(), at: NOW.plus(-Millis::DAY) };
-                let said = ads.then_some(Row::Change(ChangeRow { subject, what }));
-                facts.chain(said).collect::<Vec<_>>()
+                facts.chain(ads.then(|| said(n))).collect::<Vec<_>>()
             })
             .collect();
         disk.write(&rows);
@@ -268,9 +268,38 @@ fn what_persons_have_is_joined_once_a_plan_had_to_read_it() {
     assert!(disk.wants_resolved(), "it read what persons have");
     resolve(&mut disk, |_| ());
     drop(disk);
-    let disk = DiskStore::open(&database, 3, sizes).unwrap();
+    let mut disk = DiskStore::open(&database, 3, sizes).unwrap();
     assert_eq!(counted(&disk), all);
     assert!(!disk.wants_resolved(), "it knew what persons have");
+    let rows: Vec<Row> = (0..200).map(said).collect();
+    disk.write(&rows);
+    memory.write(&rows);
+    let all = difference((Some(&*old), &*new), &control, &memory, true);
+    assert_eq!(counted(&disk), all);
+    assert!(disk.wants_resolved(), "it read what persons have");
+    resolve(&mut disk, |_| ());
+    assert_eq!(counted(&disk), all);
+    assert!(!disk.wants_resolved(), "it knew what they have whose word no disk has");
+    // Some are forgotten with all they have: in memory, on the disk, and once it has let them go.
+    let items = |n: u32| (0..10).map(move |at| What::Forgotten { id: item(subject(n), at) });
+    let forgets = (150..160).chain(1_450..1_460).flat_map(|n| {
+        let subject = subject(n);
+        let all = items(n).chain([What::SubjectForgotten]);
+        all.map(move |what| Row::Change(ChangeRow { subject, what })).collect::<Vec<_>>()
+    });
+    let rows: Vec<Row> = forgets.collect();
+    disk.write(&rows);
+    memory.write(&rows);
+    let fewer = difference((Some(&*old), &*new), &control, &memory, true);
+    assert_ne!(fewer, all);
+    assert_eq!(counted(&disk), fewer);
+    disk.flush(0, beside().into()).unwrap();
+    assert_eq!(counted(&disk), fewer);
+    merge(&mut disk);
+    assert_eq!(counted(&disk), fewer);
+    assert!(disk.wants_resolved(), "the join went with them");
+    resolve(&mut disk, |_| ());
+    assert_eq!(counted(&disk), fewer);
 }
 
 /// Of items that nothing else is known of only pages at the turn of a date are read.
@@ -295,7 +324,7 @@ fn most_items_are_counted_by_their_pages() {
             self.1 += u64::from(starts.is_some_and(|(first, last)| first == last));
         }
         fn forget_persons(&mut self) {}
-        fn hear(&mut self, _: Option<usize>, _: &What) -> usize {
+        fn hear(&mut self, _: Option<usize>, _: Said<'_>) -> usize {
             panic!("nothing else is known");
         }
         fn is_moved(&self, _: usize) -> bool {

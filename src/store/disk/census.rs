@@ -92,7 +92,7 @@ impl DiskStore {
         };
         let moved: Vec<bool> = numbers.0.iter().map(|n| n.is_some_and(|n| census.is_moved(n))).collect();
         let is_moved = |shape: u32| usize::try_from(shape).ok().and_then(|at| moved.get(at)) == Some(&true);
-        let resolved = self.resolved(range, &told, &is_moved)?;
+        let resolved = self.resolved(&told, &is_moved);
         if let Some(resolved) = &resolved {
             resolved.each(&mut |person, (shape, start)| {
                 if is_moved(shape)
@@ -109,9 +109,9 @@ impl DiskStore {
                 return true;
             }
             if is_moved(shape)
-                && let (Some(person), Ok(Some(number))) = (told.consents.get(&subject), numbers.of(shape))
+                && let (Some(person), Ok(Some(number))) = (told.person(subject), numbers.of(shape))
             {
-                census.consented(number, start, *person);
+                census.consented(number, start, person);
             }
             false
         };
@@ -130,7 +130,7 @@ impl DiskStore {
         for (family, row) in self.memtable.iter() {
             let is_mine = *family == Family::Facts && range.holds(row.subject);
             let is_joined =
-                |resolved: &Resolved| resolved.has(row.subject, row.seq) && !numbers.is_shown(row.shape);
+                |resolved: &Resolved<'_>| resolved.has(row.subject, row.seq) && !numbers.is_shown(row.shape);
             if is_mine
                 && !resolved.as_ref().is_some_and(is_joined)
                 && meet(row.subject, row.item, row.shape, row.start)
@@ -163,10 +163,9 @@ impl DiskStore {
         let shown: KeySet<SubjectKey> = facts.iter().map(|row| row.subject).collect();
         let mut rows = std::mem::take(&mut told.rows);
         rows.retain(|(_, row)| shown.contains(&row.subject));
-        if told.consents.keys().any(|subject| shown.contains(subject)) {
+        if !shown.is_empty() && told.heard().any(|subject| shown.contains(subject)) {
             self.each_of(&[Family::Changes], range, &resolved::is_of_consent, &mut |family, row| {
-                // One that lies apart may be of another sort, and is told already.
-                if shown.contains(&row.subject) && resolved::is_of_consent(&row.body) {
+                if shown.contains(&row.subject) {
                     rows.push((family, row));
                 }
                 Ok(ControlFlow::Continue(()))

@@ -6,7 +6,9 @@ use quietus_core::obligation::Place;
 use quietus_core::time::Millis;
 use quietus_core::verdict::Action;
 
+use super::blocks::StoreError;
 use super::bytes::{Reader, Writer};
+use crate::store::{How, Said};
 
 /// Stands where a change says its kind: a fact of an item that was known.
 pub const FACT: u8 = 0;
@@ -22,6 +24,36 @@ pub const FORGOTTEN: u8 = 21;
 /// False = such a change says nothing of where its item lies and whether it is still there.
 pub fn concerns_copies(body: &[u8]) -> bool {
     !matches!(body.first(), Some(&(TOUCHED | 2..=5 | GRANTED..=ENDED | 15..=18 | 22)))
+}
+
+/// What a change says of its person's consent; None = it says no such thing.
+pub fn said(body: &[u8]) -> Result<Option<Said<'_>>, StoreError> {
+    let how = match body.first() {
+        Some(&GRANTED) => How::Granted,
+        Some(&WITHDRAWN) => How::Withdrawn,
+        Some(&ENDED) => How::Ended,
+        _ => return Ok(None),
+    };
+    let mut reader = Reader(body.get(1..).unwrap_or_default());
+    let mut read = || {
+        let purpose = std::str::from_utf8(reader.bytes()?).ok()?;
+        Some(Said { how, purpose, at: time(&mut reader)? }).filter(|_| reader.is_empty())
+    };
+    read().map(Some).ok_or_else(unreadable)
+}
+
+pub fn unreadable() -> StoreError {
+    StoreError::Damaged("a change cannot be read".to_owned())
+}
+
+/// The change that says it.
+pub fn write_said(out: &mut Writer, said: Said<'_>) {
+    let kind = match said.how {
+        How::Granted => GRANTED,
+        How::Withdrawn => WITHDRAWN,
+        How::Ended => ENDED,
+    };
+    named(out, kind, said.purpose, said.at);
 }
 
 pub fn write(out: &mut Writer, what: &What) {

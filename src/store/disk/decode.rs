@@ -8,11 +8,12 @@ use quietus_core::life::What;
 use super::bytes::{Reader, Writer};
 use super::change;
 use super::directory::Directory;
+use super::joined::{self, Had};
 use super::page::{self, Body, PageRow};
-use super::resolved;
 use super::root::List;
 use super::row::{Family, Stored};
 use super::shapes::Shapes;
+use crate::store::Said;
 
 /// What bytes are taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub enum Kind {
     Shapes,
     Directory,
     List,
-    /// What a person has.
+    /// What a person has and said.
     Resolved,
 }
 
@@ -66,12 +67,17 @@ pub fn reads_again(kind: Kind, bytes: &[u8]) -> Option<bool> {
             Some(List::decode(&list.encode()).as_ref() == Some(&list))
         }
         Kind::Resolved => {
-            let (mut facts, mut again) = (Vec::new(), Vec::new());
-            resolved::read(bytes, &mut |had| facts.push(had))?;
-            resolved::read(&resolved::written(&facts), &mut |had| again.push(had))?;
-            Some(again == facts)
+            let (said, facts) = joined_of(bytes)?;
+            let written = joined::written(said.iter().copied(), &facts);
+            Some(joined_of(&written)? == (said, facts))
         }
     }
+}
+
+fn joined_of(bytes: &[u8]) -> Option<(Vec<Said<'_>>, Vec<Had>)> {
+    let (mut said, mut facts) = (Vec::new(), Vec::new());
+    joined::read(bytes, &mut |one| said.push(one), &mut |had| facts.push(had))?;
+    Some((said, facts))
 }
 
 fn change_of(bytes: &[u8]) -> Option<What> {

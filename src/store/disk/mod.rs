@@ -18,6 +18,7 @@ mod flush;
 mod forgotten;
 mod group;
 mod index;
+mod joined;
 mod keyed;
 mod laid;
 mod log;

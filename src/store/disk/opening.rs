@@ -154,7 +154,7 @@ impl DiskStore {
     fn read_named(&self) -> Result<(), StoreError> {
         self.beside()?;
         self.each_duty(&mut |_| Ok::<_, StoreError>(()))?;
-        self.read_resolved()?;
+        self.read_joined()?;
         let everything = Sieve::Everything;
         let of = self.parts_of(&everything);
         for n in 0..of {

@@ -48,16 +48,6 @@ pub enum Body<'a> {
     },
 }
 
-impl Body<'_> {
-    /// It lies elsewhere, or is such a body.
-    pub fn is_far_or(&self, is: &dyn Fn(&[u8]) -> bool) -> bool {
-        match self {
-            Self::Here(bytes) => is(bytes),
-            Self::Far { .. } => true,
-        }
-    }
-}
-
 /// One row as a page holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageRow<'a> {
@@ -67,6 +57,14 @@ pub struct PageRow<'a> {
     pub shape: u32,
     pub start: Option<Millis>,
     pub body: Body<'a>,
+}
+
+impl PageRow<'_> {
+    /// By itself, with its body.
+    pub fn stored(&self, body: Vec<u8>) -> Stored {
+        let Self { seq, subject, item, shape, start, .. } = *self;
+        Stored { seq, subject, item, shape, start, body }
+    }
 }
 
 /// Collects sorted rows until a page is full.

@@ -14,6 +14,7 @@ use quietus_core::time::Millis;
 
 use super::bytes::{Reader, Writer};
 use super::change;
+use super::page::{Body, PageRow};
 use super::shapes::Shapes;
 use crate::store::{DutyRow, Lies};
 
@@ -36,7 +37,8 @@ pub enum Family {
     Duties,
     /// Of duties at rest the newest row, by (subject, id); of one that is under way again, the row of before.
     Rests,
-    /// Of who said something of consent, the shapes and starts of what they have: see [`super::resolved`].
+    /// Of who said something of consent, what they said and the shapes and starts of what they have: see
+    /// [`super::joined`].
     Resolved,
 }
 
@@ -70,7 +72,7 @@ pub struct Stored {
     pub subject: SubjectKey,
     /// None = about the subject.
     pub item: Option<ItemKey>,
-    /// Of a fact: number of its interned shape; else 0.
+    /// Of a fact: number of its interned shape; of what was joined: its layout; else 0.
     pub shape: u32,
     /// Of a fact: its start.
     pub start: Option<Millis>,
@@ -114,6 +116,13 @@ impl Stored {
                 (Family::Identities, stored)
             }
         }
+    }
+
+    /// As a page would hold it that has room.
+    pub fn as_in_page(&self) -> PageRow<'_> {
+        let Self { seq, subject, item, shape, start, body } = self;
+        let (seq, subject, item, shape, start) = (*seq, *subject, *item, *shape, *start);
+        PageRow { seq, subject, item, shape, start, body: Body::Here(body) }
     }
 
     pub fn of_duty(seq: u64, duty: DutyRow) -> Self {

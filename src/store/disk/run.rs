@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::ops::ControlFlow;
 
 use quietus_core::identity::{ItemKey, SubjectKey};
 
 use super::blocks::{Blocks, StoreError};
 use super::bytes::{Reader, Writer};
+use super::change;
 use super::directory::Directory;
 use super::index::{Collected, Index};
 use super::page::{self, Body, Builder, Group, PageRow};
@@ -18,6 +20,9 @@ pub const MAX_PAGES: usize = 60_000;
 /// The header's block.
 const HEADER: u32 = u32::MAX;
 
+/// Whether who is shown rows has seen enough.
+pub(super) type Flow = Result<ControlFlow<()>, StoreError>;
+
 /// One run, as much of it as is in memory.
 #[derive(Debug)]
 pub struct Run {
@@ -28,6 +33,8 @@ pub struct Run {
     pub rows: u64,
     /// None = one from before it was kept.
     reach: Option<Reach>,
+    /// The same. Of changes.
+    tells: Option<Tells>,
     directory: Directory,
     items: Index,
     subjects: Index,
@@ -40,6 +47,21 @@ struct Reach {
     last: u64,
     least: SubjectKey,
     greatest: SubjectKey,
+}
+
+/// What there is among changes, as bits: [`change::TOUCHED`] 1, of consent 2, anything else 4.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tells(u8);
+
+impl Tells {
+    fn and(self, body: &[u8]) -> Self {
+        let bit = match body.first() {
+            Some(&change::TOUCHED) => 1,
+            Some(&(change::GRANTED | change::WITHDRAWN | change::ENDED)) => 2,
+            _ => 4,
+        };
+        Self(self.0 | bit)
+    }
 }
 
 impl Reach {
@@ -61,6 +83,7 @@ pub struct RunWriter<'a> {
     next: u32,
     rows: u64,
     reach: Reach,
+    tells: Tells,
     page: Builder<'a>,
     directory: Directory,
     items: Collected,
@@ -77,6 +100,7 @@ impl<'a> RunWriter<'a> {
             next: 0,
             rows: 0,
             reach: Reach::NONE,
+            tells: Tells::default(),
             page: Builder::new(family),
             directory: Directory::default(),
             items: Collected::default(),
@@ -117,6 +141,7 @@ impl<'a> RunWriter<'a> {
             self.items.push(&item.0, page);
         }
         self.rows += 1;
+        self.tells = self.tells.and(&row.body);
         let Reach { last, least, greatest } = self.reach;
         self.reach = Reach {
             last: last.max(row.seq),
@@ -153,11 +178,16 @@ impl<'a> RunWriter<'a> {
         self.next += count;
         let (subjects, count) = self.subjects.write(&mut self.queue, self.number, self.next)?;
         header.number(u64::from(self.next)).number(u64::from(count));
-        header.number(self.reach.last).raw(&self.reach.least.0).raw(&self.reach.greatest.0);
+        header
+            .number(self.reach.last)
+            .raw(&self.reach.least.0)
+            .raw(&self.reach.greatest.0)
+            .byte(self.tells.0);
         self.queue.put(self.number, HEADER, header.0)?;
         self.queue.end()?;
         let (number, family, rows, directory) = (self.number, self.family, self.rows, self.directory.close());
-        Ok(Some(Run { number, family, level, rows, reach: Some(self.reach), directory, items, subjects }))
+        let (reach, tells) = (Some(self.reach), Some(self.tells));
+        Ok(Some(Run { number, family, level, rows, reach, tells, directory, items, subjects }))
     }
 }
 
@@ -178,7 +208,9 @@ impl Run {
             Index::open(blocks, number, first, count)
         };
         let (items, subjects) = (index()?, index()?);
-        Ok(Self { number, family, level, rows, reach: Reach::read(&mut reader), directory, items, subjects })
+        let reach = Reach::read(&mut reader);
+        let tells = reader.byte().map(Tells);
+        Ok(Self { number, family, level, rows, reach, tells, directory, items, subjects })
     }
 
     pub fn pages(&self) -> usize {
@@ -193,6 +225,13 @@ impl Run {
     /// Its last number is this at least. One of which that is not known is older than anything that is asked about.
     pub fn reaches(&self, seq: u64) -> bool {
         self.reach.is_some_and(|reach| reach.last >= seq)
+    }
+
+    /// Every change is of consent, or of a touch where `touches`, and has a lower number than this.
+    pub fn tells_of_consent_alone(&self, touches: bool, below: u64) -> bool {
+        let other = if touches { 4 } else { 5 };
+        let ends_below = self.reach.is_some_and(|reach| reach.last < below);
+        ends_below && self.tells.is_some_and(|tells| tells.0 & other == 0)
     }
 
     /// Some subject of its rows may be among those that are equal in this order of keys.
@@ -304,12 +343,71 @@ impl Run {
         rows.into_iter().map(|row| self.stored(blocks, &row)).collect()
     }
 
+    /// Shows the rows of a page with their bodies, wherever these lie, until one is enough.
+    pub(super) fn visit(
+        &self,
+        blocks: &Blocks,
+        page: usize,
+        visit: &mut dyn FnMut(&PageRow<'_>, &[u8]) -> Flow,
+    ) -> Flow {
+        let mut outcome = Ok(ControlFlow::Continue(()));
+        self.filtered(blocks, page, &mut |row| {
+            if let Ok(ControlFlow::Continue(())) = outcome {
+                outcome = match row.body {
+                    Body::Here(body) => visit(row, body),
+                    Body::Far { len, block } => {
+                        blocks.get_long(self.number, block, len).and_then(|body| visit(row, &body))
+                    }
+                };
+            }
+            false
+        })?;
+        outcome
+    }
+
     fn stored(&self, blocks: &Blocks, row: &PageRow<'_>) -> Result<Stored, StoreError> {
         let body = match row.body {
             Body::Here(bytes) => bytes.to_vec(),
             Body::Far { len, block } => blocks.get_long(self.number, block, len)?,
         };
-        let PageRow { seq, subject, item, shape, start, .. } = *row;
-        Ok(Stored { seq, subject, item, shape, start, body })
+        Ok(row.stored(body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Database;
+
+    /// What a plan skips says nothing but what was joined.
+    #[test]
+    fn a_run_says_whether_its_changes_are_of_consent_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::open(dir.path()).unwrap();
+        let blocks = database.partition(0);
+        let written = |number: u32, kinds: &[u8]| {
+            let mut writer = RunWriter::new(&blocks, number, Family::Changes);
+            for (seq, kind) in (10..).zip(kinds) {
+                let (subject, body) = (SubjectKey([1; 16]), vec![*kind, 7]);
+                let row = Stored { seq, subject, item: None, shape: 0, start: None, body };
+                writer.push(Cow::Owned(row)).unwrap();
+            }
+            writer.finish(0).unwrap().unwrap();
+            // As it is read again.
+            Run::open(&blocks, number).unwrap()
+        };
+        let touched = change::TOUCHED;
+        let consents = [change::GRANTED, change::WITHDRAWN, change::ENDED];
+        let asks = [(false, 12), (true, 12), (false, 13), (true, 13)];
+        let says = |run: &Run| asks.map(|(touches, below)| run.tells_of_consent_alone(touches, below));
+        assert_eq!(says(&written(1, &consents)), [false, false, true, true]);
+        assert_eq!(says(&written(2, &[touched, touched, change::ENDED])), [false, false, false, true]);
+        assert_eq!(says(&written(3, &[touched, touched, touched])), [false, false, false, true]);
+        assert_eq!(says(&written(4, &[change::ENDED, change::FORGOTTEN, touched])), [false; 4]);
+        assert_eq!(says(&written(5, &[change::FACT, change::ENDED, change::ENDED])), [false; 4]);
+        // One from before it was kept: its header ends sooner.
+        let header = blocks.get(1, HEADER).unwrap();
+        blocks.put(1, HEADER, header.split_last().unwrap().1).unwrap();
+        assert_eq!(says(&Run::open(&blocks, 1).unwrap()), [false; 4]);
     }
 }

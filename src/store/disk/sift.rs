@@ -16,11 +16,11 @@ use quietus_core::time::Millis;
 
 use super::keyed::{KeyMap, KeySet};
 use super::laid::LaidOut;
-use super::page::Group;
+use super::page::{Group, PageRow};
 use super::row::{Family, Stored};
-use super::run::Run;
+use super::run::{Flow, Run};
 use super::shapes::Shapes;
-use super::{DiskStore, StoreError};
+use super::{DiskStore, StoreError, change};
 use crate::store::MemoryStore;
 
 /// A person has about so many items.
@@ -96,7 +96,7 @@ impl Joined {
         shapes: &Shapes,
     ) -> Result<(), StoreError> {
         let read = row.row(family, shapes);
-        match read.ok_or_else(|| StoreError::Damaged("a change cannot be read".to_owned()))? {
+        match read.ok_or_else(change::unreadable)? {
             // A second one of its item.
             Row::Fact(fact) => {
                 self.items.insert(fact.id);
@@ -290,39 +290,48 @@ impl DiskStore {
         Ok(rows)
     }
 
-    /// The same, one by one until one is enough, and none whose body is not `wanted`; one that lies in blocks of its
-    /// own is.
+    /// The same, one by one until one is enough, and none whose body is not `wanted`.
     pub(super) fn each_of(
         &self,
         families: &[Family],
         range: Range,
         wanted: &dyn Fn(&[u8]) -> bool,
-        visit: &mut dyn FnMut(Family, Stored) -> Result<ControlFlow<()>, StoreError>,
+        visit: &mut dyn FnMut(Family, Stored) -> Flow,
     ) -> Result<(), StoreError> {
-        let mine = |(family, row): &&(Family, Stored)| {
-            families.contains(family) && range.holds(row.subject) && wanted(&row.body)
-        };
+        self.each_met(families, range, &|_| true, &mut |family, row, body| match wanted(body) {
+            true => visit(family, row.stored(body.to_vec())),
+            false => Ok(ControlFlow::Continue(())),
+        })
+    }
+
+    /// The same where they lie, each with its body; of runs that are to be `read`.
+    pub(super) fn each_met(
+        &self,
+        families: &[Family],
+        range: Range,
+        read: &dyn Fn(&Run) -> bool,
+        visit: &mut dyn FnMut(Family, &PageRow<'_>, &[u8]) -> Flow,
+    ) -> Result<(), StoreError> {
+        let mine = |(family, row): &&(Family, Stored)| families.contains(family) && range.holds(row.subject);
         for (family, row) in self.memtable.iter().filter(mine) {
-            if visit(*family, row.clone())?.is_break() {
+            if visit(*family, &row.as_in_page(), &row.body)?.is_break() {
                 return Ok(());
             }
         }
         let may_hold = |run: &Run| run.may_meet(&|key| range.part(key).cmp(&range.n));
-        for (family, run) in self.runs_of(families).filter(|(_, run)| may_hold(run)) {
+        for (family, run) in self.runs_of(families).filter(|(_, run)| may_hold(run) && read(run)) {
             // From the page before the first that begins in the range.
             let mut page = run.first_page(&self.blocks, &|key| range.part(key) >= range.n)?;
             while page < run.pages() {
                 // As its last row is.
                 let mut beyond = false;
-                let found = run.filtered(&self.blocks, page, &mut |row| {
+                let flow = run.visit(&self.blocks, page, &mut |row, body| {
                     let part = range.part(row.subject);
                     beyond = part > range.n;
-                    part == range.n && row.body.is_far_or(wanted)
+                    if part == range.n { visit(family, row, body) } else { Ok(ControlFlow::Continue(())) }
                 })?;
-                for row in found {
-                    if visit(family, row)?.is_break() {
-                        return Ok(());
-                    }
+                if flow.is_break() {
+                    return Ok(());
                 }
                 page = if beyond { run.pages() } else { page + 1 };
             }

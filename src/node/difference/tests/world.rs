@@ -27,7 +27,7 @@ pub const SMALL: Sizes = Sizes {
 };
 
 /// The rules of each in turn are put in force in place of another's: other zones, spans, purposes and starts.
-pub const POLICIES: [&str; 7] = [
+pub const POLICIES: [&str; 8] = [
     "timezone: Europe/Berlin
 events:
   closed: {of: subject, open_ended: true}
@@ -101,6 +101,20 @@ rules:
   - {id: name, category: user, purpose: service, then: [{restrict: 10d after recorded}, {erase: 400d after recorded}]}
   - {id: eea, category: user, jurisdiction: EEA, keep: {latest: [1y after closed, 5d after granted]}}
   - {id: ads, category: user, purpose: ads, keep: 30h after recorded}
+",
+    // Rules that differ in who wins from day to day, none of which starts at consent.
+    "timezone: Europe/Berlin
+jurisdictions: {EEA: [DE, FR]}
+events:
+  closed: {of: subject, assume: 300d after recorded}
+purposes:
+  service: {use: essential.service, basis: contract, ended_by: closed}
+  ads: {use: marketing.advertising, basis: consent}
+rules:
+  - {id: name, category: user.name, purpose: service, keep: {earliest: [310d after recorded, 1y after recorded to end_of_year]}}
+  - {id: contact, category: user.contact, purpose: service, keep: indefinitely, why: the shop needs it}
+  - {id: eea, category: user, jurisdiction: EEA, keep: {latest: [10d after closed, 365d after recorded]}}
+  - {id: ads, category: user, purpose: ads, then: [{restrict: 10d after recorded}, {erase: 300d after recorded to end_of_year}]}
 ",
 ];
 
