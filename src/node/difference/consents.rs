@@ -113,9 +113,7 @@ impl Consents {
             if n >= MOST || purpose >= 1 << 5 || date >= 1 << 4 {
                 return None;
             }
-            let others = if self.others.is_empty() { 0 } else { usize::MAX };
-            let earlier =
-                self.concerning(places).take(others).filter(|(_, other)| other.at < said.at).count();
+            let earlier = self.concerning(places).filter(|(_, other)| other.at < said.at).count();
             let on = dates.get(date) == Some(&said.at);
             let reached = recorded <= said.at;
             let packed = (said.how as usize) << 13 | purpose << 8 | date << 4 | earlier << 2;

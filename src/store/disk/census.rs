@@ -13,7 +13,7 @@ use super::page::Group;
 use super::resolved::Resolved;
 use super::row::{Family, Stored};
 use super::sift::Range;
-use super::{DiskStore, StoreError, resolved};
+use super::{DiskStore, StoreError, change};
 use crate::store::census::Census;
 
 /// What the census calls each shape; None = each of its items is to be shown.
@@ -164,7 +164,7 @@ impl DiskStore {
         let mut rows = std::mem::take(&mut told.rows);
         rows.retain(|(_, row)| shown.contains(&row.subject));
         if !shown.is_empty() && told.heard().any(|subject| shown.contains(subject)) {
-            self.each_of(&[Family::Changes], range, &resolved::is_of_consent, &mut |family, row| {
+            self.each_of(&[Family::Changes], range, &change::is_of_consent, &mut |family, row| {
                 if shown.contains(&row.subject) {
                     rows.push((family, row));
                 }

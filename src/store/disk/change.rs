@@ -26,6 +26,11 @@ pub fn concerns_copies(body: &[u8]) -> bool {
     !matches!(body.first(), Some(&(TOUCHED | 2..=5 | GRANTED..=ENDED | 15..=18 | 22)))
 }
 
+/// What a census tells persons apart by.
+pub fn is_of_consent(body: &[u8]) -> bool {
+    matches!(body.first(), Some(&(GRANTED | WITHDRAWN | ENDED)))
+}
+
 /// What a change says of its person's consent; None = it says no such thing.
 pub fn said(body: &[u8]) -> Result<Option<Said<'_>>, StoreError> {
     let how = match body.first() {
@@ -96,9 +101,9 @@ pub fn write(out: &mut Writer, what: &What) {
             place(out.byte(11).number(u64::from(*generation)), at);
             parts(out, of);
         }
-        What::Granted { purpose, at } => named(out, GRANTED, purpose, *at),
-        What::Withdrawn { purpose, at } => named(out, WITHDRAWN, purpose, *at),
-        What::Ended { purpose, at } => named(out, ENDED, purpose, *at),
+        What::Granted { purpose, at } => write_said(out, Said { how: How::Granted, purpose, at: *at }),
+        What::Withdrawn { purpose, at } => write_said(out, Said { how: How::Withdrawn, purpose, at: *at }),
+        What::Ended { purpose, at } => write_said(out, Said { how: How::Ended, purpose, at: *at }),
         What::SubjectEvent { event, at } => named(out, 15, event, *at),
         What::ProcessEvent { process, event, at } => {
             named(out, 16, event, *at);

@@ -28,6 +28,7 @@ mod opening;
 mod order;
 mod page;
 mod queue;
+mod reach;
 mod resolved;
 mod rewrite;
 mod root;

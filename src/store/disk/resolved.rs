@@ -93,7 +93,9 @@ impl DiskStore {
         self.wants_resolved.store(false, Ordering::Relaxed);
         let families = [Family::Facts, Family::Changes];
         let groups = self.groups.iter().filter(|group| families.contains(&group.family)).cloned().collect();
-        let said = |(family, row): &&(Family, Stored)| *family == Family::Changes && is_of_consent(&row.body);
+        let said = |(family, row): &&(Family, Stored)| {
+            *family == Family::Changes && change::is_of_consent(&row.body)
+        };
         let heard = self.memtable.iter().filter(said).map(|(_, row)| row.subject).collect();
         // What lies in memory gets other numbers after a crash.
         let upto = self.memtable.iter().next().map_or(self.list.next_seq, |(_, row)| row.seq);
@@ -199,9 +201,4 @@ fn hear(known: &mut Vec<Last>, said: Said<'_>) {
         Some((.., at)) => *at = said.at.max(*at),
         None => known.push((said.how, said.purpose.into(), said.at)),
     }
-}
-
-/// What a census tells persons apart by.
-pub(super) fn is_of_consent(body: &[u8]) -> bool {
-    matches!(body.first(), Some(&(change::GRANTED | change::WITHDRAWN | change::ENDED)))
 }

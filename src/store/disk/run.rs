@@ -8,11 +8,11 @@ use quietus_core::identity::{ItemKey, SubjectKey};
 
 use super::blocks::{Blocks, StoreError};
 use super::bytes::{Reader, Writer};
-use super::change;
 use super::directory::Directory;
 use super::index::{Collected, Index};
 use super::page::{self, Body, Builder, Group, PageRow};
 use super::queue::Queue;
+use super::reach::Reach;
 use super::row::{Family, Stored};
 
 /// More would make a page's number in the index longer.
@@ -33,44 +33,9 @@ pub struct Run {
     pub rows: u64,
     /// None = one from before it was kept.
     reach: Option<Reach>,
-    /// The same. Of changes.
-    tells: Option<Tells>,
     directory: Directory,
     items: Index,
     subjects: Index,
-}
-
-/// How far its rows go.
-#[derive(Clone, Copy, Debug)]
-struct Reach {
-    /// The greatest number.
-    last: u64,
-    least: SubjectKey,
-    greatest: SubjectKey,
-}
-
-/// What there is among changes, as bits: [`change::TOUCHED`] 1, of consent 2, anything else 4.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tells(u8);
-
-impl Tells {
-    fn and(self, body: &[u8]) -> Self {
-        let bit = match body.first() {
-            Some(&change::TOUCHED) => 1,
-            Some(&(change::GRANTED | change::WITHDRAWN | change::ENDED)) => 2,
-            _ => 4,
-        };
-        Self(self.0 | bit)
-    }
-}
-
-impl Reach {
-    const NONE: Self = Self { last: 0, least: SubjectKey([u8::MAX; 16]), greatest: SubjectKey([0; 16]) };
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let last = reader.number()?;
-        Some(Self { last, least: SubjectKey(reader.array()?), greatest: SubjectKey(reader.array()?) })
-    }
 }
 
 /// Writes a run from rows that come in order.
@@ -83,7 +48,6 @@ pub struct RunWriter<'a> {
     next: u32,
     rows: u64,
     reach: Reach,
-    tells: Tells,
     page: Builder<'a>,
     directory: Directory,
     items: Collected,
@@ -100,7 +64,6 @@ impl<'a> RunWriter<'a> {
             next: 0,
             rows: 0,
             reach: Reach::NONE,
-            tells: Tells::default(),
             page: Builder::new(family),
             directory: Directory::default(),
             items: Collected::default(),
@@ -141,13 +104,7 @@ impl<'a> RunWriter<'a> {
             self.items.push(&item.0, page);
         }
         self.rows += 1;
-        self.tells = self.tells.and(&row.body);
-        let Reach { last, least, greatest } = self.reach;
-        self.reach = Reach {
-            last: last.max(row.seq),
-            least: least.min(row.subject),
-            greatest: greatest.max(row.subject),
-        };
+        self.reach = self.reach.and(&row);
         self.page.push(row, far);
         Ok(())
     }
@@ -178,16 +135,11 @@ impl<'a> RunWriter<'a> {
         self.next += count;
         let (subjects, count) = self.subjects.write(&mut self.queue, self.number, self.next)?;
         header.number(u64::from(self.next)).number(u64::from(count));
-        header
-            .number(self.reach.last)
-            .raw(&self.reach.least.0)
-            .raw(&self.reach.greatest.0)
-            .byte(self.tells.0);
+        self.reach.write(&mut header);
         self.queue.put(self.number, HEADER, header.0)?;
         self.queue.end()?;
         let (number, family, rows, directory) = (self.number, self.family, self.rows, self.directory.close());
-        let (reach, tells) = (Some(self.reach), Some(self.tells));
-        Ok(Some(Run { number, family, level, rows, reach, tells, directory, items, subjects }))
+        Ok(Some(Run { number, family, level, rows, reach: Some(self.reach), directory, items, subjects }))
     }
 }
 
@@ -208,9 +160,7 @@ impl Run {
             Index::open(blocks, number, first, count)
         };
         let (items, subjects) = (index()?, index()?);
-        let reach = Reach::read(&mut reader);
-        let tells = reader.byte().map(Tells);
-        Ok(Self { number, family, level, rows, reach, tells, directory, items, subjects })
+        Ok(Self { number, family, level, rows, reach: Reach::read(&mut reader), directory, items, subjects })
     }
 
     pub fn pages(&self) -> usize {
@@ -224,19 +174,17 @@ impl Run {
 
     /// Its last number is this at least. One of which that is not known is older than anything that is asked about.
     pub fn reaches(&self, seq: u64) -> bool {
-        self.reach.is_some_and(|reach| reach.last >= seq)
+        self.reach.is_some_and(|reach| reach.reaches(seq))
     }
 
     /// Every change is of consent, or of a touch where `touches`, and has a lower number than this.
     pub fn tells_of_consent_alone(&self, touches: bool, below: u64) -> bool {
-        let other = if touches { 4 } else { 5 };
-        let ends_below = self.reach.is_some_and(|reach| reach.last < below);
-        ends_below && self.tells.is_some_and(|tells| tells.0 & other == 0)
+        self.reach.is_some_and(|reach| !reach.reaches(below) && reach.is_of_consent(touches))
     }
 
     /// Some subject of its rows may be among those that are equal in this order of keys.
     pub fn may_meet(&self, order: &dyn Fn(SubjectKey) -> Ordering) -> bool {
-        self.reach.is_none_or(|reach| order(reach.greatest).is_ge() && order(reach.least).is_le())
+        self.reach.is_none_or(|reach| reach.may_meet(order))
     }
 
     /// Rows of the groups that are let through.
@@ -378,6 +326,7 @@ impl Run {
 mod tests {
     use super::*;
     use crate::store::Database;
+    use crate::store::disk::change;
 
     /// What a plan skips says nothing but what was joined.
     #[test]
